@@ -1,0 +1,104 @@
+//! Many writes as one commit.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::engine::Handle;
+use crate::error::Result;
+use crate::log::frame_bytes_max;
+use crate::options::{Durability, check_key, check_value};
+use crate::store::{Commit, Operations};
+use crate::transaction::too_large;
+
+/// Writes that are collected and then committed as one: after a crash all of them are there or none is. It reads nothing,
+/// so it never conflicts. Of several writes to one key the last counts. Dropped without a commit, nothing happens.
+///
+/// ```
+/// # fn main() -> opendb::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let db = opendb::OpenDB::open(directory.path())?;
+/// let mut batch = db.batch();
+/// batch.put("default", b"a", b"1")?;
+/// batch.delete("default", b"b")?;
+/// batch.commit()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Batch {
+    pub(super) handle: Arc<Handle>,
+    pub(super) operations: Operations,
+}
+
+impl Batch {
+    /// Adds a put.
+    ///
+    /// # Errors
+    /// [`crate::Error::KeyspaceNotFound`] for a keyspace that was never created; [`crate::Error::InvalidArgument`] for a
+    /// key or value over its limit, or when the batch would not fit the largest segment (256 MiB).
+    pub fn put(&mut self, keyspace: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        check_value(value)?;
+        self.add(keyspace, key, Some(value))
+    }
+
+    /// Adds a delete.
+    ///
+    /// # Errors
+    /// As [`Batch::put`].
+    pub fn delete(&mut self, keyspace: &str, key: &[u8]) -> Result<()> {
+        self.add(keyspace, key, None)
+    }
+
+    fn add(&mut self, keyspace: &str, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let store = self.handle.store_to_write()?;
+        check_key(key)?;
+        let keyspace = store.keys.keyspaces.number(keyspace)?;
+        if self.operations.frame_bytes_with(key, value.unwrap_or_default()) as u64 > frame_bytes_max() {
+            return Err(too_large());
+        }
+        let hash = store.keys.hash(keyspace, key);
+        match value {
+            Some(value) => self.operations.put(hash, keyspace, key, value),
+            None => self.operations.delete(hash, keyspace, key),
+        }
+        Ok(())
+    }
+
+    /// Number of writes, also of those that a later one overtakes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Commits all writes at once.
+    ///
+    /// # Errors
+    /// As [`crate::OpenDB::put`]. After an error nothing of the batch is visible.
+    pub fn commit(self) -> Result<()> {
+        let durability = self.handle.durability();
+        self.commit_with(durability)
+    }
+
+    /// [`Batch::commit`], waiting for what this commit is to wait for.
+    ///
+    /// # Errors
+    /// As [`Batch::commit`].
+    pub fn commit_with(self, durability: Durability) -> Result<()> {
+        let store = self.handle.store_to_write()?;
+        if self.operations.len() == 0 {
+            return Ok(());
+        }
+        store.commit(Commit::Many(self.operations), durability, &mut |_| Ok(()))
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

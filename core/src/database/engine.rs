@@ -1,0 +1,242 @@
+//! One open directory, shared by all handles of this process.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Weak};
+
+use parking_lot::Mutex;
+
+use crate::disk::{Disk, DirectoryLock, UnixDisk, generation};
+use crate::error::{Error, Result};
+use crate::log::{LogConfig, MANIFEST_NAME, SegmentSizes, create_manifest, read_manifest};
+use crate::manifest::Manifest;
+use crate::options::{AppendMode, Durability, Options};
+use crate::recovery::has_segments;
+use crate::segment::Access;
+use crate::store::{Background, Store};
+
+/// Where a directory's engine is found, if it is open.
+type Place = Arc<Mutex<Weak<Engine>>>;
+
+/// The engines of this process by directory. The fork generation is part of the name: a child of a fork has its parent's
+/// table in memory but none of its engines.
+static ENGINES: LazyLock<Mutex<HashMap<(u64, PathBuf), Place>>> = LazyLock::new(Mutex::default);
+
+/// One open directory.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) store: Arc<Store>,
+    pub(super) path: PathBuf,
+    options: Options,
+    pub(super) append: AppendMode,
+    /// The process that opened it.
+    generation: u64,
+    /// What ends with the last handle.
+    life: Mutex<Life>,
+    place: Place,
+}
+
+#[derive(Debug)]
+struct Life {
+    handles: usize,
+    background: Option<Background>,
+    lock: Option<DirectoryLock>,
+}
+
+/// What an `OpenDB` and its clones share.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) engine: Arc<Engine>,
+    durability: Durability,
+    closed: AtomicBool,
+}
+
+impl Handle {
+    /// Opens a directory, or joins the engine that has it open.
+    pub(super) fn open(path: &Path, options: Options) -> Result<Arc<Handle>> {
+        options.check()?;
+        let disk: Arc<dyn Disk> = Arc::new(UnixDisk);
+        prepare_directory(&*disk, path, &options)?;
+        let path = path.canonicalize().map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
+        let key = (generation(), path.clone());
+        let place = Arc::clone(ENGINES.lock().entry(key).or_default());
+        let mut current = place.lock();
+        if let Some(engine) = current.upgrade() {
+            engine.check_options(&options)?;
+            engine.life.lock().handles += 1;
+            drop(current);
+            return Ok(Handle::on(engine, &options));
+        }
+        let engine = Engine::open(&disk, path, &options, Arc::clone(&place))?;
+        *current = Arc::downgrade(&engine);
+        drop(current);
+        Ok(Handle::on(engine, &options))
+    }
+
+    fn on(engine: Arc<Engine>, options: &Options) -> Arc<Handle> {
+        Arc::new(Handle { engine, durability: options.durability, closed: AtomicBool::new(false) })
+    }
+
+    /// The store, unless this handle is closed or belongs to the parent of a fork.
+    #[inline]
+    pub(super) fn store(&self) -> Result<&Arc<Store>> {
+        if generation() != self.engine.generation {
+            return Err(Error::Forked);
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        Ok(&self.engine.store)
+    }
+
+    /// The store for a write.
+    #[inline]
+    pub(super) fn store_to_write(&self) -> Result<&Arc<Store>> {
+        let store = self.store()?;
+        if self.engine.options.read_damaged {
+            return Err(Error::ReadOnly(
+                "the database was opened with read_damaged; salvage what can be read into a new one".to_owned(),
+            ));
+        }
+        Ok(store)
+    }
+
+    /// What commits through this handle wait for.
+    pub(super) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Closes the handle; with the last one the engine ends.
+    pub(super) fn close(&self) -> Result<()> {
+        if generation() != self.engine.generation {
+            return Err(Error::Forked);
+        }
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.engine.release()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`. What could not be written in order is recovered at the next open.
+        let _reported_by_close = self.close();
+    }
+}
+
+impl Engine {
+    fn open(disk: &Arc<dyn Disk>, path: PathBuf, options: &Options, place: Place) -> Result<Arc<Engine>> {
+        let lock = DirectoryLock::acquire(disk, &path)?;
+        let manifest = manifest_of(&**disk, &path, options)?;
+        let access = access(&**disk, &path, options);
+        let config = LogConfig {
+            disk: Arc::clone(disk),
+            directory: path.clone(),
+            access,
+            sizes: SegmentSizes { fixed: options.segment_bytes },
+            identity: manifest.identity,
+        };
+        let store = Store::open(config, manifest, options.read_damaged, options.cache_bytes)?;
+        let background = match options.read_damaged {
+            true => None,
+            false => Some(Background::start(&store)?),
+        };
+        Ok(Arc::new(Engine {
+            store,
+            path,
+            options: options.clone(),
+            append: if access.mapped_append { AppendMode::Mapped } else { AppendMode::Write },
+            generation: generation(),
+            life: Mutex::new(Life { handles: 1, background, lock: Some(lock) }),
+            place,
+        }))
+    }
+
+    /// Refuses options under which the engine that is already open does not run.
+    fn check_options(&self, options: &Options) -> Result<()> {
+        let comparable = |options: &Options| Options {
+            create: true,
+            durability: Durability::Buffered,
+            ..options.clone()
+        };
+        if comparable(options) == comparable(&self.options) {
+            return Ok(());
+        }
+        Err(Error::InvalidArgument(format!(
+            "{} is already open in this process with other options; open it with the same ones, or close it first",
+            self.path.display()
+        )))
+    }
+
+    /// Gives back a handle. The last one ends the engine.
+    fn release(&self) -> Result<()> {
+        let mut current = self.place.lock();
+        let mut life = self.life.lock();
+        life.handles -= 1;
+        if life.handles > 0 {
+            return Ok(());
+        }
+        *current = Weak::new();
+        if let Some(background) = life.background.take() {
+            background.stop();
+        }
+        let closed = if self.options.read_damaged { Ok(()) } else { self.store.close() };
+        life.lock = None;
+        closed
+    }
+}
+
+/// Creates the directory if that is wanted, and refuses before anything is made if not.
+fn prepare_directory(disk: &dyn Disk, path: &Path, options: &Options) -> Result<()> {
+    let context = |what: &str| format!("{what} {}", path.display());
+    if options.create {
+        let is_new = !path.exists();
+        disk.create_directory(path).map_err(|error| Error::io(context("creating"), error))?;
+        if let Some(parent) = path.parent().filter(|_| is_new) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            disk.sync_directory(parent).map_err(|error| Error::io(context("syncing the parent of"), error))?;
+        }
+        return Ok(());
+    }
+    match path.join(MANIFEST_NAME).exists() {
+        true => Ok(()),
+        false => Err(Error::Io {
+            context: format!("{}; allow it to be created, or check the path", context("no database is in")),
+            source: std::io::ErrorKind::NotFound.into(),
+        }),
+    }
+}
+
+/// The manifest of the directory, or that of a new database.
+fn manifest_of(disk: &dyn Disk, path: &Path, options: &Options) -> Result<Manifest> {
+    if let Some(manifest) = read_manifest(disk, path)? {
+        return Ok(manifest);
+    }
+    let names = disk.list(path).map_err(|error| Error::io(format!("listing {}", path.display()), error))?;
+    if has_segments(&names) || options.read_damaged {
+        return Err(Error::corruption(0, 0, "the manifest is missing; restore the directory from a backup"));
+    }
+    let manifest = Manifest::new(random()?, random()?);
+    create_manifest(disk, path, &manifest)?;
+    Ok(manifest)
+}
+
+/// Random bytes from the operating system.
+fn random() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::io("asking the system for random bytes", std::io::Error::other(error)))?;
+    Ok(bytes)
+}
+
+/// How segments are reached under these options on this filesystem.
+fn access(disk: &dyn Disk, path: &Path, options: &Options) -> Access {
+    let mapped_append = match options.append {
+        AppendMode::Mapped => true,
+        AppendMode::Write => false,
+        AppendMode::Auto => options.mapped_reads && disk.keeps_allocations(path),
+    };
+    Access { mapped_append, mapped_reads: options.mapped_reads }
+}

@@ -1,0 +1,26 @@
+//! The public face: handles, and what can be done with them.
+//!
+//! An **engine** is one open directory. Opening the same directory again in the same process gives another handle on the
+//! same engine; the engine ends with its last handle. A **handle** is what `OpenDB::open` returns and its clones share.
+
+mod batch;
+mod engine;
+mod iter;
+mod keyspace;
+mod opendb;
+mod snapshot;
+mod stats;
+mod transaction;
+mod value;
+
+pub use batch::Batch;
+pub use iter::{Iter, Keys};
+pub use keyspace::Keyspace;
+pub use opendb::OpenDB;
+pub use snapshot::Snapshot;
+pub use stats::Stats;
+pub use transaction::Transaction;
+pub use value::ValueRef;
+
+/// A key and its value, both owned.
+pub type KeyValue = (Vec<u8>, Vec<u8>);

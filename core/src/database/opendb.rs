@@ -1,0 +1,317 @@
+//! The database handle.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::Handle;
+use super::{Batch, Iter, KeyValue, Keys, Keyspace, Snapshot, Stats, Transaction, ValueRef};
+use crate::error::{Error, Result};
+use crate::keyspace::DEFAULT_KEYSPACE;
+use crate::options::{Durability, Options, check_keyspace_name};
+use crate::scan::Scan;
+use crate::store::Operations;
+
+/// How often `transact` runs its closure before it gives up.
+const TRANSACT_ATTEMPTS_MAX: u32 = 100;
+/// Longest rest between two attempts.
+const TRANSACT_REST_MAX: Duration = Duration::from_millis(8);
+
+/// An open database. Safe from any number of threads; a cheap clone is the same handle.
+///
+/// The key-value calls work on the keyspace `"default"`, which always exists; [`OpenDB::keyspace`] gives others.
+///
+/// ```
+/// # fn main() -> opendb::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path();
+/// use opendb::OpenDB;
+/// let db = OpenDB::open(path)?;
+/// db.put(b"user:123", b"Alice")?;
+/// assert_eq!(db.get(b"user:123")?, Some(b"Alice".to_vec()));
+/// for (key, value) in db.scan_prefix(b"user:")? {
+///     println!("{} = {}", String::from_utf8_lossy(&key), String::from_utf8_lossy(&value));
+/// }
+/// db.delete(b"user:123")?;
+/// assert!(!db.exists(b"user:123")?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct OpenDB {
+    handle: Arc<Handle>,
+    default: Keyspace,
+}
+
+impl OpenDB {
+    /// Opens the database in a directory, which is created if it is missing, and recovers it after a crash.
+    ///
+    /// In the same process the same directory may be opened any number of times: the handles share one engine.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process has it open; [`Error::Corruption`] where bytes that had been durable are
+    /// damaged; [`Error::Unsupported`] for a newer format; [`Error::NoSpace`] and [`Error::Io`] from the system.
+    pub fn open(path: impl AsRef<Path>) -> Result<OpenDB> {
+        OpenDB::open_with_options(path, Options::new())
+    }
+
+    /// [`OpenDB::open`] with other options than the defaults.
+    ///
+    /// # Errors
+    /// As [`OpenDB::open`], and [`Error::InvalidArgument`] for options outside their limits or that contradict those under
+    /// which this process already has the directory open.
+    pub fn open_with_options(path: impl AsRef<Path>, options: Options) -> Result<OpenDB> {
+        let handle = Handle::open(path.as_ref(), options)?;
+        let entry = handle.store()?.keys.keyspaces.by_name(DEFAULT_KEYSPACE)?;
+        let default = Keyspace { handle: Arc::clone(&handle), entry };
+        Ok(OpenDB { handle, default })
+    }
+
+    /// Stores a value under a key, in place of the one before. In the log when this returns; by default it survives the
+    /// death of the process from then on, and a power cut at the latest a second later.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a key over [`crate::KEY_BYTES_MAX`] or a value over [`crate::VALUE_BYTES_MAX`];
+    /// [`Error::NoSpace`], with nothing of the write there, on a full device; [`Error::Poisoned`] after an earlier write
+    /// failed.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.default.put(key, value)
+    }
+
+    /// [`OpenDB::put`], waiting for what this commit is to wait for.
+    ///
+    /// # Errors
+    /// As [`OpenDB::put`].
+    pub fn put_with(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<()> {
+        self.default.put_with(key, value, durability)
+    }
+
+    /// The newest committed value of a key; `None` where the key is not there.
+    ///
+    /// # Errors
+    /// [`Error::Corruption`] where the record does not pass its checksum.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.default.get(key)
+    }
+
+    /// [`OpenDB::get`] without a copy of the value.
+    ///
+    /// # Errors
+    /// As [`OpenDB::get`].
+    pub fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
+        self.default.get_ref(key)
+    }
+
+    /// Removes a key and its value. Fine where the key is not there.
+    ///
+    /// # Errors
+    /// As [`OpenDB::put`].
+    pub fn delete(&self, key: &[u8]) -> Result<()> {
+        self.default.delete(key)
+    }
+
+    /// [`OpenDB::delete`], waiting for what this commit is to wait for.
+    ///
+    /// # Errors
+    /// As [`OpenDB::put`].
+    pub fn delete_with(&self, key: &[u8], durability: Durability) -> Result<()> {
+        self.default.delete_with(key, durability)
+    }
+
+    /// Whether a key is there. Cheaper than [`OpenDB::get`]: the value is not read.
+    ///
+    /// # Errors
+    /// As [`OpenDB::get`].
+    pub fn exists(&self, key: &[u8]) -> Result<bool> {
+        self.default.exists(key)
+    }
+
+    /// All entries whose keys begin with `prefix`, in byte order of the keys, as of one moment. Holds all of them in
+    /// memory; [`OpenDB::iter`] does not.
+    ///
+    /// # Errors
+    /// As [`OpenDB::get`].
+    pub fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<KeyValue>> {
+        self.default.scan_prefix(prefix)
+    }
+
+    /// Entries in key order, read as the iterator goes, as of the moment of this call.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed. Items are errors as those of [`OpenDB::get`].
+    pub fn iter(&self, scan: &Scan) -> Result<Iter> {
+        self.default.iter(scan)
+    }
+
+    /// Keys in order, without reading values, as of the moment of this call.
+    ///
+    /// # Errors
+    /// As [`OpenDB::iter`].
+    pub fn keys(&self, scan: &Scan) -> Result<Keys> {
+        self.default.keys(scan)
+    }
+
+    /// Number of keys in the keyspace `"default"`, exact, without counting them.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed.
+    pub fn len(&self) -> Result<u64> {
+        self.default.len()
+    }
+
+    /// Whether the keyspace `"default"` has no keys.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed.
+    pub fn is_empty(&self) -> Result<bool> {
+        self.default.is_empty()
+    }
+
+    /// Begins a batch: many writes, one commit, no reads.
+    #[must_use]
+    pub fn batch(&self) -> Batch {
+        Batch { handle: Arc::clone(&self.handle), operations: Operations::default() }
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed.
+    pub fn begin_transaction(&self) -> Result<Transaction> {
+        Transaction::begin(&self.handle)
+    }
+
+    /// Runs `work` in a transaction and commits it. On a conflict it is run again in a new one, after a rest that grows from
+    /// nothing to 8 ms, at most 100 times. An error of `work` itself that is not a conflict rolls back and is returned.
+    ///
+    /// ```
+    /// # fn main() -> opendb::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let db = opendb::OpenDB::open(directory.path())?;
+    /// let visits = db.transact(|txn| {
+    ///     let visits = txn.get("default", b"visits")?.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()));
+    ///     txn.put("default", b"visits", &(visits + 1).to_le_bytes())?;
+    ///     Ok(visits + 1)
+    /// })?;
+    /// assert_eq!(visits, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Transaction`] when it has conflicted every time; otherwise the error of `work` or of the commit.
+    pub fn transact<T>(&self, mut work: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+        for attempt in 1.. {
+            let mut transaction = self.begin_transaction()?;
+            let outcome = work(&mut transaction).and_then(|value| transaction.commit().map(|()| value));
+            match outcome {
+                Err(Error::Transaction(_)) if attempt < TRANSACT_ATTEMPTS_MAX => rest_after(attempt),
+                outcome => return outcome,
+            }
+        }
+        Err(Error::Internal("the attempts at a transaction have no end".to_owned()))
+    }
+
+    /// A consistent read-only view of the database as it is now, which looks at the keyspace `"default"`.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.default.snapshot()
+    }
+
+    /// The keyspace of this name, 1 to 255 bytes, created if it is not there. Keyspaces are never removed; a database has
+    /// at most [`crate::KEYSPACES_MAX`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a name or number outside the limits; otherwise as [`OpenDB::put`].
+    pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
+        let store = self.handle.store()?;
+        check_keyspace_name(name)?;
+        if store.keys.keyspaces.number(name).is_err() {
+            self.handle.store_to_write()?.create_keyspace(name, self.handle.durability())?;
+        }
+        let entry = store.keys.keyspaces.by_name(name)?;
+        Ok(Keyspace { handle: Arc::clone(&self.handle), entry })
+    }
+
+    /// The names of all keyspaces, in byte order, `"default"` included.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed.
+    pub fn keyspaces(&self) -> Result<Vec<String>> {
+        Ok(self.handle.store()?.keys.keyspaces.names())
+    }
+
+    /// Returns when everything written so far is on the device.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the device fails. Writes are refused from then on, and the sync is never tried again.
+    pub fn flush(&self) -> Result<()> {
+        self.handle.store_to_write()?.flush()
+    }
+
+    /// Figures of the database.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed.
+    pub fn stats(&self) -> Result<Stats> {
+        let store = self.handle.store()?;
+        let (log, cache) = (store.log.stats(), store.cache.stats());
+        let (snapshots, versions) = store.snapshot_counts();
+        let live_bytes = store.keys.live_bytes();
+        Ok(Stats {
+            keys: store.keys.keyspaces.keys(),
+            keyspaces: store.keys.keyspaces.len(),
+            segments: log.segments,
+            log_bytes: log.log_bytes,
+            live_bytes,
+            dead_bytes: log.log_bytes.saturating_sub(live_bytes),
+            allocated_bytes: log.allocated_bytes,
+            large_bytes: log.large_bytes,
+            last_sequence: log.appended,
+            durable_sequence: log.durable,
+            syncs: log.syncs,
+            snapshots,
+            versions,
+            index_bytes: store.keys.index.memory_bytes(),
+            order_bytes: store.keys.order.memory_bytes(),
+            cache_bytes: cache.bytes,
+            cache_hits: cache.hits,
+            cache_misses: cache.misses,
+            cache_admissions: cache.admissions,
+            append: self.handle.engine.append,
+            poisoned: store.log.is_poisoned(),
+            recovery: store.recovery.clone(),
+        })
+    }
+
+    /// The directory, as an absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.handle.engine.path
+    }
+
+    /// Closes this handle and its clones. With the last handle on the directory everything is put on the device and the
+    /// directory is unlocked. Afterwards every call through the handle, its iterators, snapshots and transactions
+    /// included, is [`Error::Closed`]; closing again is fine. Dropping the last clone does the same, but cannot tell of
+    /// an error.
+    ///
+    /// # Errors
+    /// As [`OpenDB::flush`]. The handle is closed in any case; what could not be written is recovered at the next open.
+    pub fn close(&self) -> Result<()> {
+        self.handle.close()
+    }
+}
+
+/// Rests before the next attempt, longer each time, and not for the same time as whoever it conflicts with.
+fn rest_after(attempt: u32) {
+    if attempt < 4 {
+        std::thread::yield_now();
+        return;
+    }
+    let longest = Duration::from_micros(8 << attempt.min(10)).min(TRANSACT_REST_MAX);
+    // Any spread will do: the low bits of the clock differ from thread to thread.
+    let spread = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos() % 64);
+    std::thread::sleep(longest.mul_f64(0.5 + f64::from(spread) / 128.0));
+}

@@ -1,0 +1,91 @@
+//! A consistent read-only view.
+
+use std::sync::Arc;
+
+use super::engine::Handle;
+use super::{Iter, KeyValue, Keys, ValueRef};
+use crate::error::Result;
+use crate::options::check_key;
+use crate::scan::{Scan, Walk};
+use crate::store::Pin;
+use crate::transaction::TrackedWalk;
+
+/// The database as it was at one moment, between two commits. Later commits do not show in it. While it is alive, the old
+/// versions that it sees are kept; a cheap clone is the same moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(super) handle: Arc<Handle>,
+    pub(super) pin: Arc<Pin>,
+    pub(super) keyspace: u16,
+}
+
+impl Snapshot {
+    /// The same moment in another keyspace.
+    ///
+    /// # Errors
+    /// [`crate::Error::KeyspaceNotFound`] where there is none of that name.
+    pub fn keyspace(&self, name: &str) -> Result<Snapshot> {
+        let keyspace = self.handle.store()?.keys.keyspaces.number(name)?;
+        Ok(Snapshot { keyspace, ..self.clone() })
+    }
+
+    /// The value of a key at that moment; `None` where it was not there.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corruption`] where the record does not pass its checksum.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let store = self.handle.store()?;
+        check_key(key)?;
+        store.get(self.keyspace, key, Some(self.pin.sequence))
+    }
+
+    /// [`Snapshot::get`] without a copy of the value.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
+        let store = self.handle.store()?;
+        check_key(key)?;
+        Ok(store.get_ref(self.keyspace, key, Some(self.pin.sequence))?.map(ValueRef))
+    }
+
+    /// Whether a key was there. Never reads the value.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn exists(&self, key: &[u8]) -> Result<bool> {
+        let store = self.handle.store()?;
+        check_key(key)?;
+        store.exists(self.keyspace, key, Some(self.pin.sequence))
+    }
+
+    /// All entries whose keys begin with `prefix`, in byte order of the keys.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn scan_prefix(&self, prefix: &[u8]) -> Result<Vec<KeyValue>> {
+        self.iter(&Scan::prefix(prefix))?.collect()
+    }
+
+    /// Entries in key order, read as the iterator goes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Closed`] after the handle was closed. Items are errors as those of [`Snapshot::get`].
+    pub fn iter(&self, scan: &Scan) -> Result<Iter> {
+        Ok(Iter::new(Arc::clone(&self.handle), self.walk(scan, false)?))
+    }
+
+    /// Keys in order, without reading values.
+    ///
+    /// # Errors
+    /// As [`Snapshot::iter`].
+    pub fn keys(&self, scan: &Scan) -> Result<Keys> {
+        Ok(Keys::new(Arc::clone(&self.handle), self.walk(scan, true)?))
+    }
+
+    fn walk(&self, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
+        self.handle.store()?;
+        let walk = Walk::new(Arc::clone(&self.pin), self.keyspace, scan, keys_only, vec![]);
+        Ok(TrackedWalk::untracked(walk))
+    }
+}

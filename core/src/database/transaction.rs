@@ -1,0 +1,151 @@
+//! Transactions as their users see them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::engine::Handle;
+use super::{Iter, KeyValue, Keys};
+use crate::error::Result;
+use crate::options::{Durability, check_key, check_value};
+use crate::scan::Scan;
+use crate::transaction::Work;
+
+/// A serializable transaction: it reads one snapshot and its own writes, and applies its writes all at once, unless
+/// something that it has read was changed meanwhile. Dropped without a commit, it is rolled back.
+///
+/// Optimistic: it takes no locks, so nobody waits for it, and a conflict shows at its commit. Everything that it has
+/// read counts: values, absent keys, and the ranges that it has scanned. Blind writes do not conflict, and a transaction
+/// that only reads never fails.
+///
+/// ```
+/// # fn main() -> opendb::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let db = opendb::OpenDB::open(directory.path())?;
+/// let mut txn = db.begin_transaction()?;
+/// let visits = txn.get("default", b"visits")?.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()));
+/// txn.put("default", b"visits", &(visits + 1).to_le_bytes())?;
+/// txn.commit()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Transaction {
+    handle: Arc<Handle>,
+    work: Work,
+}
+
+impl Transaction {
+    pub(super) fn begin(handle: &Arc<Handle>) -> Result<Transaction> {
+        let work = Work::begin(handle.store()?);
+        Ok(Transaction { handle: Arc::clone(handle), work })
+    }
+
+    /// The keyspace's number, after the handle was asked.
+    fn keyspace(&self, name: &str) -> Result<u16> {
+        self.handle.store()?.keys.keyspaces.number(name)
+    }
+
+    /// The value of a key: this transaction's own write, or else the one at its snapshot.
+    ///
+    /// # Errors
+    /// [`crate::Error::KeyspaceNotFound`] for a keyspace that was never created.
+    pub fn get(&self, keyspace: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let keyspace = self.keyspace(keyspace)?;
+        check_key(key)?;
+        self.work.get(keyspace, key)
+    }
+
+    /// Whether a key is there, by its own writes and its snapshot.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn exists(&self, keyspace: &str, key: &[u8]) -> Result<bool> {
+        let keyspace = self.keyspace(keyspace)?;
+        check_key(key)?;
+        self.work.exists(keyspace, key)
+    }
+
+    /// Stores a value when the transaction commits. Until then only this transaction sees it.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`], and [`crate::Error::InvalidArgument`] for a key or value over its limit or a transaction
+    /// that would not fit the largest segment (256 MiB).
+    pub fn put(&mut self, keyspace: &str, key: &[u8], value: &[u8]) -> Result<()> {
+        check_value(value)?;
+        self.write(keyspace, key, Some(value))
+    }
+
+    /// Removes a key when the transaction commits.
+    ///
+    /// # Errors
+    /// As [`Transaction::put`].
+    pub fn delete(&mut self, keyspace: &str, key: &[u8]) -> Result<()> {
+        self.write(keyspace, key, None)
+    }
+
+    fn write(&mut self, keyspace: &str, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.handle.store_to_write()?;
+        let keyspace = self.keyspace(keyspace)?;
+        check_key(key)?;
+        self.work.write(keyspace, key, value)
+    }
+
+    /// All entries whose keys begin with `prefix`, in byte order of the keys, own writes included.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn scan_prefix(&self, keyspace: &str, prefix: &[u8]) -> Result<Vec<KeyValue>> {
+        self.iter(keyspace, &Scan::prefix(prefix))?.collect()
+    }
+
+    /// Entries in key order, with the writes made before this call. What the iterator has been through counts as read; one
+    /// that is dropped early has read only as far as it came.
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn iter(&self, keyspace: &str, scan: &Scan) -> Result<Iter> {
+        let keyspace = self.keyspace(keyspace)?;
+        Ok(Iter::new(Arc::clone(&self.handle), self.work.walk(keyspace, scan, false)))
+    }
+
+    /// Keys in order, as [`Transaction::iter`].
+    ///
+    /// # Errors
+    /// As [`Transaction::get`].
+    pub fn keys(&self, keyspace: &str, scan: &Scan) -> Result<Keys> {
+        let keyspace = self.keyspace(keyspace)?;
+        Ok(Keys::new(Arc::clone(&self.handle), self.work.walk(keyspace, scan, true)))
+    }
+
+    /// Applies all writes at once.
+    ///
+    /// # Errors
+    /// [`crate::Error::Transaction`] where something that was read has changed: nothing is applied, and the whole
+    /// transaction may be run again. Otherwise as [`crate::OpenDB::put`].
+    pub fn commit(self) -> Result<()> {
+        let durability = self.handle.durability();
+        self.commit_with(durability)
+    }
+
+    /// [`Transaction::commit`], waiting for what this commit is to wait for.
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`].
+    pub fn commit_with(self, durability: Durability) -> Result<()> {
+        self.handle.store()?;
+        self.work.commit(durability)
+    }
+
+    /// Forgets all writes. Dropping the transaction does the same.
+    ///
+    /// # Errors
+    /// [`crate::Error::Closed`] after the handle was closed; the transaction is gone in any case.
+    pub fn rollback(self) -> Result<()> {
+        self.handle.store().map(|_| ())
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,189 @@
+//! Shared memory maps of files: the one place where bytes of a file become bytes of the process.
+#![allow(unsafe_code)] // Each block names the invariant it stands on.
+
+use std::fmt;
+use std::io;
+use std::slice;
+#[cfg(any(test, feature = "simulation"))]
+use std::sync::atomic::AtomicU8;
+
+use memmap2::MmapRaw;
+
+#[cfg(any(test, feature = "simulation"))]
+use super::simulated::SimulatedMap;
+
+/// A shared mapping of the first bytes of a file, unmapped when dropped.
+///
+/// The system may raise SIGBUS where a mapped page is touched that the file does not reach or that the device has no
+/// room for. So: a map is never longer than its file was when it was made, whoever cuts a file sees to it that
+/// nothing beyond the cut is touched any more, and stores go only to pages that [`Map::populate`] has been through.
+pub(crate) struct Map {
+    backing: Backing,
+}
+
+enum Backing {
+    System {
+        map: MmapRaw,
+        writable: bool,
+    },
+    #[cfg(any(test, feature = "simulation"))]
+    Simulated(SimulatedMap),
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Map").field("length", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Map {
+    /// Takes over a map of the system.
+    pub(super) fn system(map: MmapRaw, writable: bool) -> Map {
+        Map { backing: Backing::System { map, writable } }
+    }
+
+    /// Takes over a map of the simulated disk.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn simulated(map: SimulatedMap) -> Map {
+        Map { backing: Backing::Simulated(map) }
+    }
+
+    /// Mapped bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match &self.backing {
+            Backing::System { map, .. } => map.len(),
+            #[cfg(any(test, feature = "simulation"))]
+            Backing::Simulated(map) => map.len(),
+        }
+    }
+
+    /// Whether `length` bytes at `offset` lie within the map.
+    #[inline]
+    fn contains(&self, offset: usize, length: usize) -> bool {
+        offset.checked_add(length).is_some_and(|end| end <= self.len())
+    }
+
+    /// The bytes of a range, without a copy; `None` where the range does not lie within the map.
+    ///
+    /// # Safety
+    /// For as long as the result lives nothing in the range may be stored to, by this map, by another one or by a
+    /// write to the file, and what had been stored there must happen before this call.
+    #[inline]
+    pub(crate) unsafe fn bytes(&self, offset: usize, length: usize) -> Option<&[u8]> {
+        if !self.contains(offset, length) {
+            return None;
+        }
+        let start = match &self.backing {
+            Backing::System { map, .. } => map.as_ptr().wrapping_add(offset),
+            #[cfg(any(test, feature = "simulation"))]
+            Backing::Simulated(map) => map.cells(offset, length)?.as_ptr().cast::<u8>(),
+        };
+        // SAFETY: the range lies within the mapping (`contains`; the simulated disk's cells are a slice of their
+        // own), which lives as long as `self`; bytes have no alignment and no invalid values; that nobody stores to
+        // the range is the caller's contract. A `MmapRaw` hands out no references, so none to the range is mutable.
+        Some(unsafe { slice::from_raw_parts(start, length) })
+    }
+
+    /// Stores `bytes` at `offset`; false, with nothing stored, where they do not fit within the map, or the map is
+    /// not for writing.
+    ///
+    /// # Safety
+    /// No reference to any byte of the range may exist, and no other thread may read or store there until this call
+    /// happens before what it does. The pages must have been populated.
+    #[inline]
+    pub(crate) unsafe fn store(&self, offset: usize, bytes: &[u8]) -> bool {
+        if !self.contains(offset, bytes.len()) {
+            return false;
+        }
+        match &self.backing {
+            Backing::System { writable: false, .. } => false,
+            Backing::System { map, .. } => {
+                let target = map.as_mut_ptr().wrapping_add(offset);
+                // SAFETY: the range lies within the mapping (`contains`), which is writable (matched above) and
+                // lives as long as `self`; `bytes` is borrowed, so the contract that no reference to the range
+                // exists keeps the two apart; that nobody else touches the range is the caller's contract.
+                unsafe { target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+                true
+            }
+            #[cfg(any(test, feature = "simulation"))]
+            Backing::Simulated(map) => map.store(offset, bytes),
+        }
+    }
+
+    /// Brings every page of the range into memory, ready to be stored to. Where a store would raise SIGBUS (a full
+    /// or failing device) this is an error instead. [`io::ErrorKind::Unsupported`], with nothing touched, where the
+    /// system has no such call: the caller then appends by writing.
+    pub(crate) fn populate(&self, offset: usize, length: usize) -> io::Result<()> {
+        if !self.contains(offset, length) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the range lies outside the map"));
+        }
+        if length == 0 {
+            return Ok(());
+        }
+        match &self.backing {
+            Backing::System { writable: false, .. } => {
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, "the map is for reading only"))
+            }
+            Backing::System { map, .. } => populate_system(map, offset, length),
+            #[cfg(any(test, feature = "simulation"))]
+            Backing::Simulated(map) => map.populate(offset, length),
+        }
+    }
+
+    /// Makes the pages read-only, so that a stray store of the host process faults instead of damaging the log. Best
+    /// effort: where the system refuses, the map stays as it was. The caller never stores afterwards.
+    pub(crate) fn protect(&self) {
+        match &self.backing {
+            Backing::System { map, .. } => protect_system(map),
+            #[cfg(any(test, feature = "simulation"))]
+            Backing::Simulated(map) => map.protect(),
+        }
+    }
+}
+
+/// The same bytes as cells that several threads may touch at once: what a simulated file is made of.
+#[cfg(any(test, feature = "simulation"))]
+pub(super) fn cells(bytes: Vec<u8>) -> Box<[AtomicU8]> {
+    let bytes = Box::into_raw(bytes.into_boxed_slice());
+    // SAFETY: the box was just given up, so this is its only owner; an `AtomicU8` has the size, the alignment and the
+    // valid values of a `u8`, so the allocation is freed by the layout it was made with.
+    unsafe { Box::from_raw(bytes as *mut [AtomicU8]) }
+}
+
+#[cfg(target_os = "linux")]
+fn populate_system(map: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
+    loop {
+        let Err(error) = map.advise_range(memmap2::Advice::PopulateWrite, offset, length) else {
+            return Ok(());
+        };
+        match error.raw_os_error() {
+            // Interrupted: what was populated stays, so ask again.
+            Some(libc::EINTR) => {}
+            // Kernels before 5.14 do not know the advice.
+            Some(libc::EINVAL | libc::ENOSYS) => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+            }
+            // The kernel's way to say that a store would have raised SIGBUS.
+            Some(libc::EFAULT) => {
+                return Err(io::Error::other("the device has no room for a mapped page, or fails"));
+            }
+            _ => return Err(error),
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn populate_system(_map: &MmapRaw, _offset: usize, _length: usize) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(unix)]
+fn protect_system(map: &MmapRaw) {
+    // SAFETY: the range is exactly one mapping, which `map` owns and keeps for the time of the call. Reads through it
+    // go on as before, and by this function's contract nobody stores to it any more. A refusal leaves it as it was.
+    let _best_effort = unsafe { libc::mprotect(map.as_mut_ptr().cast(), map.len(), libc::PROT_READ) };
+}
+
+#[cfg(not(unix))]
+fn protect_system(_map: &MmapRaw) {}

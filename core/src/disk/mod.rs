@@ -1,0 +1,115 @@
+//! The operating system, behind one small trait: everything the log asks of a directory and its files.
+//!
+//! There are two implementations. `UnixDisk` is the real one. `SimulatedDisk` keeps files in memory, knows what a
+//! power cut would leave of them and fails any call on demand; it is there for tests and runs under miri.
+//!
+//! Nothing here knows of formats, and nothing retries: an error is handed up as the system gave it.
+
+mod fork;
+mod lock;
+mod map;
+#[cfg(any(test, feature = "simulation"))]
+mod simulated;
+#[cfg(test)]
+pub(crate) mod tests;
+#[cfg(unix)]
+mod unix;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use fork::generation;
+pub(crate) use lock::DirectoryLock;
+pub(crate) use map::Map;
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) use simulated::{Call, Fault, Operation, SimulatedDisk};
+#[cfg(unix)]
+pub(crate) use unix::UnixDisk;
+
+/// A directory tree and the calls that change it.
+///
+/// A creation, rename or removal is durable only after [`Disk::sync_directory`] of the directory it happened in.
+pub(crate) trait Disk: Send + Sync + fmt::Debug {
+    /// Creates a directory for its owner alone (mode 0700), with the parents that are missing. Fine if it is there.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the entries of a directory durable.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Names of the entries of a directory, in no order. Names that are not UTF-8 are none of ours and are left out.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+
+    /// Opens a regular file. A symbolic link, a directory or a device in its place is an error.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Gives a file another name, atomically: whoever opens `to` gets the old file or the new one.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Whether the filesystem of `path` keeps the room that [`DiskFile::allocate`] promised, so that a store into a
+    /// map of the file cannot meet a full device. Where that is not known the answer is no.
+    fn keeps_allocations(&self, path: &Path) -> bool;
+
+    /// How often this process has had to wait for storage to bring a page, since it began. 0 where that is not known.
+    fn storage_waits(&self) -> u64 {
+        0
+    }
+
+    /// Tries to take the lock that the file at `path` stands for, and never waits. The file is created if it is
+    /// missing and is never removed. The holder's process id stands in it as decimal text.
+    fn lock(&self, path: &Path) -> io::Result<LockAttempt>;
+}
+
+/// One open file. Closed when dropped.
+pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
+    /// Reads from a place; fewer bytes than asked for only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at a place. After an error any part of them may be there.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Length of the file now.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Cuts the file, or extends it with a hole.
+    fn set_length(&self, length: u64) -> io::Result<()>;
+
+    /// Makes the file at least `length` bytes long with room on the device for all of them; what is new reads as
+    /// zeros. A full device is an error here and not later. Bytes that are there stay as they are.
+    fn allocate(&self, length: u64) -> io::Result<()>;
+
+    /// Makes the bytes of the file durable, those stored through maps of it included. After an error nobody knows
+    /// which of them are; a later success says nothing about them.
+    fn sync(&self) -> io::Result<()>;
+
+    /// A shared mapping of the first `length` bytes, which the file must have. [`io::ErrorKind::Unsupported`] where
+    /// files cannot be mapped.
+    fn map(&self, length: usize, writable: bool) -> io::Result<Map>;
+}
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenMode {
+    /// A new file for its owner alone (mode 0600), for reading and writing. An error where there is one already.
+    CreateNew,
+    /// An existing file, for reading and writing.
+    ReadWrite,
+    /// An existing file, for reading.
+    ReadOnly,
+}
+
+/// What came of an attempt to lock.
+#[derive(Debug)]
+pub(crate) enum LockAttempt {
+    /// The lock is ours until this is dropped.
+    Held(Box<dyn HeldLock>),
+    /// Somebody else has it: the process with this id, where it could be read.
+    Busy(Option<u32>),
+}
+
+/// A lock that is held. Dropping it gives it back, except in the child of a fork: the lock is the parent's there.
+pub(crate) trait HeldLock: Send + Sync + fmt::Debug {}

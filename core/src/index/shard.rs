@@ -1,0 +1,193 @@
+//! A shard: one table, the locks around it, and when it changes its shape.
+
+use super::candidates::Candidates;
+use super::location::Location;
+use super::slot::Tag;
+use super::table::{LINE_SLOTS, Table};
+use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
+
+/// Entries for a hundred home lines at which a table grows: 78 slots of a hundred are in use then. Fuller tables
+/// spill more and touch more lines; emptier ones take more memory.
+const ENTRIES_PER_100_LINES_MAX: usize = 78 * LINE_SLOTS;
+/// A table with fewer entries for a hundred home lines than this is made smaller when it is next reshaped.
+const ENTRIES_PER_100_LINES_MIN: usize = 40 * LINE_SLOTS;
+/// What a table made smaller is sized for: about halfway between growing again and where growing would have left it.
+const ENTRIES_PER_100_LINES_SHRUNK: usize = 72 * LINE_SLOTS;
+/// A table grows by one line for each so many.
+const GROWTH_LINES: usize = 6;
+/// Lines after the last home line. Three are enough for all but one table in some hundreds; that one gets more.
+const OVERFLOW_LINES: usize = 3;
+
+/// One of the index's shards, on one cache line so that neighbours do not slow each other down.
+#[repr(align(64))]
+pub(super) struct Shard {
+    /// Shared while slot words are read or written, and exclusive only to put another table in. So a reader never
+    /// waits for a write, and a table is never freed under a reader.
+    table: RwLock<Table>,
+    /// Held through every change, by insert, replace, remove and reshaping alike: there is one writer at a time.
+    writer: Mutex<Writer>,
+    /// Entries of the table. Changed by the writer only; readable without a lock.
+    entries: AtomicU64,
+}
+
+/// What only the writer needs.
+struct Writer {
+    /// Entries removed since the table got its shape. Each may have left spill bits behind that send lookups on for
+    /// nothing.
+    removed: usize,
+}
+
+impl Shard {
+    pub(super) fn new() -> Shard {
+        Shard {
+            table: RwLock::new(Table::new(0, 0)),
+            writer: Mutex::new(Writer { removed: 0 }),
+            entries: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn entries(&self) -> u64 {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the table; the shard itself is counted by who holds it.
+    pub(super) fn table_bytes(&self) -> usize {
+        self.table.read().memory_bytes()
+    }
+
+    pub(super) fn prefetch(&self, tag: Tag) {
+        self.table.read().prefetch(tag);
+    }
+
+    pub(super) fn find(&self, tag: Tag) -> Candidates {
+        let mut found = Candidates::new();
+        self.table.read().find(tag, &mut found);
+        found
+    }
+
+    pub(super) fn insert(&self, tag: Tag, location: Location) {
+        let mut writer = self.writer.lock();
+        if !self.place(tag, location) {
+            self.reshape(&mut writer, Some((tag, location)));
+        }
+        self.entries.store(self.entries() + 1, Ordering::Relaxed);
+    }
+
+    /// Puts the entry into the table as it is. `false` if the table is as full as it may be, or has no slot for it.
+    fn place(&self, tag: Tag, location: Location) -> bool {
+        let table = self.table.read();
+        self.entries() < entries_max(table.home_lines()) as u64 && table.place(tag, location)
+    }
+
+    pub(super) fn replace(&self, tag: Tag, old: Location, new: Location) -> bool {
+        let _writer = self.writer.lock();
+        self.table.read().replace(tag, old, new)
+    }
+
+    pub(super) fn remove(&self, tag: Tag, old: Location) -> bool {
+        let mut writer = self.writer.lock();
+        let slots = {
+            let table = self.table.read();
+            if !table.remove(tag, old) {
+                return false;
+            }
+            table.home_lines() * LINE_SLOTS
+        };
+        self.entries.store(self.entries() - 1, Ordering::Relaxed);
+        writer.removed += 1;
+        // So the cost of a new table is spread over removals in proportion to its size.
+        if writer.removed > slots / 2 {
+            self.reshape(&mut writer, None);
+        }
+        true
+    }
+
+    /// Puts a new table in the place of the old one, sized for the entries there are and with spill bits only where
+    /// they are needed. `added` is an entry that is to be in it from the start.
+    fn reshape(&self, writer: &mut Writer, added: Option<(Tag, Location)>) {
+        // 1. Build it aside. The table cannot change meanwhile, as the caller is the writer; readers go on.
+        let new = self.reshaped(added);
+        // 2. Swap. Only here are readers kept out. The lock is released at the end of the statement.
+        let old = std::mem::replace(&mut *self.table.write(), new);
+        writer.removed = 0;
+        // 3. Give back the old one, which nobody can see any more.
+        drop(old);
+    }
+
+    fn reshaped(&self, added: Option<(Tag, Location)>) -> Table {
+        let old = self.table.read();
+        let entries = self.entries() as usize + usize::from(added.is_some());
+        let home_lines = home_lines_for(entries, old.home_lines());
+        let mut overflow_lines = overflow_lines_for(home_lines);
+        loop {
+            let table = old.reshaped(home_lines, overflow_lines);
+            let fits = |table: &Table| added.is_none_or(|(tag, location)| table.place(tag, location));
+            if let Some(table) = table.filter(fits) {
+                return table;
+            }
+            // More home lines would not help if the last tags of all are the crowded ones; more room behind them
+            // does, always.
+            overflow_lines = (overflow_lines * 2).max(1);
+        }
+    }
+
+    /// All locations at this moment; those that change meanwhile may be seen before or after.
+    pub(super) fn locations(&self) -> Vec<Location> {
+        self.table.read().entries().map(|(_, location)| location).collect()
+    }
+
+    #[cfg(test)]
+    #[cfg(not(loom))]
+    pub(super) fn lines_touched(&self, tag: Tag) -> usize {
+        self.table.read().lines_touched(tag)
+    }
+}
+
+/// Most entries that a table with this many home lines takes before it grows.
+fn entries_max(home_lines: usize) -> usize {
+    home_lines * ENTRIES_PER_100_LINES_MAX / 100
+}
+
+/// Home lines of a table for so many entries, if the one in use has `current`.
+fn home_lines_for(entries: usize, current: usize) -> usize {
+    if entries < current * ENTRIES_PER_100_LINES_MIN / 100 {
+        return (entries * 100).div_ceil(ENTRIES_PER_100_LINES_SHRUNK);
+    }
+    let mut home_lines = current;
+    while entries_max(home_lines) < entries {
+        home_lines += (home_lines / GROWTH_LINES).max(1);
+    }
+    home_lines
+}
+
+/// None for a table of one line, one for a small table, and no more than [`OVERFLOW_LINES`].
+fn overflow_lines_for(home_lines: usize) -> usize {
+    home_lines.saturating_sub(1).div_ceil(8).min(OVERFLOW_LINES)
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_one_cache_line() {
+        assert_eq!((size_of::<Shard>(), align_of::<Shard>()), (64, 64));
+    }
+
+    #[test]
+    fn a_table_has_room_for_its_entries_and_not_much_more() {
+        let mut home_lines = 0;
+        for entries in 1..100_000 {
+            home_lines = home_lines_for(entries, home_lines);
+            assert!(entries <= entries_max(home_lines));
+            assert!(home_lines <= entries.div_ceil(5).max(1), "{home_lines} lines for {entries} entries");
+        }
+        for entries in (0..100_000).rev() {
+            home_lines = home_lines_for(entries, home_lines);
+            assert!(entries <= entries_max(home_lines));
+            assert!(home_lines <= entries.div_ceil(3), "{home_lines} lines for {entries} entries");
+        }
+        assert_eq!(home_lines, 0);
+    }
+}

@@ -1,0 +1,161 @@
+//! What is known of the keys: where the newest record of each lies, their order, their keyspaces, and how much of the log
+//! is still of use. All of it is rebuilt from the log.
+//!
+//! *Invariant:* a key is in the index if and only if its newest record is not a tombstone; whatever is in the index is in
+//! the order as well, and is counted in its keyspace.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
+
+use crate::checksum::halves;
+use crate::error::{Error, Result};
+use crate::index::{Index, Location};
+use crate::keyspace::Keyspaces;
+use crate::log::{Log, RecordAt};
+use crate::order::Order;
+use crate::record::Kind;
+
+/// Bytes that stand for the keyspace before each key in the order.
+pub(crate) const KEYSPACE_PREFIX_BYTES: usize = 2;
+
+/// A key as the order has it: the keyspace, big endian, and the key.
+pub(crate) fn ordered_key(out: &mut Vec<u8>, keyspace: u16, key: &[u8]) {
+    out.clear();
+    out.extend_from_slice(&keyspace.to_be_bytes());
+    out.extend_from_slice(key);
+}
+
+/// Takes a key of the order apart.
+pub(crate) fn split_ordered_key(ordered: &[u8]) -> Option<(u16, &[u8])> {
+    let (keyspace, key) = ordered.split_first_chunk::<KEYSPACE_PREFIX_BYTES>()?;
+    Some((u16::from_be_bytes(*keyspace), key))
+}
+
+/// The record that a change makes old.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Old {
+    pub(crate) location: Location,
+    pub(crate) stored_bytes: u64,
+}
+
+impl Old {
+    pub(crate) fn of(record: &RecordAt<'_>) -> Old {
+        Old { location: record.location, stored_bytes: record.stored_bytes() }
+    }
+}
+
+/// One record of a commit that is in the log, about to be made known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) keyspace: u16,
+    pub(crate) key: &'a [u8],
+    pub(crate) hash: u64,
+    pub(crate) location: Location,
+    pub(crate) stored_bytes: u64,
+    /// The key's record so far, as found under the same commit lock.
+    pub(crate) old: Option<Old>,
+}
+
+/// Index, order and keyspaces of one database.
+pub(crate) struct Keys {
+    pub(crate) index: Index,
+    pub(crate) order: Order,
+    pub(crate) keyspaces: Keyspaces,
+    secrets: RapidSecrets,
+    live_bytes: AtomicU64,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("keyspaces", &self.keyspaces.len()).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// No keys. The seed is secret and random, so that nobody can choose keys that collide.
+    pub(crate) fn new(hash_seed: [u8; 16]) -> Keys {
+        let [low, high] = halves(hash_seed);
+        let secrets = RapidSecrets { seed: RapidSecrets::seed(high).seed, secrets: RapidSecrets::seed(low).secrets };
+        Keys {
+            index: Index::new(),
+            order: Order::new(),
+            keyspaces: Keyspaces::new(),
+            secrets,
+            live_bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// The hash under which the index has a key (rapidhash V3; the keyspace is added as a multiple of an odd number).
+    #[inline]
+    pub(crate) fn hash(&self, keyspace: u16, key: &[u8]) -> u64 {
+        let spread = u64::from(keyspace).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        rapidhash_v3_seeded(key, &self.secrets).wrapping_add(spread)
+    }
+
+    /// The newest record of a key. What only looks like the key in the index is told apart in the log.
+    #[inline]
+    pub(crate) fn find<'log>(
+        &self,
+        log: &'log Log,
+        hash: u64,
+        keyspace: u16,
+        key: &[u8],
+    ) -> Result<Option<RecordAt<'log>>> {
+        for location in self.index.candidates(hash) {
+            if let Some(record) = log.find(location, keyspace, key)? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes a change known: from here on every reader finds it. Cannot fail, so no commit is ever half visible.
+    pub(crate) fn publish(&self, change: &Change<'_>, scratch: &mut Vec<u8>) {
+        match (change.kind, change.old) {
+            (Kind::Put | Kind::LargePut, Some(old)) => {
+                let replaced = self.index.replace(change.hash, old.location, change.location);
+                debug_assert!(replaced, "the index changed under the commit lock");
+                self.count(change.stored_bytes, old.stored_bytes);
+            }
+            (Kind::Put | Kind::LargePut, None) => {
+                // The index first: a merge of the order drops a key that the index does not know. A scan begins with a
+                // snapshot, under the commit lock, and so never comes between the two.
+                self.index.insert(change.hash, change.location);
+                ordered_key(scratch, change.keyspace, change.key);
+                self.order.insert(scratch);
+                self.keyspaces.with(change.keyspace, crate::keyspace::KeyspaceEntry::key_added);
+                self.count(change.stored_bytes, 0);
+            }
+            (Kind::Tombstone, Some(old)) => {
+                let removed = self.index.remove(change.hash, old.location);
+                debug_assert!(removed, "the index changed under the commit lock");
+                self.order.note_deleted(1);
+                self.keyspaces.with(change.keyspace, crate::keyspace::KeyspaceEntry::key_removed);
+                self.count(0, old.stored_bytes);
+            }
+            (Kind::Tombstone, None) | (Kind::Keyspace, _) => {}
+        }
+    }
+
+    /// Takes in a keyspace that the log has.
+    pub(crate) fn learn_keyspace(&self, serial: u64, offset: u64, number: u16, name: &[u8]) -> Result<()> {
+        let known = std::str::from_utf8(name).is_ok_and(|name| self.keyspaces.add(number, name));
+        if known {
+            return Ok(());
+        }
+        Err(Error::corruption(serial, offset, format!("keyspace {number} contradicts the ones before it")))
+    }
+
+    fn count(&self, more: u64, less: u64) {
+        // Only changed under the commit lock; the two steps never let it pass below zero.
+        self.live_bytes.fetch_add(more, Ordering::Relaxed);
+        self.live_bytes.fetch_sub(less, Ordering::Relaxed);
+    }
+
+    /// Bytes of the log that the newest records of all keys take.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live_bytes.load(Ordering::Relaxed)
+    }
+}

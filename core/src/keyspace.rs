@@ -1,0 +1,153 @@
+//! Names and numbers of the keyspaces, and how many keys each has.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::error::{Error, Result};
+use crate::options::KEYSPACES_MAX;
+
+/// The keyspace that is always there, under the number 0.
+pub(crate) const DEFAULT_KEYSPACE: &str = "default";
+
+/// One keyspace: a key space of its own in the same log and index.
+#[derive(Debug)]
+pub(crate) struct KeyspaceEntry {
+    pub(crate) number: u16,
+    pub(crate) name: String,
+    keys: AtomicU64,
+}
+
+impl KeyspaceEntry {
+    /// Keys that are there now.
+    pub(crate) fn keys(&self) -> u64 {
+        self.keys.load(Ordering::Relaxed)
+    }
+
+    /// Counts a key that came. Called under the commit lock.
+    pub(crate) fn key_added(&self) {
+        self.keys.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a key that went. Called under the commit lock.
+    pub(crate) fn key_removed(&self) {
+        self.keys.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_name: HashMap<String, Arc<KeyspaceEntry>>,
+    /// By number, without gaps.
+    by_number: Vec<Arc<KeyspaceEntry>>,
+}
+
+/// All keyspaces of a database. They are added and never removed.
+#[derive(Debug)]
+pub(crate) struct Keyspaces {
+    known: RwLock<Known>,
+}
+
+impl Keyspaces {
+    /// Only `"default"`.
+    pub(crate) fn new() -> Keyspaces {
+        let keyspaces = Keyspaces { known: RwLock::default() };
+        keyspaces.insert(&mut keyspaces.known.write(), DEFAULT_KEYSPACE);
+        keyspaces
+    }
+
+    fn insert(&self, known: &mut Known, name: &str) -> Arc<KeyspaceEntry> {
+        let number = known.by_number.len() as u16;
+        let entry = Arc::new(KeyspaceEntry { number, name: name.to_owned(), keys: AtomicU64::new(0) });
+        known.by_number.push(Arc::clone(&entry));
+        known.by_name.insert(name.to_owned(), Arc::clone(&entry));
+        entry
+    }
+
+    /// The keyspace of this name.
+    pub(crate) fn by_name(&self, name: &str) -> Result<Arc<KeyspaceEntry>> {
+        self.known.read().by_name.get(name).cloned().ok_or_else(|| Error::KeyspaceNotFound(name.to_owned()))
+    }
+
+    /// The number of the keyspace of this name, without touching its reference count.
+    pub(crate) fn number(&self, name: &str) -> Result<u16> {
+        if name == DEFAULT_KEYSPACE {
+            return Ok(0);
+        }
+        let known = self.known.read();
+        known.by_name.get(name).map(|entry| entry.number).ok_or_else(|| Error::KeyspaceNotFound(name.to_owned()))
+    }
+
+    /// Runs `work` with the keyspace of this number.
+    pub(crate) fn with<T>(&self, number: u16, work: impl FnOnce(&KeyspaceEntry) -> T) -> Option<T> {
+        self.known.read().by_number.get(usize::from(number)).map(|entry| work(entry))
+    }
+
+    /// The number that the next new keyspace gets.
+    pub(crate) fn next_number(&self) -> Result<u16> {
+        let count = self.known.read().by_number.len();
+        if count >= KEYSPACES_MAX {
+            return Err(Error::InvalidArgument(format!(
+                "the database has {count} keyspaces, no more are allowed"
+            )));
+        }
+        Ok(count as u16)
+    }
+
+    /// Takes in a keyspace that the log has under this number. `false` where that contradicts what is known.
+    pub(crate) fn add(&self, number: u16, name: &str) -> bool {
+        let mut known = self.known.write();
+        if let Some(entry) = known.by_name.get(name) {
+            return entry.number == number;
+        }
+        if known.by_number.len() != usize::from(number) || known.by_number.len() >= KEYSPACES_MAX {
+            return false;
+        }
+        self.insert(&mut known, name);
+        true
+    }
+
+    /// Names in byte order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.known.read().by_name.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Keys of all keyspaces together.
+    pub(crate) fn keys(&self) -> u64 {
+        self.known.read().by_number.iter().map(|entry| entry.keys()).sum()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.known.read().by_number.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_each_other_and_contradictions_are_refused() {
+        let keyspaces = Keyspaces::new();
+        assert_eq!(keyspaces.number("default").unwrap(), 0);
+        assert!(matches!(keyspaces.number("logs"), Err(Error::KeyspaceNotFound(_))));
+        assert!(keyspaces.add(1, "logs") && keyspaces.add(1, "logs"));
+        assert!(!keyspaces.add(2, "logs") && !keyspaces.add(3, "other") && !keyspaces.add(1, "other"));
+        assert_eq!(keyspaces.names(), ["default", "logs"]);
+    }
+
+    #[test]
+    fn the_limit_holds_and_not_one_past_it() {
+        let keyspaces = Keyspaces::new();
+        for number in 1..KEYSPACES_MAX {
+            assert_eq!(usize::from(keyspaces.next_number().unwrap()), number);
+            assert!(keyspaces.add(number as u16, &number.to_string()));
+        }
+        assert!(matches!(keyspaces.next_number(), Err(Error::InvalidArgument(_))));
+        assert!(!keyspaces.add(KEYSPACES_MAX as u16, "one more"));
+    }
+}

@@ -1,0 +1,63 @@
+//! OpenDB: an embedded key-value store. A hash index in memory points into an append-only log on disk; keys are also kept
+//! in order, so that point reads are fast and scans are sorted; transactions are serializable.
+//!
+//! ```
+//! # fn main() -> opendb::Result<()> {
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let path = directory.path();
+//! use opendb::OpenDB;
+//!
+//! let db = OpenDB::open(path)?;
+//! db.put(b"user:123", b"Alice")?;
+//! if let Some(name) = db.get(b"user:123")? {
+//!     println!("found {}", String::from_utf8_lossy(&name));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//! A module uses only what stands below it.
+//!
+//! ```text
+//! 6  database                                the public face
+//! 5  transaction  conflict                   collect writes, check reads, ask the store to commit
+//! 4  store  scan                             the only place where log, keys and cache meet
+//! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
+//! 2  log  index  order  cache  keyspace
+//! 1  segment  disk                           one file; the operating system
+//! 0  record  batch  manifest  checksum  options  error    pure: no I/O, no threads, no clock
+//! ```
+//!
+//! `FORMAT.md` beside the sources describes the files byte by byte.
+
+mod batch;
+mod cache;
+mod checksum;
+mod conflict;
+mod database;
+mod disk;
+mod error;
+mod index;
+mod keys;
+mod keyspace;
+mod log;
+mod manifest;
+mod options;
+mod order;
+mod record;
+mod recovery;
+mod scan;
+mod segment;
+mod store;
+mod sync;
+mod transaction;
+
+pub use database::{Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Snapshot, Stats, Transaction, ValueRef};
+pub use error::{Error, ErrorKind, Result};
+pub use options::{
+    AppendMode, Durability, KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX, Options, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, VALUE_BYTES_MAX,
+};
+pub use recovery::Recovery;
+pub use scan::Scan;

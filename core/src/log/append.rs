@@ -1,0 +1,153 @@
+//! Appending frames.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Log;
+use super::place::Location;
+use super::state::Unsynced;
+use crate::batch::FrameBuilder;
+use crate::checksum::Salt;
+use crate::error::{Error, Result};
+use crate::manifest::SegmentKind;
+use crate::options::SEGMENT_BYTES_MAX;
+use crate::record::{ALIGNMENT, NewRecord, standalone_bytes, standalone_header};
+use crate::segment::Segment;
+
+/// The background is woken each time this many bytes have been appended.
+const WAKE_EVERY_BYTES: u64 = 256 << 10;
+
+/// A commit, encoded as far as that is possible before its place is known.
+#[derive(Debug)]
+pub(crate) enum NewFrame<'a> {
+    /// One record, with the CRC of its key and value.
+    Record(NewRecord<'a>, u32),
+    /// Any number of records.
+    Batch(&'a mut FrameBuilder),
+}
+
+impl NewFrame<'_> {
+    fn bytes(&self) -> u64 {
+        match self {
+            NewFrame::Record(record, _) => standalone_bytes(record.key, record.value) as u64,
+            NewFrame::Batch(builder) => builder.frame_bytes() as u64,
+        }
+    }
+}
+
+/// The right to append. There is one, behind the commit lock.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    active: Option<Active>,
+}
+
+#[derive(Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    salt: Salt,
+    end: u64,
+}
+
+/// Where a frame came to stand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appended {
+    pub(crate) slot: u16,
+    pub(crate) serial: u64,
+    pub(crate) offset: u64,
+}
+
+impl Appended {
+    /// The location of the record at this offset in the frame.
+    pub(crate) fn location(&self, at: usize) -> Result<Location> {
+        let offset = self.offset + at as u64;
+        Location::new(self.slot, offset).ok_or_else(|| {
+            Error::Internal(format!("segment slot {} has no location for offset {offset}", self.slot))
+        })
+    }
+}
+
+impl Log {
+    /// The one appender of this log, which goes on in the segment that recovery left open.
+    pub(crate) fn appender(&self) -> Appender {
+        let segment = self.state.lock().log.last().map(|one| Arc::clone(&one.segment));
+        Appender { active: segment.map(|segment| self.active(segment)) }
+    }
+
+    fn active(&self, segment: Arc<Segment>) -> Active {
+        let salt = Salt::new(self.config.identity, segment.serial());
+        let end = segment.published();
+        Active { segment, salt, end }
+    }
+
+    /// Appends a frame under the next sequence. After a clean error ([`Error::NoSpace`] among them) the log is as it was;
+    /// after any other, poisoned.
+    pub(crate) fn append(&self, appender: &mut Appender, frame: &mut NewFrame<'_>, sequence: u64) -> Result<Appended> {
+        self.check_writable()?;
+        let bytes = frame.bytes();
+        let fits = appender.active.as_ref().is_some_and(|active| active.end + bytes <= active.segment.capacity());
+        if !fits {
+            self.roll(appender, bytes, sequence - 1)?;
+        }
+        let Some(active) = appender.active.as_mut() else {
+            return Err(Error::Internal("no segment to append to".to_owned()));
+        };
+        let offset = active.end;
+        self.write(active, frame, sequence).map_err(|error| match error {
+            Error::NoSpace(_) => error,
+            _ => self.poisoned_by(error),
+        })?;
+        active.end = offset + bytes;
+        active.segment.publish(active.end);
+        self.appended.store(sequence, Ordering::Release);
+        if offset / WAKE_EVERY_BYTES != active.end / WAKE_EVERY_BYTES {
+            self.wants_room.store(true, Ordering::Relaxed);
+        }
+        Ok(Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset })
+    }
+
+    fn write(&self, active: &Active, frame: &mut NewFrame<'_>, sequence: u64) -> Result<()> {
+        let (offset, durable) = (active.end, self.durable.load(Ordering::Relaxed));
+        match frame {
+            NewFrame::Record(record, content) => {
+                let header = standalone_header(record, *content, sequence, durable, active.salt.at(offset));
+                let content_bytes = header.len() + record.key.len() + record.value.len();
+                let padding = &[0; ALIGNMENT][..content_bytes.next_multiple_of(ALIGNMENT) - content_bytes];
+                active.segment.append(&[&header, record.key, record.value, padding])
+            }
+            NewFrame::Batch(builder) => {
+                let (header, body) = builder.seal(sequence, durable, active.salt, offset);
+                active.segment.append(&[&header, body])
+            }
+        }?;
+        Ok(())
+    }
+
+    /// Goes on in a new segment, which has room for `needed` bytes. `last_sequence` is the last one of the old segment.
+    fn roll(&self, appender: &mut Appender, needed: u64, last_sequence: u64) -> Result<()> {
+        if needed > frame_bytes_max() {
+            return Err(Error::InvalidArgument(format!(
+                "the commit takes {needed} bytes in the log, at most {} are allowed; split it",
+                frame_bytes_max()
+            )));
+        }
+        let mut state = self.state.lock();
+        let header = crate::manifest::SEGMENT_HEADER_BYTES as u64;
+        let spare = state.spare.take_if(|spare| spare.capacity() >= needed + header);
+        let segment = match spare {
+            Some(spare) => spare,
+            None => self.add_segment(&mut state, SegmentKind::Log, needed)?,
+        };
+        if let Some(full) = state.log.last_mut() {
+            full.full = Some(last_sequence);
+        }
+        state.log.push(Unsynced { segment: Arc::clone(&segment), full: None });
+        drop(state);
+        appender.active = Some(self.active(segment));
+        Ok(())
+    }
+}
+
+/// Longest frame: one that fills the largest segment.
+pub(crate) fn frame_bytes_max() -> u64 {
+    SEGMENT_BYTES_MAX - crate::manifest::SEGMENT_HEADER_BYTES as u64
+}

@@ -1,0 +1,102 @@
+//! The manifest and the segments as names in the directory.
+
+use std::path::Path;
+
+use crate::disk::{Disk, OpenMode};
+use crate::error::{Error, Result};
+use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
+
+/// Name of the manifest.
+pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
+/// Name of a manifest that is being written.
+const NEW_MANIFEST_NAME: &str = "MANIFEST.new";
+const SEGMENT_SUFFIX: &str = ".segment";
+
+/// The file name of a segment.
+pub(crate) fn segment_name(serial: u64) -> String {
+    format!("{serial:016x}{SEGMENT_SUFFIX}")
+}
+
+/// The serial of a segment's file name; `None` for any other name.
+pub(crate) fn serial_of_name(name: &str) -> Option<u64> {
+    let serial = u64::from_str_radix(name.strip_suffix(SEGMENT_SUFFIX)?, 16).ok()?;
+    (segment_name(serial) == name).then_some(serial)
+}
+
+/// Reads the manifest of a directory; `None` where there is none.
+pub(crate) fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<Option<Manifest>> {
+    let path = directory.join(MANIFEST_NAME);
+    let context = || format!("reading {}", path.display());
+    let file = match disk.open(&path, OpenMode::ReadOnly) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(context(), error)),
+    };
+    let length = file.length().map_err(|error| Error::io(context(), error))?;
+    if length > MANIFEST_BYTES_MAX {
+        return Err(Error::corruption(0, length, "the manifest is longer than any can be"));
+    }
+    let mut bytes = vec![0; length as usize];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, filled as u64).map_err(|error| Error::io(context(), error))? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    bytes.truncate(filled);
+    Manifest::decode(&bytes).map(Some)
+}
+
+/// Why a manifest could not be written, and whether the one before is certainly still in place.
+pub(super) enum WriteFailure {
+    /// Nothing has changed.
+    Unchanged(Error),
+    /// The new one may be in place, and may be gone again after a power cut.
+    Unknown(Error),
+}
+
+/// Replaces the manifest: written aside, synced, renamed, directory synced.
+pub(super) fn write_manifest(
+    disk: &dyn Disk,
+    directory: &Path,
+    manifest: &Manifest,
+) -> std::result::Result<(), WriteFailure> {
+    let (path, aside) = (directory.join(MANIFEST_NAME), directory.join(NEW_MANIFEST_NAME));
+    let written = (|| {
+        match disk.remove(&aside) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = disk.open(&aside, OpenMode::CreateNew)?;
+        file.write_all_at(&manifest.encode(), 0)?;
+        file.sync()
+    })();
+    written.map_err(|error| {
+        let _best_effort = disk.remove(&aside);
+        WriteFailure::Unchanged(Error::io(format!("writing {}", aside.display()), error))
+    })?;
+    let replaced = disk.rename(&aside, &path).and_then(|()| disk.sync_directory(directory));
+    replaced.map_err(|error| WriteFailure::Unknown(Error::io(format!("replacing {}", path.display()), error)))
+}
+
+/// Writes the manifest of a new database.
+pub(crate) fn create_manifest(disk: &dyn Disk, directory: &Path, manifest: &Manifest) -> Result<()> {
+    write_manifest(disk, directory, manifest).map_err(|failure| match failure {
+        WriteFailure::Unchanged(error) | WriteFailure::Unknown(error) => error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exact_names_are_segments() {
+        assert_eq!(segment_name(26), "000000000000001a.segment");
+        assert_eq!(serial_of_name("000000000000001a.segment"), Some(26));
+        for name in ["1a.segment", "000000000000001A.segment", "000000000000001a.seg", "+00000000000001a.segment"] {
+            assert_eq!(serial_of_name(name), None, "{name}");
+        }
+    }
+}

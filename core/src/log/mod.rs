@@ -1,0 +1,152 @@
+//! The set of segments: what is appended to, what is read from, what is on the device.
+//!
+//! The log is the truth; everything else is rebuilt from it. A written byte never changes, so (serial, offset) names
+//! one record for ever.
+//!
+//! # Locks
+//! In this order: the commit lock of the store (which owns the [`Appender`]), the turn to sync, the large-value writer,
+//! the state. The state is held for the time of a file's creation at most, and never by a reader.
+//!
+//! # Invariants
+//! - A frame is appended behind the last one, in the newest segment, with the next sequence.
+//! - A segment is in the manifest on the device before anything is appended to it.
+//! - A segment is named sealed only after its bytes were synced. A failed sync is never tried again: from then on the
+//!   log is *poisoned* and takes no more writes.
+
+mod append;
+mod large;
+mod manifest_file;
+mod place;
+mod read;
+mod segments;
+mod state;
+mod sync;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::segment::Access;
+
+pub(crate) use append::{Appended, Appender, NewFrame, frame_bytes_max};
+pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
+pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
+pub(crate) use state::{OpenedSegment, SegmentSizes};
+
+use large::LargeWriter;
+use segments::SegmentTable;
+use state::State;
+
+/// How a log is opened.
+#[derive(Debug, Clone)]
+pub(crate) struct LogConfig {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) directory: PathBuf,
+    pub(crate) access: Access,
+    pub(crate) sizes: SegmentSizes,
+    pub(crate) identity: [u8; 16],
+}
+
+/// What the log has done and has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LogStats {
+    pub(crate) segments: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) large_bytes: u64,
+    pub(crate) allocated_bytes: u64,
+    pub(crate) appended: u64,
+    pub(crate) durable: u64,
+    pub(crate) syncs: u64,
+}
+
+/// The segments of one database, open for reading and, by an [`Appender`], for appending.
+#[derive(Debug)]
+pub(crate) struct Log {
+    config: LogConfig,
+    segments: SegmentTable,
+    state: Mutex<State>,
+    large: Mutex<LargeWriter>,
+    /// Held by whoever syncs. Others wait for their turn and then mostly find that it was done for them.
+    sync_turn: Mutex<()>,
+    /// Sequence of the last frame appended.
+    appended: AtomicU64,
+    /// Sequence up to which everything is on the device.
+    durable: AtomicU64,
+    syncs: AtomicU64,
+    /// Why writes are refused, once a write or sync has failed.
+    poison: OnceLock<String>,
+    /// Set, under the commit lock, when the log ends: nobody appends afterwards.
+    closed: AtomicBool,
+    /// Set when the appender has come so far that pages should be populated or a segment prepared.
+    wants_room: AtomicBool,
+}
+
+impl Log {
+    pub(crate) fn directory(&self) -> &Path {
+        &self.config.directory
+    }
+
+    /// Sequence of the last frame appended.
+    pub(crate) fn appended(&self) -> u64 {
+        self.appended.load(Ordering::Acquire)
+    }
+
+    /// Sequence up to which every frame is on the device.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poison.get().is_some()
+    }
+
+    /// Refuses once the log was closed, or a write or sync has failed.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        self.check_not_poisoned()
+    }
+
+    fn check_not_poisoned(&self) -> Result<()> {
+        match self.poison.get() {
+            None => Ok(()),
+            Some(reason) => Err(Error::Poisoned(reason.clone())),
+        }
+    }
+
+    /// Ends all writing after a failure whose effect on the device is not known, and passes the error on.
+    fn poisoned_by(&self, error: Error) -> Error {
+        // Only the first reason is kept: it is the one to look into.
+        let _first_wins = self.poison.set(error.to_string());
+        error
+    }
+
+    /// Whether the background should look for room ahead.
+    #[inline]
+    pub(crate) fn wants_room(&self) -> bool {
+        self.wants_room.load(Ordering::Relaxed)
+    }
+
+    /// How often this process has waited for storage so far, as far as the system tells.
+    pub(crate) fn storage_waits(&self) -> u64 {
+        self.config.disk.storage_waits()
+    }
+
+    /// Whether the background should look for room ahead; asks once.
+    pub(crate) fn take_wish_for_room(&self) -> bool {
+        self.wants_room.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn stats(&self) -> LogStats {
+        let mut stats = self.state.lock().sizes();
+        stats.appended = self.appended();
+        stats.durable = self.durable();
+        stats.syncs = self.syncs.load(Ordering::Relaxed);
+        stats
+    }
+}

@@ -1,0 +1,3 @@
+//! Where a record is: a slot and an offset.
+
+pub(crate) use crate::index::Location;

@@ -1,0 +1,325 @@
+//! Reading records by location, large values by pointer, and whole segments frame by frame.
+
+
+
+use super::place::Location;
+use super::segments::Slot;
+use super::Log;
+use crate::checksum::{Salt, crc32c};
+use crate::error::{Error, Result};
+use crate::record::{
+    ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, Record, RecordShape, SEQUENCE_AT,
+    STANDALONE_HEADER_BYTES, u32_at, u64_at,
+};
+use crate::segment::{Bytes, Segment, Slice};
+
+/// What the first read of a record without a map asks for beside its header and key: most values fit.
+const FIRST_READ_BYTES: usize = 512;
+/// What a walk over a segment without a map reads at a time.
+const WALK_BYTES: usize = 1 << 20;
+
+/// A record at its place.
+#[derive(Debug)]
+pub(crate) struct RecordAt<'a> {
+    slot: &'a Slot,
+    pub(crate) location: Location,
+    /// From the record's beginning; at least all of it.
+    bytes: Bytes<'a>,
+    shape: RecordShape,
+}
+
+/// A value, for as long as one likes.
+#[derive(Debug, Clone)]
+pub(crate) struct Value {
+    bytes: Slice,
+    start: usize,
+    end: usize,
+}
+
+impl std::ops::Deref for Value {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+fn damaged(slot: &Slot, offset: u64, reason: &str) -> Error {
+    Error::corruption(slot.segment.serial(), offset, reason)
+}
+
+impl Log {
+    fn slot(&self, location: Location) -> Result<&Slot> {
+        self.segments
+            .get(location.slot())
+            .ok_or_else(|| Error::Internal(format!("no segment in slot {}", location.slot())))
+    }
+
+    /// Serial of the segment in a location's slot.
+    pub(crate) fn serial(&self, location: Location) -> Result<u64> {
+        Ok(self.slot(location)?.segment.serial())
+    }
+
+    /// The record at `location` if it is of this key; otherwise only its hash is like the key's.
+    #[inline]
+    pub(crate) fn find(&self, location: Location, keyspace: u16, key: &[u8]) -> Result<Option<RecordAt<'_>>> {
+        let slot = self.slot(location)?;
+        let offset = location.offset();
+        let bytes = first_read(&slot.segment, offset, key.len())?;
+        let Some(shape) = RecordShape::parse(&bytes) else {
+            return Err(damaged(slot, offset, "the index leads here, but there is no record"));
+        };
+        if !shape.may_be(keyspace, key) {
+            return Ok(None);
+        }
+        if bytes.get(shape.header_bytes..shape.header_bytes + key.len()) != Some(key) {
+            return Ok(None);
+        }
+        Ok(Some(RecordAt { slot, location, bytes, shape }))
+    }
+
+    /// The record at `location`, of whatever key.
+    pub(crate) fn record_at(&self, location: Location) -> Result<RecordAt<'_>> {
+        let slot = self.slot(location)?;
+        let bytes = first_read(&slot.segment, location.offset(), 0)?;
+        match RecordShape::parse(&bytes) {
+            Some(shape) => Ok(RecordAt { slot, location, bytes, shape }),
+            None => Err(damaged(slot, location.offset(), "the index leads here, but there is no record")),
+        }
+    }
+
+    /// The large value that a record names, checked.
+    fn large_value(&self, pointer: &LargePointer) -> Result<Slice> {
+        let slot = self.segments.by_serial(pointer.serial).ok_or_else(|| {
+            Error::corruption(pointer.serial, pointer.offset, "a value is said to be here, but there is no segment")
+        })?;
+        read_large(slot, pointer)
+    }
+
+    /// Whether the large value that a record names is there and whole.
+    pub(crate) fn has_large(&self, pointer: &LargePointer) -> bool {
+        self.large_value(pointer).is_ok()
+    }
+
+    /// A large value, owned.
+    pub(crate) fn copy_large(&self, pointer: &LargePointer) -> Result<Vec<u8>> {
+        let bytes = self.large_value(pointer)?;
+        Ok(bytes.get(LARGE_HEADER_BYTES..LARGE_HEADER_BYTES + pointer.length as usize).unwrap_or_default().to_vec())
+    }
+}
+
+#[inline]
+fn first_read(segment: &Segment, offset: u64, key_bytes: usize) -> Result<Bytes<'_>> {
+    let published = segment.published();
+    let rest = usize::try_from(published.saturating_sub(offset)).unwrap_or(0);
+    if let Some(mapped) = segment.borrow(offset, rest) {
+        return Ok(Bytes::Mapped(mapped));
+    }
+    segment.read_at_most(offset, STANDALONE_HEADER_BYTES + key_bytes + FIRST_READ_BYTES)
+}
+
+fn read_large(slot: &Slot, pointer: &LargePointer) -> Result<Slice> {
+    let length = LARGE_HEADER_BYTES + pointer.length as usize;
+    let bytes = slot.segment.slice(pointer.offset, length)?;
+    let value = bytes.get(LARGE_HEADER_BYTES..).unwrap_or_default();
+    let crc = crc32c(0, value);
+    let header = bytes.get(4..LARGE_HEADER_BYTES).unwrap_or_default();
+    let stored = u32_at(&bytes, 0).map(|stored| stored ^ slot.salt.at(pointer.offset));
+    if crc != pointer.crc || stored != Some(crc32c(crc, header)) || u32_at(&bytes, 4) != Some(pointer.length) {
+        return Err(damaged(slot, pointer.offset, "a large value does not pass its checksum"));
+    }
+    Ok(bytes)
+}
+
+impl<'a> RecordAt<'a> {
+    pub(crate) fn serial(&self) -> u64 {
+        self.slot.segment.serial()
+    }
+
+    /// What names the record in the cache.
+    pub(crate) fn place(&self) -> (u64, u64) {
+        (self.serial(), self.location.offset())
+    }
+
+    /// Bytes that the record takes in the log.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        crate::record::aligned(self.shape.bytes()) as u64
+    }
+
+    /// Whether the record says that its key is gone.
+    pub(crate) fn is_tombstone(&self) -> bool {
+        self.shape.kind == Kind::Tombstone
+    }
+
+    /// Sees to it that all of the record is at hand.
+    fn whole(&mut self) -> Result<()> {
+        if self.bytes.len() < self.shape.bytes() {
+            self.bytes = self.slot.segment.read(self.location.offset(), self.shape.bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The record, after its checksum was found to be right.
+    pub(crate) fn checked(&mut self) -> Result<Record<'_>> {
+        self.whole()?;
+        let offset = self.location.offset();
+        Record::parse(&self.bytes)
+            .filter(|record| record.is_intact(self.slot.salt.at(offset)))
+            .ok_or_else(|| damaged(self.slot, offset, "a record does not pass its checksum"))
+    }
+
+    /// Appends the value to `out`.
+    pub(crate) fn copy_value(&mut self, log: &Log) -> Result<Vec<u8>> {
+        let record = self.checked()?;
+        match record.shape.kind {
+            Kind::LargePut => {
+                let pointer = LargePointer::parse(record.value);
+                log.copy_large(&pointer.ok_or_else(|| self.bad_pointer())?)
+            }
+            _ => Ok(record.value.to_vec()),
+        }
+    }
+
+    /// The value without a copy where the segment is mapped.
+    pub(crate) fn value(mut self, log: &Log) -> Result<Value> {
+        let record = self.checked()?;
+        if record.shape.kind == Kind::LargePut {
+            let pointer = LargePointer::parse(record.value).ok_or_else(|| self.bad_pointer())?;
+            let bytes = log.large_value(&pointer)?;
+            let end = LARGE_HEADER_BYTES + pointer.length as usize;
+            return Ok(Value { bytes, start: LARGE_HEADER_BYTES, end });
+        }
+        let (start, end) = (self.shape.header_bytes + self.shape.key_bytes, self.shape.bytes());
+        let bytes = match self.bytes {
+            Bytes::Mapped(_) => self.slot.segment.slice(self.location.offset(), end)?,
+            Bytes::Owned(bytes) => Slice::Owned(bytes),
+        };
+        Ok(Value { bytes, start, end })
+    }
+
+    fn bad_pointer(&self) -> Error {
+        damaged(self.slot, self.location.offset(), "a record names a large value in a way that cannot be")
+    }
+
+    /// The pointer of a record whose value is large.
+    pub(crate) fn large_pointer(&mut self) -> Result<Option<LargePointer>> {
+        if self.shape.kind != Kind::LargePut {
+            return Ok(None);
+        }
+        self.whole()?;
+        Ok(Record::parse(&self.bytes).and_then(|record| LargePointer::parse(record.value)))
+    }
+
+    /// Whether the segment is read through a map. Without one, every read has waited for the system.
+    pub(crate) fn is_mapped(&self) -> bool {
+        matches!(self.bytes, Bytes::Mapped(_))
+    }
+
+    /// The sequence of the commit that wrote the record.
+    pub(crate) fn sequence(&self) -> Result<u64> {
+        let offset = self.location.offset();
+        let word = match self.shape.sequence_base(offset) {
+            Some(base) if base == offset => u64_at(&self.bytes, SEQUENCE_AT as usize),
+            Some(base) => u64_at(&*self.slot.segment.read(base + SEQUENCE_AT, 8)?, 0),
+            None => None,
+        };
+        word.ok_or_else(|| damaged(self.slot, offset, "a record leads to no sequence"))
+    }
+}
+
+/// What a walk over a segment finds next.
+#[derive(Debug)]
+pub(crate) enum Walked<'a> {
+    /// A frame at this offset.
+    Frame(u64, Frame<'a>),
+    /// No frame begins at this offset.
+    Stopped(u64),
+}
+
+/// A walk over the frames of a segment. Without a map it reads piece by piece.
+#[derive(Debug)]
+pub(crate) struct FrameWalk<'a> {
+    segment: &'a Segment,
+    salt: Salt,
+    at: u64,
+    window: Bytes<'a>,
+    window_start: u64,
+}
+
+impl<'a> FrameWalk<'a> {
+    pub(crate) fn new(segment: &'a Segment, salt: Salt, at: u64) -> FrameWalk<'a> {
+        FrameWalk { segment, salt, at, window: Bytes::Mapped(&[]), window_start: at }
+    }
+
+    /// Where the walk is: the next frame is looked for here.
+    pub(crate) fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Whether anything but zeros stands where the walk is.
+    pub(crate) fn is_nonzero(&mut self) -> Result<bool> {
+        self.fill(STANDALONE_HEADER_BYTES)?;
+        Ok(self.rest().iter().take(STANDALONE_HEADER_BYTES).any(|byte| *byte != 0))
+    }
+
+    /// End of what can be read.
+    fn end(&self) -> u64 {
+        self.segment.published()
+    }
+
+    /// Sees to it that the window has `length` bytes from `at`, or all there are.
+    fn fill(&mut self, length: usize) -> Result<()> {
+        let rest = usize::try_from(self.end().saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let window_end = self.window_start + self.window.len() as u64;
+        if self.at >= self.window_start && self.at + length.min(rest) as u64 <= window_end {
+            return Ok(());
+        }
+        self.window = match self.segment.borrow(self.at, rest) {
+            Some(mapped) => Bytes::Mapped(mapped),
+            None => self.segment.read_at_most(self.at, length.max(WALK_BYTES))?,
+        };
+        self.window_start = self.at;
+        Ok(())
+    }
+
+    /// The frame that begins where the walk is, and steps over it.
+    pub(crate) fn step(&mut self) -> Result<Walked<'_>> {
+        let at = self.at;
+        self.fill(STANDALONE_HEADER_BYTES)?;
+        let length = Frame::length(self.rest()).filter(|length| *length as u64 <= self.end() - at);
+        let Some(length) = length else { return Ok(Walked::Stopped(at)) };
+        self.fill(length)?;
+        let start = (at - self.window_start) as usize;
+        match Frame::parse(self.window.get(start..).unwrap_or_default(), at, self.salt) {
+            Some(frame) => {
+                self.at = at + frame.bytes as u64;
+                Ok(Walked::Frame(at, frame))
+            }
+            None => Ok(Walked::Stopped(at)),
+        }
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.window.get((self.at - self.window_start) as usize..).unwrap_or_default()
+    }
+
+    /// Goes on behind a bad place, where a frame may begin again; `false` where nothing but zeros is left.
+    pub(crate) fn skip(&mut self) -> Result<bool> {
+        self.at += ALIGNMENT as u64;
+        while self.at < self.end() {
+            self.fill(STANDALONE_HEADER_BYTES)?;
+            let rest = self.rest();
+            let zeros = rest.chunks_exact(ALIGNMENT).take_while(|unit| **unit == [0; ALIGNMENT]).count();
+            let something_follows = zeros * ALIGNMENT < rest.len();
+            // The first eight bytes of a frame may be zeros, the next eight never are.
+            self.at += (zeros.saturating_sub(1) * ALIGNMENT) as u64;
+            if something_follows {
+                return Ok(true);
+            }
+            if zeros <= 1 {
+                self.at += ALIGNMENT as u64;
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,319 @@
+//! What the manifest says and will say, and the life of a segment: created, appended to, full, sealed.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use super::large::LargeWriter;
+use super::manifest_file::{WriteFailure, segment_name, write_manifest};
+use super::segments::SegmentTable;
+use super::{Log, LogConfig, LogStats};
+use crate::checksum::Salt;
+use crate::disk::OpenMode;
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SEGMENTS_MAX, SegmentEntry, SegmentKind, segment_header};
+use crate::options::SEGMENT_BYTES_MAX;
+use crate::segment::Segment;
+
+/// Default size of the first segments.
+const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+/// Segments grow so that there are about this many, until they are of full size.
+const SEGMENTS_WANTED: u64 = 16;
+/// Segments are allocated in whole pages.
+const PAGE_BYTES: u64 = 4096;
+
+/// How large new segments are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentSizes {
+    /// The size asked for; `None` grows with the database.
+    pub(crate) fixed: Option<u64>,
+}
+
+impl SegmentSizes {
+    /// Capacity of the next segment of a database with this many bytes, which must hold `needed` bytes of content.
+    fn capacity(self, allocated: u64, needed: u64) -> u64 {
+        let usual = self.fixed.unwrap_or_else(|| {
+            (allocated / SEGMENTS_WANTED).next_power_of_two().clamp(SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX)
+        });
+        usual.max(needed + SEGMENT_HEADER_BYTES as u64).next_multiple_of(PAGE_BYTES)
+    }
+}
+
+/// A segment that may hold bytes which are not on the device.
+#[derive(Debug, Clone)]
+pub(super) struct Unsynced {
+    pub(super) segment: Arc<Segment>,
+    /// Set once nothing more is appended: the sequence of the last frame (0 for large values).
+    pub(super) full: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// As it is on the device, or will be at the next write.
+    pub(super) manifest: Manifest,
+    /// While recovery runs, nothing is written to the manifest, so that it can start over.
+    pub(super) deferred: bool,
+    /// A log segment prepared ahead.
+    pub(super) spare: Option<Arc<Segment>>,
+    /// Log segments to sync, oldest first. The last one is being appended to.
+    pub(super) log: Vec<Unsynced>,
+    /// Large-value segments to sync.
+    pub(super) large: Vec<Unsynced>,
+    /// Content of the segments that are not appended to any more: log, large values.
+    settled: (u64, u64),
+}
+
+impl State {
+    fn entry(&mut self, serial: u64) -> Option<&mut SegmentEntry> {
+        self.manifest.segments.iter_mut().find(|entry| entry.serial == serial)
+    }
+
+    fn free_slot(&self) -> Result<u16> {
+        let taken: std::collections::HashSet<u16> = self.manifest.segments.iter().map(|e| e.slot).collect();
+        (0..SEGMENTS_MAX as u16).find(|slot| !taken.contains(slot)).ok_or_else(|| {
+            Error::Storage(format!("the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"))
+        })
+    }
+
+    fn allocated(&self) -> u64 {
+        self.manifest.segments.iter().map(|entry| entry.capacity).sum()
+    }
+
+    /// Notes that a segment is full and its bytes are on the device.
+    pub(super) fn seal(&mut self, segment: &Segment, last_sequence: u64) {
+        let (serial, length) = (segment.serial(), segment.published());
+        let content = length - SEGMENT_HEADER_BYTES as u64;
+        if let Some(entry) = self.entry(serial) {
+            (entry.sealed, entry.length, entry.last_sequence) = (true, length, last_sequence);
+            match entry.kind {
+                SegmentKind::Log => self.settled.0 += content,
+                SegmentKind::Large => self.settled.1 += content,
+            }
+        }
+    }
+
+    pub(super) fn sizes(&self) -> LogStats {
+        let content = |list: &[Unsynced]| -> u64 {
+            list.iter().map(|one| one.segment.published() - SEGMENT_HEADER_BYTES as u64).sum()
+        };
+        LogStats {
+            segments: self.manifest.segments.len() as u64,
+            log_bytes: self.settled.0 + content(&self.log),
+            large_bytes: self.settled.1 + content(&self.large),
+            allocated_bytes: self.allocated(),
+            ..LogStats::default()
+        }
+    }
+}
+
+/// A segment that recovery has opened, as it goes on.
+#[derive(Debug)]
+pub(crate) struct OpenedSegment {
+    pub(crate) entry: SegmentEntry,
+    pub(crate) segment: Arc<Segment>,
+    /// Whether appending goes on in it.
+    pub(crate) resumes: bool,
+}
+
+impl Log {
+    /// A log of these segments. Nothing is written to the manifest before [`Log::end_recovery`].
+    pub(crate) fn assemble(config: LogConfig, mut manifest: Manifest, opened: Vec<OpenedSegment>) -> Result<Log> {
+        manifest.clean = false;
+        manifest.segments.clear();
+        let durable = manifest.durable_sequence;
+        let segments = SegmentTable::new();
+        let mut state =
+            State { manifest, deferred: true, spare: None, log: vec![], large: vec![], settled: (0, 0) };
+        let mut large = LargeWriter::default();
+        for OpenedSegment { entry, segment, resumes } in opened {
+            segments.add(Arc::clone(&segment), Salt::new(config.identity, entry.serial))?;
+            state.manifest.segments.push(entry);
+            if !resumes {
+                state.seal(&segment, entry.last_sequence);
+                continue;
+            }
+            let unsynced = Unsynced { segment: Arc::clone(&segment), full: None };
+            match entry.kind {
+                SegmentKind::Log => state.log.push(unsynced),
+                SegmentKind::Large => {
+                    state.large.push(unsynced);
+                    large.resume(segment);
+                }
+            }
+        }
+        Ok(Log {
+            config,
+            segments,
+            state: Mutex::new(state),
+            large: Mutex::new(large),
+            sync_turn: Mutex::new(()),
+            appended: AtomicU64::new(durable),
+            durable: AtomicU64::new(durable),
+            syncs: AtomicU64::new(0),
+            poison: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            wants_room: AtomicBool::new(true),
+        })
+    }
+
+    /// Creates a segment and puts it into the manifest on the device. A full device is a clean error.
+    pub(super) fn add_segment(&self, state: &mut State, kind: SegmentKind, needed: u64) -> Result<Arc<Segment>> {
+        let slot = state.free_slot()?;
+        let serial = state.manifest.next_serial;
+        state.manifest.next_serial += 1;
+        let capacity = self.config.sizes.capacity(state.allocated(), needed);
+        let header = segment_header(self.config.identity, serial, kind, capacity);
+        let (disk, directory) = (&self.config.disk, &self.config.directory);
+        let path = directory.join(segment_name(serial));
+        let mut access = self.config.access;
+        access.mapped_append &= kind == SegmentKind::Log;
+        let segment = Segment::create(disk, path.clone(), serial, slot, capacity, &header, access)?;
+        disk.sync_directory(directory)
+            .map_err(|error| self.poisoned_by(Error::io(format!("syncing {}", directory.display()), error)))?;
+        state.manifest.segments.push(SegmentEntry {
+            serial,
+            slot,
+            kind,
+            sealed: false,
+            capacity,
+            length: SEGMENT_HEADER_BYTES as u64,
+            first_sequence: 0,
+            last_sequence: 0,
+        });
+        if let Err(error) = self.write_manifest(state) {
+            if !self.is_poisoned() {
+                // The manifest on the device is the one before, which does not name the file.
+                state.manifest.segments.pop();
+                let _best_effort = disk.remove(&path);
+            }
+            return Err(error);
+        }
+        let segment = Arc::new(segment);
+        self.segments.add(Arc::clone(&segment), Salt::new(self.config.identity, serial))?;
+        Ok(segment)
+    }
+
+    /// Puts the manifest as it is now on the device.
+    pub(super) fn write_manifest(&self, state: &mut State) -> Result<()> {
+        if state.deferred {
+            return Ok(());
+        }
+        state.manifest.generation += 1;
+        state.manifest.durable_sequence = self.durable();
+        let written = write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
+        written.map_err(|failure| match failure {
+            WriteFailure::Unchanged(error) => error,
+            WriteFailure::Unknown(error) => self.poisoned_by(error),
+        })
+    }
+
+    /// The log segments, oldest first, as recovery goes through them.
+    pub(crate) fn log_segments(&self) -> Vec<Arc<Segment>> {
+        let state = self.state.lock();
+        let log = state.manifest.segments.iter().filter(|entry| entry.kind == SegmentKind::Log);
+        log.filter_map(|entry| Some(Arc::clone(&self.segments.get(entry.slot)?.segment))).collect()
+    }
+
+    /// The segment in a slot.
+    pub(crate) fn segment(&self, slot: u16) -> Option<&Arc<Segment>> {
+        Some(&self.segments.get(slot)?.segment)
+    }
+
+    /// The salt of a segment's checksums.
+    pub(crate) fn salt(&self, serial: u64) -> Salt {
+        Salt::new(self.config.identity, serial)
+    }
+
+    /// Tells the last commit of a log that is opened for reading only.
+    pub(crate) fn recovered_to(&self, sequence: u64) {
+        self.appended.store(sequence, Ordering::Release);
+    }
+
+    /// Removes a file that nothing needs any more. If that fails it is removed at the next open.
+    pub(crate) fn remove_file(&self, name: &str) {
+        let _best_effort = self.config.disk.remove(&self.config.directory.join(name));
+    }
+
+    /// Gives back the room behind the end of a sealed segment.
+    pub(crate) fn trim_file(&self, name: &str, length: u64) {
+        let file = self.config.disk.open(&self.config.directory.join(name), OpenMode::ReadWrite);
+        let _best_effort = file.and_then(|file| file.set_length(length.next_multiple_of(PAGE_BYTES)));
+    }
+
+    /// Ends recovery: what it made is on the device, and the manifest names it from now on.
+    pub(crate) fn end_recovery(&self) -> Result<()> {
+        self.sync()?;
+        let mut state = self.state.lock();
+        state.deferred = false;
+        self.write_manifest(&mut state)
+    }
+
+    /// Creates a segment ahead when the one being appended to is more than half full. For the background.
+    pub(crate) fn prepare_spare(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        let half_full = state.log.last().is_some_and(|one| one.segment.published() > one.segment.capacity() / 2);
+        if state.spare.is_some() || state.deferred || !half_full {
+            return Ok(());
+        }
+        let spare = self.add_segment(&mut state, SegmentKind::Log, 0)?;
+        state.spare = Some(spare);
+        Ok(())
+    }
+
+    /// Has pages populated ahead of the appender. For the background.
+    pub(crate) fn populate_ahead(&self) -> Result<()> {
+        let (active, spare) = {
+            let state = self.state.lock();
+            (state.log.last().map(|one| Arc::clone(&one.segment)), state.spare.clone())
+        };
+        if let Some(active) = active {
+            let written = active.published();
+            while active.populate_ahead((written / 2).clamp(POPULATE_BYTES_MIN, POPULATE_BYTES_MAX))? {}
+        }
+        match spare {
+            Some(spare) => while spare.populate_ahead(POPULATE_BYTES_MAX)? {},
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Ends all appending. Called under the commit lock; waits for a large value that is being written.
+    pub(crate) fn end_appending(&self) {
+        let _no_large_value_is_under_way = self.large.lock();
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Ends the log in order: every length in the manifest, so that the next open believes it. Everything was synced and
+    /// nobody appends any more.
+    pub(crate) fn close(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        let spare = state.spare.take();
+        if let Some(spare) = &spare {
+            state.manifest.segments.retain(|entry| entry.serial != spare.serial());
+        }
+        let open: Vec<Unsynced> = state.log.iter().chain(&state.large).cloned().collect();
+        let last_sequence = self.durable();
+        for one in &open {
+            if let Some(entry) = state.entry(one.segment.serial()) {
+                entry.length = one.segment.published();
+                entry.last_sequence = if entry.kind == SegmentKind::Log { last_sequence } else { 0 };
+            }
+        }
+        state.manifest.clean = true;
+        self.write_manifest(&mut state)?;
+        // From here on the directory is closed in order; giving room back is a courtesy.
+        for one in &open {
+            let _best_effort = one.segment.truncate_to_end();
+        }
+        if let Some(spare) = spare {
+            let _best_effort = self.config.disk.remove(spare.path());
+        }
+        Ok(())
+    }
+}
+
+/// Least that is populated ahead of the appender.
+const POPULATE_BYTES_MIN: u64 = 256 << 10;
+/// Most that is populated ahead of the appender.
+const POPULATE_BYTES_MAX: u64 = 16 << 20;

@@ -1,0 +1,324 @@
+//! The manifest and the segment header as bytes: encoding and decoding, without I/O. `FORMAT.md`, sections 2 and 3, is
+//! the reference.
+
+use crate::checksum::crc32c;
+use crate::error::{Error, Result};
+use crate::record::{u32_at, u64_at};
+
+/// The version of the format that this code writes, and the newest that it reads.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+/// Most segments at a time: the slot is a 15-bit field of a location.
+pub(crate) const SEGMENTS_MAX: usize = 1 << 15;
+/// Bytes of a segment's header; its content begins here.
+pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
+/// Longest manifest that is read: every slot used, and as much again for sections.
+pub(crate) const MANIFEST_BYTES_MAX: u64 = 2 * (SEGMENTS_MAX * SEGMENT_ENTRY_BYTES) as u64;
+
+const MANIFEST_MAGIC: &[u8; 8] = b"OPENDBMF";
+const SEGMENT_MAGIC: &[u8; 8] = b"OPENDBSG";
+const FIXED_BYTES: usize = 96;
+const SEGMENT_ENTRY_BYTES: usize = 48;
+const FLAG_CLEAN: u32 = 1;
+
+/// What a segment holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SegmentKind {
+    /// Frames.
+    Log,
+    /// Values that are too long for a record.
+    Large,
+}
+
+impl SegmentKind {
+    fn number(self) -> u8 {
+        match self {
+            SegmentKind::Log => 1,
+            SegmentKind::Large => 2,
+        }
+    }
+
+    fn from_number(number: u32) -> Option<SegmentKind> {
+        match number {
+            1 => Some(SegmentKind::Log),
+            2 => Some(SegmentKind::Large),
+            _ => None,
+        }
+    }
+}
+
+/// What the manifest says of one segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentEntry {
+    pub(crate) serial: u64,
+    pub(crate) slot: u16,
+    pub(crate) kind: SegmentKind,
+    pub(crate) sealed: bool,
+    pub(crate) capacity: u64,
+    /// Sealed: where it ends. Open: an end up to which its bytes are known to be durable.
+    pub(crate) length: u64,
+    pub(crate) first_sequence: u64,
+    pub(crate) last_sequence: u64,
+}
+
+/// Which segments make up the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    pub(crate) identity: [u8; 16],
+    pub(crate) hash_seed: [u8; 16],
+    pub(crate) generation: u64,
+    pub(crate) next_serial: u64,
+    pub(crate) durable_sequence: u64,
+    pub(crate) clean: bool,
+    pub(crate) segments: Vec<SegmentEntry>,
+}
+
+fn damaged(offset: usize, reason: &str) -> Error {
+    Error::corruption(0, offset as u64, format!("{reason}; restore the directory from a backup"))
+}
+
+fn newer(what: &str, version: u32) -> Error {
+    Error::Unsupported(format!(
+        "{what} has format version {version}, this OpenDB reads up to {FORMAT_VERSION}; use a newer OpenDB"
+    ))
+}
+
+impl Manifest {
+    /// A database without segments; nothing needs recovery in it.
+    pub(crate) fn new(identity: [u8; 16], hash_seed: [u8; 16]) -> Manifest {
+        Manifest {
+            identity,
+            hash_seed,
+            generation: 0,
+            next_serial: 1,
+            durable_sequence: 0,
+            clean: true,
+            segments: Vec::new(),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let length = FIXED_BYTES + self.segments.len() * SEGMENT_ENTRY_BYTES + 8;
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(MANIFEST_MAGIC);
+        bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes.extend_from_slice(&(length as u32).to_le_bytes());
+        bytes.extend_from_slice(&self.identity);
+        bytes.extend_from_slice(&self.hash_seed);
+        for word in [self.generation, self.next_serial, self.durable_sequence, 0, 0] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        let flags = if self.clean { FLAG_CLEAN } else { 0 };
+        bytes.extend_from_slice(&flags.to_le_bytes());
+        bytes.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
+        for entry in &self.segments {
+            entry.encode(&mut bytes);
+        }
+        bytes.extend_from_slice(&0_u32.to_le_bytes());
+        let crc = crc32c(0, &bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a manifest. A newer version is told apart before anything else of it is believed.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Manifest> {
+        if bytes.get(..8) != Some(MANIFEST_MAGIC) {
+            return Err(damaged(0, "the manifest does not begin as one"));
+        }
+        let short = || damaged(bytes.len(), "the manifest is cut short");
+        let version = u32_at(bytes, 8).ok_or_else(short)?;
+        let content = bytes.len().checked_sub(4).ok_or_else(short)?;
+        let crc_is_right = u32_at(bytes, content) == Some(crc32c(0, &bytes[..content]));
+        if version > FORMAT_VERSION && crc_is_right {
+            return Err(newer("the manifest", version));
+        }
+        if !crc_is_right || version == 0 || u32_at(bytes, 12).map(|n| n as usize) != Some(bytes.len()) {
+            return Err(damaged(content, "the manifest's checksum is wrong"));
+        }
+        let word = |at| u64_at(bytes, at).ok_or_else(short);
+        if word(72)? != 0 {
+            return Err(Error::Unsupported(
+                "the database uses features that this OpenDB does not know; use a newer OpenDB".to_owned(),
+            ));
+        }
+        let identity = *bytes.get(16..).and_then(<[u8]>::first_chunk).ok_or_else(short)?;
+        let hash_seed = *bytes.get(32..).and_then(<[u8]>::first_chunk).ok_or_else(short)?;
+        Ok(Manifest {
+            identity,
+            hash_seed,
+            generation: word(48)?,
+            next_serial: word(56)?,
+            durable_sequence: word(64)?,
+            clean: u32_at(bytes, 88).ok_or_else(short)? & FLAG_CLEAN != 0,
+            segments: decode_entries(bytes)?,
+        })
+    }
+}
+
+fn decode_entries(bytes: &[u8]) -> Result<Vec<SegmentEntry>> {
+    let count = u32_at(bytes, 92).map_or(usize::MAX, |count| count as usize);
+    if count > SEGMENTS_MAX || FIXED_BYTES + count * SEGMENT_ENTRY_BYTES + 8 > bytes.len() {
+        return Err(damaged(92, "the manifest counts more segments than it has"));
+    }
+    let mut entries: Vec<SegmentEntry> = Vec::with_capacity(count);
+    let mut slots = std::collections::HashSet::with_capacity(count);
+    for number in 0..count {
+        let at = FIXED_BYTES + number * SEGMENT_ENTRY_BYTES;
+        let entry = bytes.get(at..at + SEGMENT_ENTRY_BYTES).and_then(SegmentEntry::decode);
+        let entry = entry.ok_or_else(|| damaged(at, "the manifest describes an impossible segment"))?;
+        let ascending = entries.last().is_none_or(|before| before.serial < entry.serial);
+        if !ascending || !slots.insert(entry.slot) {
+            return Err(damaged(at, "the manifest names a segment or slot twice"));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+impl SegmentEntry {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.serial.to_le_bytes());
+        bytes.extend_from_slice(&self.slot.to_le_bytes());
+        bytes.push(self.kind.number());
+        bytes.push(if self.sealed { 2 } else { 1 });
+        bytes.extend_from_slice(&[0; 4]);
+        for word in [self.capacity, self.length, self.first_sequence, self.last_sequence] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<SegmentEntry> {
+        let entry = SegmentEntry {
+            serial: u64_at(bytes, 0)?,
+            slot: u16::from_le_bytes(*bytes.get(8..)?.first_chunk()?),
+            kind: SegmentKind::from_number(u32::from(*bytes.get(10)?))?,
+            sealed: match bytes.get(11)? {
+                1 => false,
+                2 => true,
+                _ => return None,
+            },
+            capacity: u64_at(bytes, 16)?,
+            length: u64_at(bytes, 24)?,
+            first_sequence: u64_at(bytes, 32)?,
+            last_sequence: u64_at(bytes, 40)?,
+        };
+        let header = SEGMENT_HEADER_BYTES as u64;
+        let fits = (header..=entry.capacity).contains(&entry.length);
+        (entry.serial > 0 && usize::from(entry.slot) < SEGMENTS_MAX && fits).then_some(entry)
+    }
+}
+
+/// The header of a segment file.
+pub(crate) fn segment_header(
+    identity: [u8; 16],
+    serial: u64,
+    kind: SegmentKind,
+    capacity: u64,
+) -> [u8; SEGMENT_HEADER_BYTES] {
+    let mut header = [0; SEGMENT_HEADER_BYTES];
+    header[..8].copy_from_slice(SEGMENT_MAGIC);
+    header[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&u32::from(kind.number()).to_le_bytes());
+    header[16..24].copy_from_slice(&serial.to_le_bytes());
+    header[24..40].copy_from_slice(&identity);
+    header[40..48].copy_from_slice(&capacity.to_le_bytes());
+    let crc = crc32c(0, &header[..60]);
+    header[60..].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// Checks that `bytes` begin with the header of this segment of this database.
+pub(crate) fn check_segment_header(bytes: &[u8], identity: [u8; 16], entry: &SegmentEntry) -> Result<()> {
+    let expected = segment_header(identity, entry.serial, entry.kind, entry.capacity);
+    if bytes.get(..SEGMENT_HEADER_BYTES) == Some(&expected) {
+        return Ok(());
+    }
+    let crc_is_right = bytes.len() >= SEGMENT_HEADER_BYTES && u32_at(bytes, 60) == Some(crc32c(0, &bytes[..60]));
+    match u32_at(bytes, 8) {
+        Some(version) if version > FORMAT_VERSION && crc_is_right => {
+            Err(newer(&format!("segment {}", entry.serial), version))
+        }
+        _ => Err(Error::corruption(entry.serial, 0, "the segment's header is damaged or belongs to another file")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Manifest {
+        let entry = |serial, slot, sealed| SegmentEntry {
+            serial,
+            slot,
+            kind: if serial == 2 { SegmentKind::Large } else { SegmentKind::Log },
+            sealed,
+            capacity: 4096,
+            length: 640,
+            first_sequence: 1,
+            last_sequence: 9,
+        };
+        Manifest {
+            generation: 3,
+            next_serial: 4,
+            durable_sequence: 9,
+            clean: true,
+            segments: vec![entry(1, 0, true), entry(2, 7, false), entry(3, 1, false)],
+            ..Manifest::new([1; 16], [2; 16])
+        }
+    }
+
+    #[test]
+    fn a_manifest_reads_back() {
+        assert_eq!(Manifest::decode(&sample().encode()).unwrap(), sample());
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let bytes = sample().encode();
+        for at in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[at / 8] ^= 1 << (at % 8);
+            assert!(Manifest::decode(&damaged).is_err(), "bit {at} flipped and not noticed");
+        }
+        for length in 0..bytes.len() {
+            assert!(matches!(Manifest::decode(&bytes[..length]), Err(Error::Corruption { segment: 0, .. })));
+        }
+    }
+
+    #[test]
+    fn a_newer_version_and_an_unknown_feature_are_unsupported_not_damaged() {
+        for (at, value) in [(8, 2), (72, 1)] {
+            let mut bytes = sample().encode();
+            bytes[at] = value;
+            let content = bytes.len() - 4;
+            let crc = crc32c(0, &bytes[..content]);
+            bytes[content..].copy_from_slice(&crc.to_le_bytes());
+            assert!(matches!(Manifest::decode(&bytes), Err(Error::Unsupported(_))));
+        }
+    }
+
+    #[test]
+    fn a_count_beyond_the_bytes_allocates_nothing() {
+        let mut bytes = sample().encode();
+        bytes[92..96].copy_from_slice(&u32::MAX.to_le_bytes());
+        let content = bytes.len() - 4;
+        let crc = crc32c(0, &bytes[..content]);
+        bytes[content..].copy_from_slice(&crc.to_le_bytes());
+        assert!(matches!(Manifest::decode(&bytes), Err(Error::Corruption { offset: 92, .. })));
+    }
+
+    #[test]
+    fn a_segment_header_is_checked_whole() {
+        let entry = sample().segments[0];
+        let header = segment_header([1; 16], entry.serial, entry.kind, entry.capacity);
+        assert!(check_segment_header(&header, [1; 16], &entry).is_ok());
+        assert!(check_segment_header(&header, [2; 16], &entry).is_err());
+        for at in 0..SEGMENT_HEADER_BYTES {
+            let mut damaged = header;
+            damaged[at] ^= 1;
+            assert!(matches!(
+                check_segment_header(&damaged, [1; 16], &entry),
+                Err(Error::Corruption { segment: 1, offset: 0, .. })
+            ));
+        }
+    }
+}

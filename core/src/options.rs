@@ -1,0 +1,204 @@
+//! How a database is opened, and the limits that hold for every database.
+
+use crate::error::{Error, Result};
+
+/// Longest key, in bytes: the key's length is a 16-bit field of the record.
+pub const KEY_BYTES_MAX: usize = (1 << 16) - 1;
+/// Longest value, in bytes: the value's length is a 32-bit field of the record.
+pub const VALUE_BYTES_MAX: usize = (1 << 32) - 1;
+/// Longest name of a keyspace, in bytes of UTF-8.
+pub const KEYSPACE_NAME_BYTES_MAX: usize = 255;
+/// Most keyspaces of one database, `"default"` included: the keyspace is a 12-bit field of the record and the last
+/// number is kept back.
+pub const KEYSPACES_MAX: usize = (1 << 12) - 1;
+/// Smallest size of a segment that [`Options::segment_bytes`] takes.
+pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+/// Largest size of a segment: a location in the index has 25 bits for the offset, in units of 8 bytes.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 28;
+
+/// What a commit waits for before it returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Durability {
+    /// The write survives the death of the process at any instant. The device is synced in the background at least
+    /// once a second, so a power cut loses at most the last second.
+    #[default]
+    Buffered,
+    /// The write is on the device before the call returns. Concurrent committers share one sync.
+    Sync,
+}
+
+/// How the log is appended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AppendMode {
+    /// [`AppendMode::Mapped`] where the filesystem keeps the room it promised (ext4, XFS, tmpfs), otherwise
+    /// [`AppendMode::Write`].
+    #[default]
+    Auto,
+    /// Stores into a shared mapping of the active segment.
+    Mapped,
+    /// One positioned write to the file for each commit.
+    Write,
+}
+
+/// How a database is opened. Every setting has a default that is right for most uses.
+///
+/// ```
+/// use opendb::{Durability, Options};
+/// let options = Options::new().durability(Durability::Sync).cache_bytes(16 << 20);
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub(crate) create: bool,
+    pub(crate) durability: Durability,
+    pub(crate) append: AppendMode,
+    pub(crate) mapped_reads: bool,
+    pub(crate) cache_bytes: u64,
+    pub(crate) segment_bytes: Option<u64>,
+    pub(crate) read_damaged: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            create: true,
+            durability: Durability::Buffered,
+            append: AppendMode::Auto,
+            mapped_reads: true,
+            cache_bytes: 64 << 20,
+            segment_bytes: None,
+            read_damaged: false,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Options {
+        Options::default()
+    }
+
+    /// Whether a missing directory or database is created (default: yes). Without it, opening what is not there is
+    /// an error and nothing is made.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Options {
+        self.create = create;
+        self
+    }
+
+    /// What commits wait for unless they say otherwise (default: [`Durability::Buffered`]).
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Options {
+        self.durability = durability;
+        self
+    }
+
+    /// How the log is appended to (default: [`AppendMode::Auto`]).
+    #[must_use]
+    pub fn append(mut self, append: AppendMode) -> Options {
+        self.append = append;
+        self
+    }
+
+    /// Whether segments are read through memory maps (default: yes). Without, and with [`AppendMode::Write`], no file
+    /// of the database is mapped at all and every read is a positioned read.
+    #[must_use]
+    pub fn mapped_reads(mut self, mapped_reads: bool) -> Options {
+        self.mapped_reads = mapped_reads;
+        self
+    }
+
+    /// Bound of the cache in bytes (default: 64 MiB); 0 turns it off.
+    #[must_use]
+    pub fn cache_bytes(mut self, cache_bytes: u64) -> Options {
+        self.cache_bytes = cache_bytes;
+        self
+    }
+
+    /// Size of new segments in bytes, from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`] (default: 64 MiB, growing to
+    /// 256 MiB as the database grows). Rounded up to a whole number of 4 KiB pages.
+    #[must_use]
+    pub fn segment_bytes(mut self, segment_bytes: u64) -> Options {
+        self.segment_bytes = Some(segment_bytes);
+        self
+    }
+
+    /// Opens a damaged database for reading what is still readable (default: no, damage is [`Error::Corruption`]).
+    /// Every write is refused with [`Error::ReadOnly`], nothing in the directory is changed, and
+    /// [`crate::Stats::recovery`] tells what is missing: a key whose newest record is lost shows an older value or
+    /// none.
+    #[must_use]
+    pub fn read_damaged(mut self, read_damaged: bool) -> Options {
+        self.read_damaged = read_damaged;
+        self
+    }
+
+    /// Refuses settings outside their limits.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.segment_bytes {
+            Some(bytes) if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) => {
+                Err(Error::InvalidArgument(format!(
+                    "segment_bytes is {bytes}, outside {SEGMENT_BYTES_MIN} to {SEGMENT_BYTES_MAX}"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses a key over [`KEY_BYTES_MAX`].
+pub(crate) fn check_key(key: &[u8]) -> Result<()> {
+    if key.len() > KEY_BYTES_MAX {
+        return Err(Error::InvalidArgument(format!(
+            "the key has {} bytes, at most {KEY_BYTES_MAX} are allowed",
+            key.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a value over [`VALUE_BYTES_MAX`].
+pub(crate) fn check_value(value: &[u8]) -> Result<()> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(Error::InvalidArgument(format!(
+            "the value has {} bytes, at most {VALUE_BYTES_MAX} are allowed",
+            value.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a name that no keyspace can have: empty, or over [`KEYSPACE_NAME_BYTES_MAX`].
+pub(crate) fn check_keyspace_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > KEYSPACE_NAME_BYTES_MAX {
+        return Err(Error::InvalidArgument(format!(
+            "the keyspace's name has {} bytes, 1 to {KEYSPACE_NAME_BYTES_MAX} are allowed",
+            name.len()
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_hold_at_the_limit_and_not_one_past_it() {
+        assert!(check_key(&vec![0; KEY_BYTES_MAX]).is_ok());
+        assert!(matches!(check_key(&vec![0; KEY_BYTES_MAX + 1]), Err(Error::InvalidArgument(_))));
+        assert!(check_value(&vec![0; VALUE_BYTES_MAX]).is_ok());
+        assert!(matches!(check_value(&vec![0; VALUE_BYTES_MAX + 1]), Err(Error::InvalidArgument(_))));
+        assert!(check_keyspace_name(&"n".repeat(KEYSPACE_NAME_BYTES_MAX)).is_ok());
+        assert!(matches!(
+            check_keyspace_name(&"n".repeat(KEYSPACE_NAME_BYTES_MAX + 1)),
+            Err(Error::InvalidArgument(_))
+        ));
+        assert!(matches!(check_keyspace_name(""), Err(Error::InvalidArgument(_))));
+        assert!(Options::new().segment_bytes(SEGMENT_BYTES_MIN).check().is_ok());
+        assert!(Options::new().segment_bytes(SEGMENT_BYTES_MAX).check().is_ok());
+        assert!(Options::new().segment_bytes(SEGMENT_BYTES_MIN - 1).check().is_err());
+        assert!(Options::new().segment_bytes(SEGMENT_BYTES_MAX + 1).check().is_err());
+    }
+}

@@ -1,0 +1,464 @@
+//! Records and frames as bytes: encoding and decoding, without I/O. `FORMAT.md`, sections 3 to 6, is the reference.
+//!
+//! *Invariant:* decoding reads only the bytes it is given, answers `None` for whatever is not right, never panics and
+//! allocates nothing.
+
+use crate::checksum::{Salt, crc32c};
+
+/// Everything in a segment begins at a multiple of this.
+pub(crate) const ALIGNMENT: usize = 8;
+/// Bytes before the key of a record in a batch frame.
+pub(crate) const RECORD_HEADER_BYTES: usize = 12;
+/// Bytes before the key of a standalone record; also the length of an anchor.
+pub(crate) const STANDALONE_HEADER_BYTES: usize = 24;
+/// Bytes before the first record of a batch frame.
+pub(crate) const FRAME_HEADER_BYTES: usize = 32;
+/// Bytes of an anchor.
+pub(crate) const ANCHOR_BYTES: usize = 24;
+/// Longest value that stands in a record; longer ones stand in large-value segments.
+pub(crate) const INLINE_VALUE_BYTES_MAX: usize = 1 << 20;
+/// Furthest that a record may be from its anchor or frame header, in bytes: an 11-bit field in units of 8.
+pub(crate) const ANCHOR_REACH_BYTES: usize = 2047 * ALIGNMENT;
+/// Where the sequence stands in a standalone record, a frame header and an anchor.
+pub(crate) const SEQUENCE_AT: u64 = 16;
+/// Bytes of the value of a large put.
+pub(crate) const LARGE_POINTER_BYTES: usize = 24;
+/// Bytes before a value in a large-value segment.
+pub(crate) const LARGE_HEADER_BYTES: usize = 16;
+
+const VALUE_LENGTH_BITS: u32 = 21;
+const KIND_BATCH: u16 = 6;
+const KIND_ANCHOR: u16 = 5;
+const STANDALONE: u16 = 8;
+const KEYSPACE_MASK: u16 = 0x0fff;
+
+/// What a record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The key has this value.
+    Put,
+    /// The key is gone.
+    Tombstone,
+    /// The key has a value that stands in a large-value segment.
+    LargePut,
+    /// A keyspace gets its number.
+    Keyspace,
+}
+
+impl Kind {
+    fn number(self) -> u16 {
+        match self {
+            Kind::Put => 1,
+            Kind::Tombstone => 2,
+            Kind::LargePut => 3,
+            Kind::Keyspace => 4,
+        }
+    }
+
+    fn from_number(number: u16) -> Option<Kind> {
+        match number {
+            1 => Some(Kind::Put),
+            2 => Some(Kind::Tombstone),
+            3 => Some(Kind::LargePut),
+            4 => Some(Kind::Keyspace),
+            _ => None,
+        }
+    }
+}
+
+/// `length` rounded up to the next multiple of 8.
+pub(crate) fn aligned(length: usize) -> usize {
+    length.next_multiple_of(ALIGNMENT)
+}
+
+/// Bytes that a commit of this one record takes in the log.
+pub(crate) fn standalone_bytes(key: &[u8], value: &[u8]) -> usize {
+    aligned(STANDALONE_HEADER_BYTES + key.len() + value.len())
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+/// The lag that a frame carries: how far the durable watermark is behind its sequence.
+pub(crate) fn lag(sequence: u64, durable: u64) -> u32 {
+    u32::try_from(sequence.saturating_sub(durable)).unwrap_or(u32::MAX)
+}
+
+/// Writes the twelve bytes that every record begins with, its checksum still to come.
+fn write_header(out: &mut [u8], kind: u16, keyspace: u16, key_bytes: usize, value_bytes: usize, distance: usize) {
+    let lengths = value_bytes as u32 | ((distance / ALIGNMENT) as u32) << VALUE_LENGTH_BITS;
+    out[4..8].copy_from_slice(&lengths.to_le_bytes());
+    out[8..10].copy_from_slice(&(key_bytes as u16).to_le_bytes());
+    out[10..12].copy_from_slice(&(kind << 12 | keyspace & KEYSPACE_MASK).to_le_bytes());
+}
+
+/// The CRC of a key and value, the part of a record's checksum that can be computed before its place is known.
+pub(crate) fn content_crc(key: &[u8], value: &[u8]) -> u32 {
+    crc32c(crc32c(0, key), value)
+}
+
+/// The header of a standalone record. `content` is [`content_crc`] of its key and value.
+pub(crate) fn standalone_header(
+    record: &NewRecord<'_>,
+    content: u32,
+    sequence: u64,
+    durable: u64,
+    salt: u32,
+) -> [u8; STANDALONE_HEADER_BYTES] {
+    let mut header = [0; STANDALONE_HEADER_BYTES];
+    let kind = record.kind.number() | STANDALONE;
+    write_header(&mut header, kind, record.keyspace, record.key.len(), record.value.len(), 0);
+    header[12..16].copy_from_slice(&lag(sequence, durable).to_le_bytes());
+    header[16..24].copy_from_slice(&sequence.to_le_bytes());
+    let crc = crc32c(content, &header[4..]) ^ salt;
+    header[..4].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// A record about to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewRecord<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) keyspace: u16,
+    pub(crate) key: &'a [u8],
+    pub(crate) value: &'a [u8],
+}
+
+/// Appends a record of a batch frame with its unsalted checksum, and returns that checksum.
+pub(crate) fn push_record(out: &mut Vec<u8>, record: &NewRecord<'_>, distance: usize) -> u32 {
+    let start = out.len();
+    let mut header = [0; RECORD_HEADER_BYTES];
+    write_header(
+        &mut header,
+        record.kind.number(),
+        record.keyspace,
+        record.key.len(),
+        record.value.len(),
+        distance,
+    );
+    let crc = crc32c(content_crc(record.key, record.value), &header[4..]);
+    header[..4].copy_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(&header);
+    out.extend_from_slice(record.key);
+    out.extend_from_slice(record.value);
+    out.resize(start + aligned(out.len() - start), 0);
+    crc
+}
+
+/// An anchor with its salted checksum.
+pub(crate) fn anchor(sequence: u64, salt: u32) -> [u8; ANCHOR_BYTES] {
+    let mut bytes = [0; ANCHOR_BYTES];
+    write_header(&mut bytes, KIND_ANCHOR, 0, 0, 0, 0);
+    bytes[16..24].copy_from_slice(&sequence.to_le_bytes());
+    let crc = crc32c(0, &bytes[4..]) ^ salt;
+    bytes[..4].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// The header of a batch frame; `records_crc` is the CRC of its records' unsalted checksums, in order.
+pub(crate) fn frame_header(
+    body_bytes: u32,
+    records: u32,
+    records_crc: u32,
+    sequence: u64,
+    durable: u64,
+    salt: u32,
+) -> [u8; FRAME_HEADER_BYTES] {
+    let mut header = [0; FRAME_HEADER_BYTES];
+    header[4..8].copy_from_slice(&body_bytes.to_le_bytes());
+    header[10..12].copy_from_slice(&(KIND_BATCH << 12).to_le_bytes());
+    header[12..16].copy_from_slice(&lag(sequence, durable).to_le_bytes());
+    header[16..24].copy_from_slice(&sequence.to_le_bytes());
+    header[24..28].copy_from_slice(&records.to_le_bytes());
+    let crc = crc32c(records_crc, &header[4..]) ^ salt;
+    header[..4].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// What the first twelve bytes of a record say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RecordShape {
+    pub(crate) kind: Kind,
+    pub(crate) keyspace: u16,
+    pub(crate) header_bytes: usize,
+    pub(crate) key_bytes: usize,
+    pub(crate) value_bytes: usize,
+    /// How far back the sequence stands, in bytes.
+    distance: usize,
+}
+
+impl RecordShape {
+    /// Reads the lengths of the record that begins `bytes`. `None` where no record does.
+    #[inline]
+    pub(crate) fn parse(bytes: &[u8]) -> Option<RecordShape> {
+        let lengths = u32_at(bytes, 4)?;
+        let tag = u16_at(bytes, 10)?;
+        let number = tag >> 12;
+        let value_bytes = (lengths & ((1 << VALUE_LENGTH_BITS) - 1)) as usize;
+        if value_bytes > INLINE_VALUE_BYTES_MAX {
+            return None;
+        }
+        let standalone = number & STANDALONE != 0;
+        Some(RecordShape {
+            kind: Kind::from_number(number & !STANDALONE)?,
+            keyspace: tag & KEYSPACE_MASK,
+            header_bytes: if standalone { STANDALONE_HEADER_BYTES } else { RECORD_HEADER_BYTES },
+            key_bytes: usize::from(u16_at(bytes, 8)?),
+            value_bytes,
+            distance: (lengths >> VALUE_LENGTH_BITS) as usize * ALIGNMENT,
+        })
+    }
+
+    /// Bytes of the record without its padding.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.header_bytes + self.key_bytes + self.value_bytes
+    }
+
+    /// Whether the record is a frame of its own.
+    pub(crate) fn is_standalone(&self) -> bool {
+        self.header_bytes == STANDALONE_HEADER_BYTES
+    }
+
+    /// Whether the record is of this keyspace and a key of this length: what can be told before the key is read.
+    #[inline]
+    pub(crate) fn may_be(&self, keyspace: u16, key: &[u8]) -> bool {
+        self.keyspace == keyspace && self.key_bytes == key.len()
+    }
+
+    /// Where the record of the commit's sequence begins, for a record at `offset`: itself, the frame header or an
+    /// anchor. The sequence stands [`SEQUENCE_AT`] bytes behind.
+    pub(crate) fn sequence_base(&self, offset: u64) -> Option<u64> {
+        offset.checked_sub(self.distance as u64)
+    }
+}
+
+/// A record as it stands in a segment. Its lengths fit the bytes it was parsed from; its checksum is looked at by
+/// [`Record::is_intact`] only, since finding a key does not need it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) shape: RecordShape,
+    pub(crate) key: &'a [u8],
+    pub(crate) value: &'a [u8],
+    header: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// Parses the record that begins `bytes`, whose lengths must fit in them.
+    #[inline]
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Record<'a>> {
+        let shape = RecordShape::parse(bytes)?;
+        let (header, rest) = bytes.split_at_checked(shape.header_bytes)?;
+        let (key, rest) = rest.split_at_checked(shape.key_bytes)?;
+        Some(Record { shape, key, value: rest.get(..shape.value_bytes)?, header })
+    }
+
+    /// The CRC of the record without salt.
+    fn crc(&self) -> u32 {
+        crc32c(content_crc(self.key, self.value), self.header.get(4..).unwrap_or_default())
+    }
+
+    /// Whether the record's checksum is right at this place.
+    #[inline]
+    pub(crate) fn is_intact(&self, salt: u32) -> bool {
+        u32_at(self.header, 0) == Some(self.crc() ^ salt)
+    }
+
+    /// Bytes that the record takes in the log, padding included.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        aligned(self.shape.bytes())
+    }
+
+    /// The record as one to be written anew.
+    pub(crate) fn again(&self) -> NewRecord<'a> {
+        NewRecord { kind: self.shape.kind, keyspace: self.shape.keyspace, key: self.key, value: self.value }
+    }
+}
+
+/// Where a large value stands, as the value of a large put says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LargePointer {
+    pub(crate) serial: u64,
+    pub(crate) offset: u64,
+    pub(crate) length: u32,
+    pub(crate) crc: u32,
+}
+
+impl LargePointer {
+    pub(crate) fn encode(&self) -> [u8; LARGE_POINTER_BYTES] {
+        let mut bytes = [0; LARGE_POINTER_BYTES];
+        bytes[..8].copy_from_slice(&self.serial.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.length.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Option<LargePointer> {
+        if bytes.len() != LARGE_POINTER_BYTES {
+            return None;
+        }
+        Some(LargePointer {
+            serial: u64_at(bytes, 0)?,
+            offset: u64_at(bytes, 8)?,
+            length: u32_at(bytes, 16)?,
+            crc: u32_at(bytes, 20)?,
+        })
+    }
+
+    /// Bytes that the value takes in its segment, header and padding included.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        aligned(LARGE_HEADER_BYTES + self.length as usize) as u64
+    }
+}
+
+/// The header that stands before a large value with this CRC.
+pub(crate) fn large_header(length: u32, value_crc: u32, salt: u32) -> [u8; LARGE_HEADER_BYTES] {
+    let mut header = [0; LARGE_HEADER_BYTES];
+    header[4..8].copy_from_slice(&length.to_le_bytes());
+    let crc = crc32c(value_crc, &header[4..]) ^ salt;
+    header[..4].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// One commit as it stands in a log segment, its checksums found to be right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame<'a> {
+    pub(crate) sequence: u64,
+    pub(crate) lag: u32,
+    /// Bytes that it takes, padding included.
+    pub(crate) bytes: usize,
+    records: Records<'a>,
+}
+
+impl<'a> Frame<'a> {
+    /// How long the frame that begins `bytes` says it is. `None` where none can begin.
+    pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
+        match u16_at(bytes, 10)? >> 12 {
+            KIND_BATCH => Some(FRAME_HEADER_BYTES + u32_at(bytes, 4)? as usize),
+            kind if kind & STANDALONE != 0 => Some(aligned(RecordShape::parse(bytes)?.bytes())),
+            _ => None,
+        }
+    }
+
+    /// The frame that begins `bytes`, which stand at `offset` of a segment with this salt. `None` where there is none,
+    /// or a checksum is wrong.
+    pub(crate) fn parse(bytes: &'a [u8], offset: u64, salt: Salt) -> Option<Frame<'a>> {
+        let bytes = bytes.get(..Frame::length(bytes)?)?;
+        if u16_at(bytes, 10)? >> 12 == KIND_BATCH {
+            Frame::parse_batch(bytes, offset, salt)
+        } else {
+            Frame::parse_standalone(bytes, offset, salt)
+        }
+    }
+
+    fn parse_standalone(bytes: &'a [u8], offset: u64, salt: Salt) -> Option<Frame<'a>> {
+        let record = Record::parse(bytes)?;
+        if record.shape.distance != 0 || !record.is_intact(salt.at(offset)) {
+            return None;
+        }
+        let records = Records { bytes, at: 0, base: 0 };
+        Some(Frame {
+            sequence: u64_at(bytes, 16)?,
+            lag: u32_at(bytes, 12)?,
+            bytes: bytes.len(),
+            records,
+        })
+    }
+
+    fn parse_batch(bytes: &'a [u8], offset: u64, salt: Salt) -> Option<Frame<'a>> {
+        let sequence = u64_at(bytes, 16)?;
+        let records = Records { bytes, at: FRAME_HEADER_BYTES, base: 0 };
+        let mut walk = records.clone();
+        let (mut crc, mut count) = (0, 0_u32);
+        while let Some(step) = walk.step()? {
+            let place = salt.at(offset + step.at as u64);
+            match step.record {
+                Some(record) if !record.shape.is_standalone() && record.shape.distance == step.at - step.base => {
+                    if !record.is_intact(place) {
+                        return None;
+                    }
+                    crc = crc32c(crc, &record.crc().to_le_bytes());
+                    count += 1;
+                }
+                None if bytes.get(step.at..step.at + ANCHOR_BYTES)? == anchor(sequence, place) => {}
+                _ => return None,
+            }
+        }
+        let stored = u32_at(bytes, 0)? ^ salt.at(offset);
+        if crc32c(crc, bytes.get(4..FRAME_HEADER_BYTES)?) != stored || u32_at(bytes, 24)? != count {
+            return None;
+        }
+        Some(Frame { sequence, lag: u32_at(bytes, 12)?, bytes: bytes.len(), records })
+    }
+
+    /// The durable watermark that was known when the frame was written.
+    pub(crate) fn watermark(&self) -> u64 {
+        self.sequence.saturating_sub(u64::from(self.lag))
+    }
+
+    /// The record of a frame that is a standalone record.
+    pub(crate) fn only_record(&self) -> Option<Record<'a>> {
+        Record::parse(self.records.bytes).filter(|record| record.shape.is_standalone())
+    }
+
+    /// The records in order, each with its offset from the frame's beginning.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (usize, Record<'a>)> + use<'a> {
+        let mut walk = self.records.clone();
+        std::iter::from_fn(move || {
+            // The walk was done once in full when the frame was found, so it ends where the frame does.
+            while let Some(Some(step)) = walk.step() {
+                if let Some(record) = step.record {
+                    return Some((step.at, record));
+                }
+            }
+            None
+        })
+    }
+}
+
+/// A walk over the records and anchors of a frame.
+#[derive(Debug, Clone, Copy)]
+struct Records<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// Where the nearest frame header or anchor begins.
+    base: usize,
+}
+
+struct Step<'a> {
+    at: usize,
+    base: usize,
+    /// `None` for an anchor.
+    record: Option<Record<'a>>,
+}
+
+impl<'a> Records<'a> {
+    /// The next record or anchor: `Some(None)` at the end, `None` where the bytes are neither.
+    fn step(&mut self) -> Option<Option<Step<'a>>> {
+        if self.at == self.bytes.len() {
+            return Some(None);
+        }
+        let (at, rest) = (self.at, self.bytes.get(self.at..)?);
+        if u16_at(rest, 10)? >> 12 == KIND_ANCHOR {
+            self.base = at;
+            self.at = at + ANCHOR_BYTES;
+            return Some(Some(Step { at, base: at, record: None }));
+        }
+        let record = Record::parse(rest)?;
+        self.at = at + record.stored_bytes();
+        if self.at > self.bytes.len() {
+            return None;
+        }
+        Some(Some(Step { at, base: self.base, record: Some(record) }))
+    }
+}

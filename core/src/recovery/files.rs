@@ -1,0 +1,234 @@
+//! The segment files of a directory: those that the manifest names, opened, and those that it does not name.
+
+use std::sync::Arc;
+
+use crate::checksum::Salt;
+use crate::disk::OpenMode;
+use crate::error::{Error, Result};
+use crate::log::{FrameWalk, Log, LogConfig, OpenedSegment, Walked, segment_name, serial_of_name};
+use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind, check_segment_header};
+use crate::segment::Segment;
+
+use super::tail::Found;
+
+const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+
+/// A segment as it is opened first: sealed ones up to their end, open ones as far as the file goes.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    pub(super) entry: SegmentEntry,
+    pub(super) segment: Arc<Segment>,
+}
+
+/// The segments as the log goes on with them.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) opened: Vec<OpenedSegment>,
+    /// What was open at an unclean end: the tail is read from here.
+    pub(super) scanned: Vec<Scanned>,
+    /// Serials of segments that were cut, with the length that is left.
+    cut: Vec<(u64, u64)>,
+    /// Serials of segments of which nothing is kept.
+    dropped: Vec<u64>,
+}
+
+impl LogConfig {
+    fn open_segment(&self, entry: &SegmentEntry, end: u64, resume: bool) -> Result<Segment> {
+        let path = self.directory.join(segment_name(entry.serial));
+        let mut access = self.access;
+        access.mapped_append &= entry.kind == SegmentKind::Log;
+        let opened = Segment::open(
+            &self.disk,
+            path,
+            entry.serial,
+            entry.slot,
+            entry.capacity,
+            end,
+            access,
+            resume,
+        );
+        opened.map_err(|error| match error {
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Error::corruption(entry.serial, 0, "the segment's file is missing")
+            }
+            other => other,
+        })
+    }
+
+    fn salt(&self, serial: u64) -> Salt {
+        Salt::new(self.identity, serial)
+    }
+}
+
+/// Opens every segment that the manifest names and checks its header and its length.
+pub(super) fn open_all(config: &LogConfig, manifest: &Manifest) -> Result<Vec<Scanned>> {
+    let mut files = Vec::with_capacity(manifest.segments.len());
+    for entry in &manifest.segments {
+        let exact = entry.sealed || manifest.clean;
+        let end = if exact { entry.length } else { entry.capacity };
+        let segment = config.open_segment(entry, end, false)?;
+        if segment.published() < entry.length {
+            return Err(Error::corruption(
+                entry.serial,
+                segment.published(),
+                format!("the segment's file ends here, it had {} bytes", entry.length),
+            ));
+        }
+        check_segment_header(&segment.read_at_most(0, SEGMENT_HEADER_BYTES)?, manifest.identity, entry)?;
+        files.push(Scanned { entry: *entry, segment: Arc::new(segment) });
+    }
+    Ok(files)
+}
+
+/// Opens what is there, for reading a damaged database. What is missing is noted.
+pub(super) fn open_as_they_are(
+    config: &LogConfig,
+    manifest: &Manifest,
+    damaged: &mut Vec<String>,
+) -> Vec<OpenedSegment> {
+    let mut opened = Vec::new();
+    for entry in &manifest.segments {
+        let end = if entry.sealed || manifest.clean { entry.length } else { entry.capacity };
+        let segment = match config.open_segment(entry, end, false) {
+            Ok(segment) => Arc::new(segment),
+            Err(error) => {
+                damaged.push(error.to_string());
+                continue;
+            }
+        };
+        let header = segment.read_at_most(0, SEGMENT_HEADER_BYTES);
+        if let Err(error) =
+            header.and_then(|header| check_segment_header(&header, manifest.identity, entry))
+        {
+            damaged.push(error.to_string());
+        }
+        opened.push(OpenedSegment { entry: *entry, segment, resumes: false });
+    }
+    opened
+}
+
+/// Turns the segments into those that the log goes on with: what was sealed stays, what was closed in order resumes, and
+/// what was open at an unclean end is sealed where its durable content ends.
+pub(super) fn settle(config: &LogConfig, files: Vec<Scanned>, found: &Found) -> Result<Settled> {
+    let mut settled = Settled { opened: vec![], scanned: vec![], cut: vec![], dropped: vec![] };
+    for file in files {
+        let mut entry = file.entry;
+        if entry.sealed {
+            settled.opened.push(OpenedSegment { entry, segment: file.segment, resumes: false });
+        } else if found.clean {
+            settled.opened.push(resume(config, entry, file.segment));
+        } else {
+            let cut = found.cuts.get(&entry.serial).copied().unwrap_or(HEADER);
+            if cut > HEADER {
+                (entry.sealed, entry.length) = (true, cut);
+                settled.cut.push((entry.serial, cut));
+                entry.last_sequence = found.last_of_segment.get(&entry.serial).copied().unwrap_or(0);
+                let segment = Arc::new(config.open_segment(&entry, cut, false)?);
+                settled.opened.push(OpenedSegment { entry, segment, resumes: false });
+            } else {
+                settled.dropped.push(entry.serial);
+            }
+            settled.scanned.push(file);
+        }
+    }
+    Ok(settled)
+}
+
+/// Goes on in a segment that was closed in order, or, where there is no room to, leaves it as it is: the next write
+/// then asks for a new one and tells that the device is full.
+fn resume(config: &LogConfig, mut entry: SegmentEntry, scanned: Arc<Segment>) -> OpenedSegment {
+    match config.open_segment(&entry, entry.length, true) {
+        Ok(segment) => OpenedSegment { entry, segment: Arc::new(segment), resumes: true },
+        Err(_) => {
+            entry.sealed = true;
+            OpenedSegment { entry, segment: scanned, resumes: false }
+        }
+    }
+}
+
+impl Settled {
+    /// Gives back the room behind the cuts and removes what nothing is kept of. The manifest on the device no longer
+    /// needs any of it.
+    pub(super) fn trim(self, log: &Log) {
+        drop(self.scanned);
+        for (serial, length) in self.cut {
+            log.trim_file(&segment_name(serial), length);
+        }
+        for serial in self.dropped {
+            log.remove_file(&segment_name(serial));
+        }
+    }
+}
+
+/// Segment files that the manifest does not name.
+#[derive(Debug)]
+pub(super) struct Unnamed {
+    serials: Vec<u64>,
+}
+
+/// Whether a directory has any segment file.
+pub(crate) fn has_segments(names: &[String]) -> bool {
+    names.iter().any(|name| serial_of_name(name).is_some())
+}
+
+/// Finds the segment files that the manifest does not name.
+pub(super) fn unnamed(config: &LogConfig, manifest: &Manifest) -> Result<Unnamed> {
+    let names = config
+        .disk
+        .list(&config.directory)
+        .map_err(|error| Error::io(format!("listing {}", config.directory.display()), error))?;
+    let is_named = |serial: &u64| manifest.segments.iter().any(|entry| entry.serial == *serial);
+    let serials = names.iter().filter_map(|name| serial_of_name(name)).filter(|serial| !is_named(serial));
+    Ok(Unnamed { serials: serials.collect() })
+}
+
+impl Unnamed {
+    /// A serial above every one that was ever used, these files' included.
+    pub(super) fn next_serial(&self, manifest: &Manifest) -> u64 {
+        let highest = self.serials.iter().copied().max().unwrap_or(0);
+        manifest.next_serial.max(highest.saturating_add(1))
+    }
+
+    /// Refuses a manifest that is older than the segments: a commit newer than the log's last one stands in a segment
+    /// that it does not name.
+    pub(super) fn check_is_older(&self, config: &LogConfig, last_sequence: u64) -> Result<()> {
+        for serial in &self.serials {
+            let path = config.directory.join(segment_name(*serial));
+            let file = config.disk.open(&path, OpenMode::ReadOnly);
+            let Ok(capacity) = file.and_then(|file| file.length()) else { continue };
+            if capacity <= HEADER {
+                continue;
+            }
+            let entry = SegmentEntry {
+                serial: *serial,
+                slot: 0,
+                kind: SegmentKind::Log,
+                sealed: true,
+                capacity,
+                length: capacity,
+                first_sequence: 0,
+                last_sequence: 0,
+            };
+            let segment = config.open_segment(&entry, capacity, false)?;
+            let mut walk = FrameWalk::new(&segment, config.salt(*serial), HEADER);
+            while let Walked::Frame(offset, frame) = walk.step()? {
+                if frame.sequence > last_sequence {
+                    return Err(Error::corruption(
+                        *serial,
+                        offset,
+                        "the segment has commits that are newer than the manifest, which does not name it; \
+                         restore the manifest that belongs to it",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the files: what an interrupted creation or recovery left.
+    pub(super) fn remove(&self, log: &Log) {
+        for serial in &self.serials {
+            log.remove_file(&segment_name(*serial));
+        }
+    }
+}

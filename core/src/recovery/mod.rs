@@ -1,0 +1,81 @@
+//! Opening the segments of a database: what is good is read, what a crash left unfinished is dropped, and what is damaged
+//! is told. `FORMAT.md`, section 7, is the reference.
+//!
+//! # Invariants
+//! - What is served is an exact prefix of the commits: it ends before the first frame that is not good.
+//! - A commit that was ever known to be durable is never dropped: if it cannot be read, that is corruption.
+//! - Until the new manifest is in place, nothing in the directory but unnamed files has changed, so recovery can be
+//!   killed at any point and starts over.
+//! - Nothing is appended to a segment that was open at an unclean end, so what stands behind the cut never comes back.
+
+mod files;
+mod replay;
+mod tail;
+
+use crate::error::Result;
+use crate::index::Location;
+use crate::log::{Log, LogConfig};
+use crate::manifest::Manifest;
+use crate::record::Record;
+
+pub(crate) use files::has_segments;
+
+/// What was found when a database was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Whether the database had been closed in order.
+    pub clean: bool,
+    /// Commits that were read.
+    pub frames: u64,
+    /// Commits that may not have been on the device and were written anew.
+    pub frames_rewritten: u64,
+    /// Bytes behind the end of the log that were dropped as a torn tail.
+    pub bytes_dropped: u64,
+    /// Serial of the segment with the torn tail; 0 where there was none.
+    pub torn_segment: u64,
+    /// Where in that segment the torn tail began, in bytes.
+    pub torn_offset: u64,
+    /// What is damaged, one sentence for each place. Filled only with [`crate::Options::read_damaged`].
+    pub damaged: Vec<String>,
+}
+
+/// Is shown every record, oldest commit first.
+pub(crate) type Visit<'a> = dyn FnMut(&Log, Location, &Record<'_>) -> Result<()> + 'a;
+
+/// Opens the log that a manifest describes and shows every record of it.
+///
+/// With `read_damaged` nothing in the directory is changed and damage is noted instead of refused.
+pub(crate) fn open(
+    config: LogConfig,
+    manifest: Manifest,
+    read_damaged: bool,
+    visit: &mut Visit<'_>,
+) -> Result<(Log, Recovery)> {
+    let mut recovery = Recovery { clean: manifest.clean, ..Recovery::default() };
+    if read_damaged {
+        let opened = files::open_as_they_are(&config, &manifest, &mut recovery.damaged);
+        let log = Log::assemble(config, manifest, opened)?;
+        replay::replay_damaged(&log, &mut recovery, visit)?;
+        return Ok((log, recovery));
+    }
+    let leftover = files::unnamed(&config, &manifest)?;
+    let files = files::open_all(&config, &manifest)?;
+    let found = tail::find_end(&config, &manifest, &files)?;
+    leftover.check_is_older(&config, found.last_sequence())?;
+
+    let mut renewed = manifest.clone();
+    renewed.durable_sequence = found.durable;
+    renewed.next_serial = leftover.next_serial(&manifest);
+    let mut settled = files::settle(&config, files, &found)?;
+    let log = Log::assemble(config, renewed, std::mem::take(&mut settled.opened))?;
+    replay::replay(&log, found.durable, &mut recovery, visit)?;
+    if !manifest.clean {
+        replay::rewrite(&log, &settled.scanned, &found, &mut recovery, visit)?;
+        found.report(&mut recovery);
+    }
+    log.end_recovery()?;
+    leftover.remove(&log);
+    settled.trim(&log);
+    Ok((log, recovery))
+}

@@ -1,0 +1,172 @@
+//! Showing every record of the log, and writing the tail anew.
+
+use std::sync::Arc;
+
+use super::files::Scanned;
+use super::tail::Found;
+use super::{Recovery, Visit};
+use crate::batch::FrameBuilder;
+use crate::error::{Error, Result};
+use crate::index::Location;
+use crate::log::{Appended, Appender, FrameWalk, Log, NewFrame, Walked};
+use crate::manifest::SEGMENT_HEADER_BYTES;
+use crate::record::{Frame, Kind, LargePointer, NewRecord, content_crc};
+use crate::segment::Segment;
+
+const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+
+/// Shows the records of a frame that stands at `offset` of the segment in `slot`.
+fn show(log: &Log, slot: u16, offset: u64, frame: &Frame<'_>, visit: &mut Visit<'_>) -> Result<()> {
+    for (at, record) in frame.records() {
+        let location = Location::new(slot, offset + at as u64)
+            .ok_or_else(|| Error::Internal(format!("no location for offset {offset} of slot {slot}")))?;
+        visit(log, location, &record)?;
+    }
+    Ok(())
+}
+
+/// Shows every commit up to `last`, all of which are known to have been on the device.
+pub(super) fn replay(log: &Log, last: u64, recovery: &mut Recovery, visit: &mut Visit<'_>) -> Result<()> {
+    let mut expected = 1;
+    for segment in log.log_segments() {
+        let mut walk = FrameWalk::new(&segment, log.salt(segment.serial()), HEADER);
+        while walk.position() < segment.published() {
+            match walk.step()? {
+                Walked::Frame(offset, frame) if frame.sequence == expected => {
+                    show(log, segment.slot(), offset, &frame, visit)?;
+                    expected += 1;
+                    recovery.frames += 1;
+                }
+                Walked::Frame(offset, _) | Walked::Stopped(offset) => {
+                    let reason = format!("commit {expected} had been on the device and cannot be read any more");
+                    return Err(Error::corruption(segment.serial(), offset, reason));
+                }
+            }
+        }
+    }
+    if expected != last + 1 {
+        let reason = format!("the segments end before commit {expected}, the manifest names {last}");
+        return Err(Error::corruption(0, 0, reason));
+    }
+    Ok(())
+}
+
+/// Shows what can be read, and notes what cannot.
+pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut Visit<'_>) -> Result<()> {
+    let mut last = log.appended();
+    for segment in log.log_segments() {
+        let mut walk = FrameWalk::new(&segment, log.salt(segment.serial()), HEADER);
+        let mut damaged_from = None;
+        loop {
+            match walk.step() {
+                Ok(Walked::Frame(offset, frame)) => {
+                    show(log, segment.slot(), offset, &frame, visit)?;
+                    last = last.max(frame.sequence);
+                    recovery.frames += 1;
+                    note_damage(recovery, &segment, damaged_from.take(), offset);
+                }
+                Ok(Walked::Stopped(offset)) if offset >= segment.published() => break,
+                Ok(Walked::Stopped(offset)) => {
+                    damaged_from.get_or_insert(offset);
+                    if !walk.skip()? {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    recovery.damaged.push(error.to_string());
+                    break;
+                }
+            }
+        }
+        note_damage(recovery, &segment, damaged_from, walk.position());
+    }
+    log.recovered_to(last);
+    Ok(())
+}
+
+fn note_damage(recovery: &mut Recovery, segment: &Segment, from: Option<u64>, to: u64) {
+    if let Some(from) = from {
+        recovery.damaged.push(format!("segment {}: no commit can be read from {from} to {to}", segment.serial()));
+    }
+}
+
+/// Writes the tail anew, in new segments, and shows it from there.
+pub(super) fn rewrite(
+    log: &Log,
+    scanned: &[Scanned],
+    found: &Found,
+    recovery: &mut Recovery,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    let mut appender = log.appender();
+    for good in &found.tail {
+        let Some(file) = scanned.iter().find(|file| file.entry.serial == good.serial) else { continue };
+        let segment: &Arc<Segment> = &file.segment;
+        let mut walk = FrameWalk::new(segment, log.salt(good.serial), good.offset);
+        let Walked::Frame(_, frame) = walk.step()? else {
+            return Err(Error::corruption(good.serial, good.offset, "a commit changed while it was read"));
+        };
+        rewrite_frame(log, &mut appender, scanned, &frame, visit)?;
+        recovery.frames += 1;
+        recovery.frames_rewritten += 1;
+    }
+    Ok(())
+}
+
+fn rewrite_frame(
+    log: &Log,
+    appender: &mut Appender,
+    scanned: &[Scanned],
+    frame: &Frame<'_>,
+    visit: &mut Visit<'_>,
+) -> Result<()> {
+    let mut builder = FrameBuilder::default();
+    let appended = match frame.only_record() {
+        Some(record) => {
+            let pointer = moved(log, scanned, &record.again())?;
+            let value = pointer.as_ref().map_or(record.value, |pointer| pointer.as_slice());
+            let again = NewRecord { value, ..record.again() };
+            let content = content_crc(again.key, again.value);
+            log.append(appender, &mut NewFrame::Record(again, content), frame.sequence)?
+        }
+        None => {
+            for (_, record) in frame.records() {
+                let pointer = moved(log, scanned, &record.again())?;
+                let value = pointer.as_ref().map_or(record.value, |pointer| pointer.as_slice());
+                builder.push(&NewRecord { value, ..record.again() });
+            }
+            log.append(appender, &mut NewFrame::Batch(&mut builder), frame.sequence)?
+        }
+    };
+    show_again(log, &appended, visit)
+}
+
+/// Shows the records of a frame that was just appended.
+fn show_again(log: &Log, appended: &Appended, visit: &mut Visit<'_>) -> Result<()> {
+    let Some(segment) = log.segment(appended.slot) else {
+        return Err(Error::Internal(format!("segment {} is not known after it was written", appended.serial)));
+    };
+    let mut walk = FrameWalk::new(segment, log.salt(appended.serial), appended.offset);
+    match walk.step()? {
+        Walked::Frame(offset, frame) => show(log, appended.slot, offset, &frame, visit),
+        Walked::Stopped(offset) => {
+            Err(Error::corruption(appended.serial, offset, "a commit cannot be read after it was written anew"))
+        }
+    }
+}
+
+/// Writes a large value anew and gives the pointer to it; `None` for other records.
+fn moved(log: &Log, scanned: &[Scanned], record: &NewRecord<'_>) -> Result<Option<[u8; 24]>> {
+    if record.kind != Kind::LargePut {
+        return Ok(None);
+    }
+    let pointer = LargePointer::parse(record.value)
+        .ok_or_else(|| Error::Internal("a record without a pointer was taken for a good one".to_owned()))?;
+    let Some(file) = scanned.iter().find(|file| file.entry.serial == pointer.serial) else {
+        // In a segment that was sealed: the value is on the device and stays where it is.
+        return Ok(Some(pointer.encode()));
+    };
+    let start = pointer.offset + crate::record::LARGE_HEADER_BYTES as u64;
+    let value = file.segment.read(start, pointer.length as usize)?;
+    log.append_large(&value).map(|pointer| Some(pointer.encode()))
+}

@@ -1,0 +1,204 @@
+//! Where the log ends, and which part of it is known to be on the device.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::checksum::{Salt, crc32c};
+use crate::error::{Error, Result};
+use crate::log::{FrameWalk, LogConfig, Walked};
+use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentKind};
+use crate::record::{ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, u32_at};
+use crate::segment::Segment;
+
+use super::Recovery;
+use super::files::Scanned;
+
+const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+
+/// A good frame of a segment that was open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GoodFrame {
+    pub(super) serial: u64,
+    pub(super) offset: u64,
+    end: u64,
+    pub(super) sequence: u64,
+}
+
+/// The end of the log as it was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) clean: bool,
+    /// Every commit up to this one is known to be on the device.
+    pub(super) durable: u64,
+    /// Good frames behind the durable ones: to be written anew.
+    pub(super) tail: Vec<GoodFrame>,
+    /// By serial of what was open: where its durable content ends.
+    pub(super) cuts: HashMap<u64, u64>,
+    /// By serial of what was open: its last durable commit.
+    pub(super) last_of_segment: HashMap<u64, u64>,
+    /// Where reading stopped before something other than zeros: serial, offset, bytes.
+    torn: Option<(u64, u64, u64)>,
+}
+
+impl Found {
+    /// The last commit of the log.
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.tail.last().map_or(self.durable, |frame| frame.sequence)
+    }
+
+    pub(super) fn report(&self, recovery: &mut Recovery) {
+        if let Some((serial, offset, bytes)) = self.torn {
+            (recovery.torn_segment, recovery.torn_offset, recovery.bytes_dropped) = (serial, offset, bytes);
+        }
+    }
+}
+
+/// Good frames of the segments that were open, and what can be learned from the bytes behind them.
+#[derive(Debug, Default)]
+struct Scan {
+    frames: Vec<GoodFrame>,
+    /// The highest watermark that any frame carries.
+    watermark: u64,
+    /// Where reading stopped for good: serial, offset.
+    stopped: Option<(u64, u64)>,
+    torn: Option<(u64, u64, u64)>,
+}
+
+/// Finds the end of the log.
+pub(super) fn find_end(config: &LogConfig, manifest: &Manifest, files: &[Scanned]) -> Result<Found> {
+    if manifest.clean {
+        return Ok(Found { clean: true, durable: manifest.durable_sequence, ..Found::default() });
+    }
+    let log = |file: &&Scanned| file.entry.kind == SegmentKind::Log;
+    let sealed = files.iter().filter(log).filter(|file| file.entry.sealed);
+    let mut expected = 1 + sealed.map(|file| file.entry.last_sequence).max().unwrap_or(0);
+    let mut scan = Scan::default();
+    for file in files.iter().filter(log).filter(|file| !file.entry.sealed) {
+        scan.segment(config, file, &mut expected)?;
+    }
+    let durable = manifest.durable_sequence.max(scan.watermark);
+    if expected <= durable {
+        let (serial, offset) = scan.stopped.unwrap_or((0, 0));
+        let reason = format!("commit {expected} had been on the device and cannot be read any more");
+        return Err(Error::corruption(serial, offset, reason));
+    }
+    let mut found = Found { durable, torn: scan.torn, ..Found::default() };
+    let large: HashMap<u64, &Arc<Segment>> = files
+        .iter()
+        .filter(|file| file.entry.kind == SegmentKind::Large)
+        .map(|file| (file.entry.serial, &file.segment))
+        .collect();
+    found.divide(config, files, &scan, &large)?;
+    Ok(found)
+}
+
+impl Scan {
+    /// Reads one segment: good frames as far as they go, and then whatever else can be found in it.
+    fn segment(&mut self, config: &LogConfig, file: &Scanned, expected: &mut u64) -> Result<()> {
+        let serial = file.entry.serial;
+        let mut walk = FrameWalk::new(&file.segment, Salt::new(config.identity, serial), HEADER);
+        let stopped = loop {
+            match walk.step()? {
+                Walked::Frame(offset, frame) if frame.sequence == *expected => {
+                    let end = offset + frame.bytes as u64;
+                    self.watermark = self.watermark.max(frame.watermark());
+                    self.frames.push(GoodFrame { serial, offset, end, sequence: frame.sequence });
+                    *expected += 1;
+                    self.stopped = None;
+                }
+                Walked::Frame(offset, frame) => {
+                    // A whole frame, but others before it are missing.
+                    self.watermark = self.watermark.max(frame.watermark());
+                    break offset;
+                }
+                Walked::Stopped(offset) => break offset,
+            }
+        };
+        self.stopped.get_or_insert((serial, stopped));
+        self.behind(&mut walk, serial, stopped)
+    }
+
+    /// Looks for frames behind the end: they are never taken, but they tell what had been durable.
+    fn behind(&mut self, walk: &mut FrameWalk<'_>, serial: u64, stopped: u64) -> Result<()> {
+        let mut last = walk.position();
+        loop {
+            match walk.step()? {
+                Walked::Frame(_, frame) => {
+                    self.watermark = self.watermark.max(frame.watermark());
+                    last = walk.position();
+                }
+                Walked::Stopped(offset) => {
+                    if walk.is_nonzero()? {
+                        last = offset + ALIGNMENT as u64;
+                    }
+                    if !walk.skip()? {
+                        break;
+                    }
+                }
+            }
+        }
+        if last > stopped && self.torn.is_none() {
+            self.torn = Some((serial, stopped, last - stopped));
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    /// Divides the good frames into those that are durable and the tail. The tail ends early where a large value of it
+    /// never reached the device.
+    fn divide(
+        &mut self,
+        config: &LogConfig,
+        files: &[Scanned],
+        scan: &Scan,
+        large: &HashMap<u64, &Arc<Segment>>,
+    ) -> Result<()> {
+        let by_serial: HashMap<u64, &Arc<Segment>> =
+            files.iter().map(|file| (file.entry.serial, &file.segment)).collect();
+        for good in &scan.frames {
+            let Some(segment) = by_serial.get(&good.serial) else { continue };
+            let mut walk = FrameWalk::new(segment, Salt::new(config.identity, good.serial), good.offset);
+            let Walked::Frame(_, frame) = walk.step()? else { continue };
+            if good.sequence <= self.durable {
+                self.cuts.insert(good.serial, good.end);
+                self.last_of_segment.insert(good.serial, good.sequence);
+                self.keep_large(&frame);
+            } else if all_large_are_whole(config, &frame, large) {
+                self.tail.push(*good);
+            } else {
+                let dropped = (good.serial, good.offset, good.end - good.offset);
+                self.torn.get_or_insert(dropped);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the cut of large-value segments behind the values that a durable frame names.
+    fn keep_large(&mut self, frame: &Frame<'_>) {
+        for pointer in large_pointers(frame) {
+            let end = pointer.offset.saturating_add(pointer.stored_bytes());
+            let cut = self.cuts.entry(pointer.serial).or_insert(0);
+            *cut = end.max(*cut);
+        }
+    }
+}
+
+fn large_pointers<'a>(frame: &Frame<'a>) -> impl Iterator<Item = LargePointer> + use<'a> {
+    let large = frame.records().filter(|(_, record)| record.shape.kind == Kind::LargePut);
+    large.filter_map(|(_, record)| LargePointer::parse(record.value))
+}
+
+fn all_large_are_whole(config: &LogConfig, frame: &Frame<'_>, large: &HashMap<u64, &Arc<Segment>>) -> bool {
+    large_pointers(frame).all(|pointer| {
+        let Some(segment) = large.get(&pointer.serial) else { return false };
+        let salt = Salt::new(config.identity, pointer.serial).at(pointer.offset);
+        let Ok(bytes) = segment.read(pointer.offset, LARGE_HEADER_BYTES + pointer.length as usize) else {
+            return false;
+        };
+        let crc = crc32c(0, bytes.get(LARGE_HEADER_BYTES..).unwrap_or_default());
+        let stored = crc32c(crc, bytes.get(4..LARGE_HEADER_BYTES).unwrap_or_default()) ^ salt;
+        crc == pointer.crc && u32_at(&bytes, 0) == Some(stored)
+    })
+}

@@ -1,0 +1,307 @@
+//! Scans: what is asked for, and the lazy walk over keys in order.
+
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::keys::{ordered_key, split_ordered_key};
+use crate::order::Cursor;
+use crate::store::{KeyRange, Pin};
+
+/// Which entries of a keyspace are wanted, in which order.
+///
+/// Everything given narrows the scan: a prefix and bounds are combined.
+///
+/// ```
+/// use opendb::Scan;
+/// let page = Scan::prefix(b"user:").start_after(b"user:41").limit(100);
+/// let newest = Scan::range(b"2026-01".to_vec()..).reverse().limit(1);
+/// # let _ = (page, newest);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    prefix: Vec<u8>,
+    lower: Limit,
+    upper: Limit,
+    reverse: bool,
+    start_after: Option<Vec<u8>>,
+    entries_max: Option<u64>,
+}
+
+/// A bound of keys without their keyspace.
+type Limit = Option<(Vec<u8>, bool)>;
+
+impl Scan {
+    /// Every key.
+    #[must_use]
+    pub fn all() -> Scan {
+        Scan::default()
+    }
+
+    /// Keys that begin with these bytes.
+    #[must_use]
+    pub fn prefix(prefix: impl Into<Vec<u8>>) -> Scan {
+        Scan { prefix: prefix.into(), ..Scan::default() }
+    }
+
+    /// Keys in a range of byte strings. A range that ends before it begins is empty.
+    #[must_use]
+    pub fn range(range: impl RangeBounds<Vec<u8>>) -> Scan {
+        let limit = |bound: Bound<&Vec<u8>>| match bound {
+            Bound::Included(key) => Some((key.clone(), true)),
+            Bound::Excluded(key) => Some((key.clone(), false)),
+            Bound::Unbounded => None,
+        };
+        Scan { lower: limit(range.start_bound()), upper: limit(range.end_bound()), ..Scan::default() }
+    }
+
+    /// Only keys equal to or above this one. Replaces the lower end of a range.
+    #[must_use]
+    pub fn from(mut self, key: impl Into<Vec<u8>>) -> Scan {
+        self.lower = Some((key.into(), true));
+        self
+    }
+
+    /// Only keys below this one. Replaces the upper end of a range.
+    #[must_use]
+    pub fn until(mut self, key: impl Into<Vec<u8>>) -> Scan {
+        self.upper = Some((key.into(), false));
+        self
+    }
+
+    /// From the last key to the first.
+    #[must_use]
+    pub fn reverse(mut self) -> Scan {
+        self.reverse = true;
+        self
+    }
+
+    /// Goes on behind this key, in the direction of the scan: below it in a reverse one. The key need not be there.
+    #[must_use]
+    pub fn start_after(mut self, key: impl Into<Vec<u8>>) -> Scan {
+        self.start_after = Some(key.into());
+        self
+    }
+
+    /// At most this many entries.
+    #[must_use]
+    pub fn limit(mut self, entries: u64) -> Scan {
+        self.entries_max = Some(entries);
+        self
+    }
+
+    pub(crate) fn is_reverse(&self) -> bool {
+        self.reverse
+    }
+
+    /// The keys of a keyspace that are wanted, as the order has them; `None` where there can be none.
+    pub(crate) fn key_range(&self, keyspace: u16) -> Option<KeyRange> {
+        let ordered = |key: &[u8]| {
+            let mut ordered = Vec::with_capacity(key.len() + 2);
+            ordered_key(&mut ordered, keyspace, key);
+            ordered
+        };
+        let bound = |limit: &Limit| {
+            limit.as_ref().map(|(key, included)| match included {
+                true => Bound::Included(ordered(key)),
+                false => Bound::Excluded(ordered(key)),
+            })
+        };
+        let after = self.start_after.as_ref().map(|key| Bound::Excluded(ordered(key)));
+        let (after_lower, after_upper) = if self.reverse { (None, after) } else { (after, None) };
+        let prefix = ordered(&self.prefix);
+        let end = successor(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        let lower = [bound(&self.lower), after_lower].into_iter().flatten().fold(Bound::Included(prefix), later);
+        let upper = [bound(&self.upper), after_upper].into_iter().flatten().fold(end, earlier);
+        (!is_empty(&lower, &upper)).then_some(KeyRange { lower, upper })
+    }
+}
+
+/// The first byte string after all that begin with `prefix`.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut next = prefix[..=kept].to_vec();
+    next[kept] += 1;
+    Some(next)
+}
+
+fn key_of(bound: &Bound<Vec<u8>>) -> Option<&[u8]> {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => Some(key),
+        Bound::Unbounded => None,
+    }
+}
+
+/// The narrower of two lower bounds.
+fn later(one: Bound<Vec<u8>>, other: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
+    match key_of(&one).cmp(&key_of(&other)) {
+        std::cmp::Ordering::Less => other,
+        std::cmp::Ordering::Equal if matches!(other, Bound::Excluded(_)) => other,
+        _ => one,
+    }
+}
+
+/// The narrower of two upper bounds.
+fn earlier(one: Bound<Vec<u8>>, other: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
+    match (key_of(&one), key_of(&other)) {
+        (None, _) => other,
+        (_, None) => one,
+        (Some(a), Some(b)) if b < a || b == a && matches!(other, Bound::Excluded(_)) => other,
+        _ => one,
+    }
+}
+
+fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
+    match (lower, upper) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
+        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
+            lower >= upper
+        }
+    }
+}
+
+/// An entry of a scan. The value is empty where only keys are wanted.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+/// A write of a transaction, as its scans see it: the key as the order has it, and the value or its absence.
+pub(crate) type OwnWrite = (Vec<u8>, Option<Vec<u8>>);
+
+/// A walk over the entries that a snapshot sees, mixed with a transaction's own writes.
+pub(crate) struct Walk {
+    pin: Arc<Pin>,
+    keyspace: u16,
+    keys_only: bool,
+    reverse: bool,
+    left: u64,
+    cursor: Option<Cursor>,
+    /// In the direction of the scan.
+    own: std::iter::Peekable<std::vec::IntoIter<OwnWrite>>,
+    /// The next stored entry, when an own write has to come first.
+    stored: Option<Entry>,
+}
+
+impl Walk {
+    /// Begins a walk at the moment of `pin`.
+    pub(crate) fn new(pin: Arc<Pin>, keyspace: u16, scan: &Scan, keys_only: bool, own: Vec<OwnWrite>) -> Walk {
+        let range = scan.key_range(keyspace);
+        let left = scan.entries_max.unwrap_or(u64::MAX);
+        let cursor = range.filter(|_| left > 0).map(|range| {
+            let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
+            pin.store().keys.order.cursor(lower, upper, scan.reverse)
+        });
+        let own = own.into_iter().peekable();
+        Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, own, stored: None }
+    }
+
+    /// The next entry.
+    pub(crate) fn step(&mut self) -> Result<Option<Entry>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let next = if self.own.peek().is_none() && self.stored.is_none() {
+            self.next_stored()?
+        } else {
+            self.next_mixed()?
+        };
+        match next {
+            Some(_) => self.left -= 1,
+            None => self.left = 0,
+        }
+        Ok(next)
+    }
+
+    /// Whether the walk came to the end of its range, so that it has seen that nothing more is there.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.cursor.is_none()
+    }
+
+    fn next_stored(&mut self) -> Result<Option<Entry>> {
+        let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
+        let store = self.pin.store();
+        while let Some(ordered) = cursor.next() {
+            let Some((_, key)) = split_ordered_key(ordered) else { continue };
+            if let Some(mut record) = store.scan_record(self.keyspace, key, self.pin.sequence)? {
+                let value = if self.keys_only { Vec::new() } else { record.copy_value(&store.log)? };
+                return Ok(Some((key.to_vec(), value)));
+            }
+        }
+        self.cursor = None;
+        Ok(None)
+    }
+
+    /// The next of the stored entries and the own writes, which hide the stored entry of their key.
+    fn next_mixed(&mut self) -> Result<Option<Entry>> {
+        loop {
+            if self.stored.is_none() {
+                self.stored = self.next_stored()?;
+            }
+            let Some((own, _)) = self.own.peek() else { return Ok(self.stored.take()) };
+            let own = split_ordered_key(own).map_or(&[][..], |(_, key)| key);
+            let order = self.stored.as_ref().map_or(std::cmp::Ordering::Less, |(key, _)| own.cmp(key));
+            match if self.reverse && self.stored.is_some() { order.reverse() } else { order } {
+                std::cmp::Ordering::Greater => return Ok(self.stored.take()),
+                std::cmp::Ordering::Equal => self.stored = None,
+                std::cmp::Ordering::Less => {}
+            }
+            if let Some((ordered, Some(value))) = self.own.next() {
+                let key = split_ordered_key(&ordered).map_or(&[][..], |(_, key)| key).to_vec();
+                return Ok(Some((key, if self.keys_only { Vec::new() } else { value })));
+            }
+        }
+    }
+}
+
+fn as_slice(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
+    match bound {
+        Bound::Included(key) => Bound::Included(key),
+        Bound::Excluded(key) => Bound::Excluded(key),
+        Bound::Unbounded => Bound::Unbounded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(scan: &Scan, all: &[&[u8]]) -> Vec<Vec<u8>> {
+        let Some(range) = scan.key_range(7) else { return vec![] };
+        let inside = |key: &&&[u8]| {
+            let ordered = [&[0, 7], **key].concat();
+            (as_slice(&range.lower), as_slice(&range.upper)).contains(ordered.as_slice())
+        };
+        all.iter().filter(inside).map(|key| key.to_vec()).collect()
+    }
+
+    const ALL: &[&[u8]] = &[b"", b"\0", b"a", b"a\0", b"a\xff", b"a\xff\xff", b"b", b"\xff", b"\xff\xff"];
+
+    #[test]
+    fn a_prefix_takes_what_begins_with_it_and_nothing_else() {
+        assert_eq!(keys(&Scan::all(), ALL).len(), ALL.len());
+        assert_eq!(keys(&Scan::prefix(b"a"), ALL), [&b"a"[..], b"a\0", b"a\xff", b"a\xff\xff"]);
+        assert_eq!(keys(&Scan::prefix(b"a\xff"), ALL), [&b"a\xff"[..], b"a\xff\xff"]);
+        assert_eq!(keys(&Scan::prefix(b"\xff"), ALL), [&b"\xff"[..], b"\xff\xff"]);
+    }
+
+    #[test]
+    fn everything_given_narrows_the_scan() {
+        let range = Scan::range(b"a".to_vec()..=b"b".to_vec());
+        assert_eq!(keys(&range, ALL).len(), 5);
+        assert_eq!(keys(&range.clone().until(b"b"), ALL).len(), 4);
+        assert_eq!(keys(&range.clone().start_after(b"a"), ALL).len(), 4);
+        assert_eq!(keys(&range.clone().reverse().start_after(b"a\0"), ALL), [b"a"]);
+        assert_eq!(keys(&Scan::prefix(b"a").from(b"a\xff"), ALL).len(), 2);
+        assert_eq!(keys(&Scan::prefix(b"b").from(b"a"), ALL), [b"b"]);
+    }
+
+    #[test]
+    fn a_range_without_keys_is_empty_and_no_error() {
+        for scan in [
+            Scan::range(b"b".to_vec()..b"a".to_vec()),
+            Scan::range(b"a".to_vec()..b"a".to_vec()),
+            Scan::prefix(b"a").from(b"b"),
+            Scan::prefix(b"a").start_after(b"b"),
+        ] {
+            assert!(scan.key_range(0).is_none(), "{scan:?}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The two ways to append: stores into a map, and writes to the file.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::{Body, failed};
+use crate::error::{Error, Result};
+
+/// How much the writer populates by itself the first time it outruns the background; doubled each time after that.
+const STEP_BYTES_MIN: u64 = 256 << 10;
+const STEP_BYTES_MAX: u64 = 4 << 20;
+/// Largest append that is gathered in the buffer of the write way. It is also all the memory that is kept.
+const SCRATCH_BYTES_MAX: u64 = 1 << 20;
+
+/// A way to bring bytes to the end of a segment.
+pub(super) trait Append: Send {
+    /// Puts the concatenation of `parts`, which is `length` bytes long and fits, at the border of the body. The
+    /// caller holds the lock under which alone the border moves, so it stays where it is meanwhile.
+    fn append(&mut self, body: &Body, parts: &[&[u8]], length: u64) -> Result<()>;
+}
+
+/// Stores into the shared map of the segment.
+pub(super) struct MappedAppend {
+    step_bytes: u64,
+}
+
+impl MappedAppend {
+    /// Populates the first pages. `None` where the segment has no map or the system cannot populate.
+    pub(super) fn start(body: &Body) -> Result<Option<MappedAppend>> {
+        let Some(map) = body.map.as_ref() else { return Ok(None) };
+        let populated = body.populated.load(Ordering::Acquire);
+        let end = populated.saturating_add(STEP_BYTES_MIN).min(body.capacity);
+        match body.populate(map, populated, end) {
+            Ok(()) => Ok(Some(MappedAppend { step_bytes: STEP_BYTES_MIN })),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(body.explain(error)),
+        }
+    }
+
+    /// Sees to it that a store below `end` meets a page that is there.
+    fn reach(&mut self, body: &Body, end: u64) -> Result<()> {
+        let populated = body.populated.load(Ordering::Acquire);
+        if end <= populated {
+            return Ok(());
+        }
+        let Some(map) = body.map.as_ref() else { return Err(broken(body)) };
+        let goal = populated.saturating_add(self.step_bytes).max(end).min(body.capacity);
+        self.step_bytes = self.step_bytes.saturating_mul(2).min(STEP_BYTES_MAX);
+        body.populate(map, populated, goal).map_err(|error| body.explain(error))
+    }
+}
+
+impl Append for MappedAppend {
+    fn append(&mut self, body: &Body, parts: &[&[u8]], length: u64) -> Result<()> {
+        let border = body.published.load(Ordering::Relaxed);
+        self.reach(body, border.saturating_add(length))?;
+        let (Some(map), Ok(mut at)) = (body.map.as_ref(), usize::try_from(border)) else {
+            return Err(broken(body));
+        };
+        for part in parts {
+            // SAFETY: `at` is at or above the border. Below it alone references are handed out (`Body::borrow`), and
+            // it moves only under the lock that the caller holds, so nothing refers to or reads this range until a
+            // later `publish`, whose release happens after. `&mut self`, under the same lock, makes this the only
+            // store. `reach` has populated the pages.
+            #[allow(unsafe_code)]
+            let stored = unsafe { map.store(at, part) };
+            if !stored {
+                return Err(broken(body));
+            }
+            at += part.len();
+        }
+        Ok(())
+    }
+}
+
+fn broken(body: &Body) -> Error {
+    Error::Internal(format!("the map of segment {} does not reach its end", body.serial))
+}
+
+/// Writes to the file: one system call for each append of ordinary size.
+#[derive(Default)]
+pub(super) struct WriteAppend {
+    scratch: Vec<u8>,
+}
+
+impl Append for WriteAppend {
+    fn append(&mut self, body: &Body, parts: &[&[u8]], length: u64) -> Result<()> {
+        let border = body.published.load(Ordering::Relaxed);
+        let written = match parts {
+            [only] => body.file.write_all_at(only, border),
+            // Large appends are not copied: a system call for each part costs less.
+            parts if length > SCRATCH_BYTES_MAX => write_each(body, parts, border),
+            parts => {
+                self.scratch.clear();
+                for part in parts {
+                    self.scratch.extend_from_slice(part);
+                }
+                body.file.write_all_at(&self.scratch, border)
+            }
+        };
+        written.map_err(|error| failed("appending to", &body.path, error))
+    }
+}
+
+fn write_each(body: &Body, parts: &[&[u8]], border: u64) -> io::Result<()> {
+    let mut at = border;
+    for part in parts {
+        body.file.write_all_at(part, at)?;
+        at += part.len() as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! One segment file of the log: bytes are appended to it, published, and never change again.
+//!
+//! A segment is a border in a file. Below `published` lie bytes that anybody may read and nobody writes; at and above
+//! it nobody reads and one thread at a time writes. [`Segment::publish`] moves the border, and only upwards. That one
+//! rule makes borrowing from the map sound, keeps what is read from ever changing, and needs no lock of a reader.
+//!
+//! What the bytes mean is not known here.
+
+mod append;
+mod bytes;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+pub(crate) use bytes::{Bytes, SegmentSlice, Slice};
+
+use crate::disk::{Disk, DiskFile, Map, OpenMode};
+use crate::error::{Error, Result};
+use append::{Append, MappedAppend, WriteAppend};
+
+/// Longest header that [`Segment::create`] takes.
+pub(crate) const HEADER_BYTES_MAX: usize = 4096;
+/// What the length of a file is rounded up to when it is cut at a clean close.
+const CUT_BYTES: u64 = 4096;
+/// How much the background populates with one call, so that the process's other maps never wait long for it.
+const POPULATE_STEP_BYTES: u64 = 256 << 10;
+
+/// How the bytes of a segment are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Append by stores into a shared map. The caller asks for it only where the filesystem keeps allocations. Where
+    /// files cannot be mapped, or pages not populated, appends are writes all the same.
+    pub(crate) mapped_append: bool,
+    /// Read through a shared map. Appending through one reads through it as well.
+    pub(crate) mapped_reads: bool,
+}
+
+/// One segment file.
+///
+/// Any number of threads may read. Appending and publishing take an inner lock; the commit lock above keeps it free.
+pub(crate) struct Segment {
+    body: Body,
+    writer: Mutex<Writer>,
+    appends_mapped: bool,
+    /// No more appends: the background has nothing to populate.
+    finished: AtomicBool,
+}
+
+/// What reading and both ways to append share.
+struct Body {
+    serial: u64,
+    slot: u16,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    /// Room of the file in bytes; also the most that appends can reach.
+    capacity: u64,
+    /// Written to only by the mapped way to append.
+    map: Option<Map>,
+    /// The border. Changed only under the lock of `Segment::writer`.
+    published: AtomicU64,
+    /// All pages below it were populated. Only grows.
+    populated: AtomicU64,
+}
+
+/// What only one thread at a time touches.
+struct Writer {
+    /// End of the bytes that are there, whole, and may be published.
+    appended: u64,
+    /// The way to append; `None` where the segment is for reading only.
+    way: Option<Box<dyn Append>>,
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment")
+            .field("serial", &self.body.serial)
+            .field("path", &self.body.path)
+            .field("published", &self.published())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Segment {
+    /// Creates the file with room for `capacity` bytes, puts `header` at its beginning, and syncs it. The header is
+    /// published. The caller syncs the directory. After an error the file is gone again, as far as the disk lets it.
+    pub(crate) fn create(
+        disk: &Arc<dyn Disk>,
+        path: PathBuf,
+        serial: u64,
+        slot: u16,
+        capacity: u64,
+        header: &[u8],
+        access: Access,
+    ) -> Result<Segment> {
+        if header.len() > HEADER_BYTES_MAX || header.len() as u64 > capacity {
+            return Err(Error::Internal(format!(
+                "a header of {} bytes does not fit a segment of {capacity}",
+                header.len()
+            )));
+        }
+        let file = disk.open(&path, OpenMode::CreateNew).map_err(|error| failed("creating", &path, error))?;
+        let published = header.len() as u64;
+        let named = path.clone();
+        let made = fill_new(&*file, &named, capacity, header)
+            .and_then(|()| Body::new(file, path, (serial, slot), capacity, published, access, true))
+            .and_then(|body| Segment::with(body, access, true));
+        if made.is_err() {
+            // The error that matters is the first one. A file that stays is not named by anything and is removed
+            // when the directory is opened the next time.
+            let _best_effort = disk.remove(&named);
+        }
+        made
+    }
+
+    /// Opens a file of which `end` bytes are known to be valid, for reading; with `resume` also for appending after
+    /// them, for which the room is allocated again first.
+    ///
+    /// For reading, a file shorter than `end` is opened as far as it goes, and what is missing is
+    /// [`Error::Corruption`] when it is read. It is never resumed.
+    #[allow(clippy::too_many_arguments)] // Four say which segment, and the log has them apart.
+    pub(crate) fn open(
+        disk: &Arc<dyn Disk>,
+        path: PathBuf,
+        serial: u64,
+        slot: u16,
+        capacity: u64,
+        end: u64,
+        access: Access,
+        resume: bool,
+    ) -> Result<Segment> {
+        if end > capacity {
+            return Err(Error::Internal(format!(
+                "{end} bytes are said to be valid in a segment of {capacity}: {}",
+                path.display()
+            )));
+        }
+        let mode = if resume { OpenMode::ReadWrite } else { OpenMode::ReadOnly };
+        let file = disk.open(&path, mode).map_err(|error| failed("opening", &path, error))?;
+        let length = file.length().map_err(|error| failed("asking for the length of", &path, error))?;
+        if resume {
+            if length < end {
+                let reason = format!("the file ends here, but {end} bytes of it are known: it was cut");
+                return Err(Error::corruption(serial, length, reason));
+            }
+            file.allocate(capacity).map_err(|error| failed("allocating room for", &path, error))?;
+        }
+        let body = Body::new(file, path, (serial, slot), capacity, end.min(length), access, resume)?;
+        Segment::with(body, access, resume)
+    }
+
+    /// Chooses the way to append.
+    fn with(mut body: Body, access: Access, appends: bool) -> Result<Segment> {
+        let mapped = if appends && access.mapped_append { MappedAppend::start(&body)? } else { None };
+        let appends_mapped = mapped.is_some();
+        let way: Option<Box<dyn Append>> = match mapped {
+            Some(mapped) => Some(Box::new(mapped)),
+            None if appends => {
+                body.keep_map_for_reading(access);
+                Some(Box::new(WriteAppend::default()))
+            }
+            None => None,
+        };
+        let appended = body.published.load(Ordering::Relaxed);
+        Ok(Segment {
+            body,
+            writer: Mutex::new(Writer { appended, way }),
+            appends_mapped,
+            finished: AtomicBool::new(!appends),
+        })
+    }
+
+    /// The serial, which no other segment of the database ever had or will have.
+    pub(crate) fn serial(&self) -> u64 {
+        self.body.serial
+    }
+
+    /// The slot, which other segments may have had.
+    pub(crate) fn slot(&self) -> u16 {
+        self.body.slot
+    }
+
+    /// Room of the file in bytes.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.body.capacity
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.body.path
+    }
+
+    /// Whether appends are, or were until it was sealed, stores into a map.
+    pub(crate) fn appends_mapped(&self) -> bool {
+        self.appends_mapped
+    }
+
+    /// Whether reads borrow from a map.
+    pub(crate) fn reads_mapped(&self) -> bool {
+        self.body.map.is_some()
+    }
+
+    /// End of the bytes that can be read.
+    #[inline]
+    pub(crate) fn published(&self) -> u64 {
+        // Acquire: whoever sees the border sees the bytes below it.
+        self.body.published.load(Ordering::Acquire)
+    }
+
+    /// Appends the concatenation of `parts` at [`Segment::published`] and returns that offset. The room must be
+    /// there. Nobody can read the bytes before they are published, and what had been appended before without being
+    /// published is overwritten. After an error nothing was appended.
+    pub(crate) fn append(&self, parts: &[&[u8]]) -> Result<u64> {
+        let writer = &mut *self.writer.lock();
+        let Some(way) = writer.way.as_mut() else {
+            return Err(Error::Internal(format!("segment {} is not open for appending", self.body.serial)));
+        };
+        let offset = self.body.published.load(Ordering::Relaxed);
+        let length = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.len() as u64));
+        let end = offset.saturating_add(length);
+        if end > self.body.capacity {
+            return Err(Error::Internal(format!(
+                "{length} bytes at {offset} do not fit segment {} of {} bytes",
+                self.body.serial, self.body.capacity
+            )));
+        }
+        // What was there is overwritten from here on: until all of it is there again nothing may be published.
+        writer.appended = offset;
+        way.append(&self.body, parts, length)?;
+        writer.appended = end;
+        Ok(offset)
+    }
+
+    /// Lets everybody read up to `end`. The border only grows, and never beyond what was appended.
+    pub(crate) fn publish(&self, end: u64) {
+        // The lock keeps the border from moving while an append writes above it.
+        let writer = self.writer.lock();
+        let end = end.min(writer.appended);
+        if end > self.body.published.load(Ordering::Relaxed) {
+            self.body.published.store(end, Ordering::Release);
+        }
+    }
+
+    /// Keeps the pages of the next `ahead_bytes` populated, in steps, for a thread in the background. True if there
+    /// was something to do. Where appends are writes there never is.
+    pub(crate) fn populate_ahead(&self, ahead_bytes: u64) -> Result<bool> {
+        let Some(map) = self.body.map.as_ref().filter(|_| self.appends_mapped) else { return Ok(false) };
+        let mut worked = false;
+        loop {
+            let populated = self.body.populated.load(Ordering::Acquire);
+            let goal = self.published().saturating_add(ahead_bytes).min(self.body.capacity);
+            // The writer's lock is not taken: populating must not make it wait.
+            if populated >= goal || self.finished.load(Ordering::Acquire) {
+                return Ok(worked);
+            }
+            let end = populated.saturating_add(POPULATE_STEP_BYTES).min(self.body.capacity);
+            if let Err(error) = self.body.populate(map, populated, end) {
+                let writer = self.writer.lock();
+                // Sealed or cut meanwhile: then the error means nothing, and the file must not grow again.
+                return if writer.way.is_none() { Ok(worked) } else { Err(self.body.explain(error)) };
+            }
+            worked = true;
+        }
+    }
+
+    /// Makes everything appended so far durable, stores through the map included.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.body.file.sync().map_err(|error| failed("syncing", &self.body.path, error))
+    }
+
+    /// Ends appending for good. The map becomes read-only.
+    pub(crate) fn seal(&self) {
+        let mut writer = self.writer.lock();
+        self.finish(&mut writer);
+        if let Some(map) = &self.body.map {
+            map.protect();
+        }
+    }
+
+    /// For a clean close: ends appending for good and cuts the file to what is published, rounded up to 4 KiB.
+    ///
+    /// The map stays longer than the file. That cannot raise SIGBUS, because nothing at or beyond `published` is
+    /// touched any more: reads never go there, and the way to append is gone before the file is cut. Populating may
+    /// still go there and gets an error.
+    pub(crate) fn truncate_to_end(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if writer.way.is_none() {
+            return Err(Error::Internal(format!("segment {} is not open for appending", self.body.serial)));
+        }
+        self.finish(&mut writer);
+        let length = self.published().next_multiple_of(CUT_BYTES);
+        let cut =
+            self.body.file.length().and_then(|present| {
+                if length < present { self.body.file.set_length(length) } else { Ok(()) }
+            });
+        cut.map_err(|error| failed("cutting", &self.body.path, error))
+    }
+
+    fn finish(&self, writer: &mut Writer) {
+        writer.way = None;
+        // What was appended and not published is gone with a cut, and must not be published after it.
+        writer.appended = self.body.published.load(Ordering::Relaxed);
+        self.finished.store(true, Ordering::Release);
+    }
+}
+
+impl Body {
+    /// Maps the file as asked.
+    fn new(
+        file: Arc<dyn DiskFile>,
+        path: PathBuf,
+        (serial, slot): (u64, u16),
+        capacity: u64,
+        published: u64,
+        access: Access,
+        appends: bool,
+    ) -> Result<Body> {
+        let writable = appends && access.mapped_append;
+        let map =
+            if writable || access.mapped_reads { map_file(&*file, &path, capacity, writable)? } else { None };
+        Ok(Body {
+            serial,
+            slot,
+            path,
+            file,
+            capacity,
+            map,
+            published: AtomicU64::new(published),
+            // A page that holds published bytes may still have to be fetched for writing, so nothing is populated yet.
+            populated: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
+        })
+    }
+
+    /// Appends are writes: a map that was made for storing is not needed as such.
+    fn keep_map_for_reading(&mut self, access: Access) {
+        if access.mapped_reads {
+            if let Some(map) = &self.map {
+                map.protect();
+            }
+        } else {
+            self.map = None;
+        }
+    }
+
+    /// Populates up to `end`, of which `populated` are.
+    fn populate(&self, map: &Map, populated: u64, end: u64) -> io::Result<()> {
+        let at = usize::try_from(populated).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let length =
+            usize::try_from(end.saturating_sub(populated)).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        map.populate(at, length)?;
+        // Everything below `populated` was populated, by this thread or another, so everything below `end` is.
+        self.populated.fetch_max(end, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// What to report when populating failed. The kernel does not tell there whether the device is full or failing,
+    /// only when it is asked for the room once more. The caller holds the writer's lock and has seen that the segment
+    /// is neither sealed nor cut, so this never makes a finished file grow.
+    fn explain(&self, error: io::Error) -> Error {
+        let error = self.file.allocate(self.capacity).err().unwrap_or(error);
+        failed("populating pages of", &self.path, error)
+    }
+}
+
+/// The first bytes of a new file.
+fn fill_new(file: &dyn DiskFile, path: &Path, capacity: u64, header: &[u8]) -> Result<()> {
+    file.allocate(capacity).map_err(|error| failed("allocating room for", path, error))?;
+    file.write_all_at(header, 0).map_err(|error| failed("writing the header of", path, error))?;
+    file.sync().map_err(|error| failed("syncing", path, error))
+}
+
+/// A map of the whole file, but never beyond its real length, where a touch would raise SIGBUS; `None` where there is
+/// nothing to map or files cannot be mapped.
+fn map_file(file: &dyn DiskFile, path: &Path, capacity: u64, writable: bool) -> Result<Option<Map>> {
+    let length = file.length().map_err(|error| failed("asking for the length of", path, error))?;
+    let Ok(length) = usize::try_from(length.min(capacity)) else { return Ok(None) };
+    if length == 0 {
+        return Ok(None);
+    }
+    match file.map(length, writable) {
+        Ok(map) => Ok(Some(map)),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(error) => Err(failed("mapping", path, error)),
+    }
+}
+
+fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    Error::io(format!("{what} the segment {}", path.display()), error)
+}

@@ -1,0 +1,147 @@
+//! What goes on beside the calls: pages populated and segments prepared ahead, the device synced, keys sorted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Store;
+use crate::error::{Error, Result};
+
+/// Twice as often as promised, so that the time of the sync itself fits as well.
+const SYNC_EVERY: Duration = Duration::from_millis(500);
+/// How long the sorting of keys may rest when nobody wakes it.
+const ORDER_EVERY: Duration = Duration::from_millis(100);
+
+/// Wakes the threads.
+#[derive(Debug, Default)]
+pub(super) struct Wake {
+    stopping: AtomicBool,
+    turn: Mutex<()>,
+    woken: Condvar,
+}
+
+impl Wake {
+    fn rest(&self, time: Duration) {
+        let mut turn = self.turn.lock();
+        if !self.stopping.load(Ordering::Acquire) {
+            self.woken.wait_for(&mut turn, time);
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn stop(&self) {
+        let turn = self.turn.lock();
+        self.stopping.store(true, Ordering::Release);
+        drop(turn);
+        self.woken.notify_all();
+    }
+}
+
+/// The threads of an open store.
+#[derive(Debug)]
+pub(crate) struct Background {
+    store: Arc<Store>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts the threads.
+    pub(crate) fn start(store: &Arc<Store>) -> Result<Background> {
+        let mut background = Background { store: Arc::clone(store), threads: Vec::new() };
+        let works: [(&str, fn(&Store)); 3] = [
+            ("opendb-room", Store::make_room),
+            ("opendb-sync", Store::sync_regularly),
+            ("opendb-order", Store::keep_order),
+        ];
+        for (name, work) in works {
+            let store = Arc::clone(store);
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&store));
+            match thread {
+                Ok(thread) => background.threads.push(thread),
+                Err(error) => {
+                    background.stop();
+                    return Err(Error::io("starting a background thread", error));
+                }
+            }
+        }
+        Ok(background)
+    }
+
+    /// Stops the threads and waits for them.
+    pub(crate) fn stop(self) {
+        self.store.wake.stop();
+        for thread in self.threads {
+            // A thread that panicked has told so on the standard error; there is nothing to add.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Store {
+    /// Wakes the background if the appender has come near the end of what is prepared.
+    #[inline]
+    pub(super) fn wake_for_room(&self) {
+        if self.log.wants_room() {
+            self.wake.woken.notify_all();
+        }
+    }
+
+    fn make_room(&self) {
+        while !self.wake.is_stopping() {
+            if self.log.take_wish_for_room() {
+                // Where there is no room, the write that needs it says so.
+                let _told_by_the_writer = self.log.populate_ahead().and_then(|()| self.log.prepare_spare());
+            } else {
+                self.wake.rest(SYNC_EVERY);
+            }
+        }
+    }
+
+    fn sync_regularly(&self) {
+        let mut last = Instant::now();
+        let mut waits = self.log.storage_waits();
+        while !self.wake.is_stopping() {
+            let due = last + SYNC_EVERY;
+            self.wake.rest(due.saturating_duration_since(Instant::now()));
+            if Instant::now() < due {
+                continue;
+            }
+            last = Instant::now();
+            if self.log.durable() < self.log.appended() {
+                // A failure poisons the log, which the next write tells.
+                let _told_by_the_writer = self.flush();
+            }
+            // Reads are timed, for the cache, only while the process has to wait for storage at all.
+            let waits_now = self.log.storage_waits();
+            self.times_reads.store(waits_now != waits, Ordering::Relaxed);
+            waits = waits_now;
+        }
+    }
+
+    fn keep_order(&self) {
+        while !self.wake.is_stopping() {
+            if !self.maintain_order() {
+                self.wake.rest(ORDER_EVERY);
+            }
+        }
+    }
+
+    /// One step of sorting and merging; whether there was anything to do.
+    fn maintain_order(&self) -> bool {
+        self.keys.order.maintain(&|ordered| self.may_be_live(ordered))
+    }
+
+    /// Whether a key may still be there for anybody: one that looks like it is in the index, or an old version of it is
+    /// kept. The index is asked first: a key leaves it only after its version was kept.
+    fn may_be_live(&self, ordered: &[u8]) -> bool {
+        let Some((keyspace, key)) = crate::keys::split_ordered_key(ordered) else { return true };
+        let hash = self.keys.hash(keyspace, key);
+        self.keys.index.candidates(hash).next().is_some() || self.versions.has(hash)
+    }
+}

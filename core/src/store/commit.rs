@@ -1,0 +1,287 @@
+//! The one write path.
+
+use std::sync::atomic::Ordering;
+
+use super::Store;
+use crate::batch::FrameBuilder;
+use crate::error::Result;
+use crate::index::Location;
+use crate::keys::{Change, Old};
+use crate::log::NewFrame;
+use crate::options::Durability;
+use crate::record::{INLINE_VALUE_BYTES_MAX, Kind, NewRecord, Record, content_crc, standalone_bytes};
+
+/// The operations of a commit, encoded as they come.
+#[derive(Debug, Default)]
+pub(crate) struct Operations {
+    builder: FrameBuilder,
+    /// Hash of each record's key.
+    hashes: Vec<u64>,
+    /// Large values, by the number of their record. They are written when the commit is.
+    large: Vec<(usize, Vec<u8>)>,
+}
+
+impl Operations {
+    pub(crate) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Bytes that the commit would take in the log with one more record of these lengths.
+    pub(crate) fn frame_bytes_with(&self, key: &[u8], value: &[u8]) -> usize {
+        let value_bytes = if value.len() > INLINE_VALUE_BYTES_MAX { 0 } else { value.len() };
+        self.builder.frame_bytes_with(key.len(), value_bytes)
+    }
+
+    pub(crate) fn put(&mut self, hash: u64, keyspace: u16, key: &[u8], value: &[u8]) {
+        if value.len() > INLINE_VALUE_BYTES_MAX {
+            let number = self.builder.push_large(keyspace, key);
+            self.large.push((number, value.to_vec()));
+        } else {
+            self.builder.push(&NewRecord { kind: Kind::Put, keyspace, key, value });
+        }
+        self.hashes.push(hash);
+    }
+
+    pub(crate) fn delete(&mut self, hash: u64, keyspace: u16, key: &[u8]) {
+        self.builder.push(&NewRecord { kind: Kind::Tombstone, keyspace, key, value: &[] });
+        self.hashes.push(hash);
+    }
+}
+
+/// What is to be committed.
+pub(crate) enum Commit<'a> {
+    /// One record.
+    One(NewRecord<'a>, u64),
+    /// Many, as one frame.
+    Many(Operations),
+}
+
+/// Whether a commit may go ahead, asked under the commit lock.
+pub(crate) type Verdict<'a> = &'a mut dyn FnMut(&Store) -> Result<()>;
+
+/// What is known of a record's key under the commit lock, before anything is appended.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    old: Option<Old>,
+    /// Sequence and segment of the old record, where a snapshot or the cache needs to know.
+    old_sequence: u64,
+    old_serial: u64,
+    /// A later record of the same commit has the same key.
+    overtaken: bool,
+}
+
+impl Store {
+    /// Commits. When this returns, readers see the commit and it survives the death of the process; with
+    /// [`Durability::Sync`] it is on the device.
+    pub(crate) fn commit(&self, commit: Commit<'_>, durability: Durability, verdict: Verdict<'_>) -> Result<()> {
+        let sequence = match commit {
+            Commit::One(record, hash) => self.commit_one(&record, hash, durability, verdict)?,
+            Commit::Many(operations) => self.commit_many(operations, durability, verdict)?,
+        };
+        self.wake_for_room();
+        self.wait_until_visible(sequence, durability)
+    }
+
+    fn commit_one(
+        &self,
+        record: &NewRecord<'_>,
+        hash: u64,
+        durability: Durability,
+        verdict: Verdict<'_>,
+    ) -> Result<u64> {
+        // 1. What can be done before it is our turn: the checksum, and the copy of a large value.
+        let pointer = match record.value.len() {
+            length if length > INLINE_VALUE_BYTES_MAX => Some(self.log.append_large(record.value)?.encode()),
+            _ => None,
+        };
+        let written = match &pointer {
+            Some(pointer) => NewRecord { kind: Kind::LargePut, value: pointer, ..*record },
+            None => *record,
+        };
+        let content = content_crc(written.key, written.value);
+
+        // 2. Our turn: nobody else commits from here on.
+        let mut committer = self.committer.lock();
+        let committer = &mut *committer;
+        verdict(self)?;
+        let before = self.look_up(hash, written.keyspace, written.key, durability)?;
+
+        // 3. Into the log.
+        let sequence = self.log.appended() + 1;
+        let appended =
+            self.log.append(&mut committer.appender, &mut NewFrame::Record(written, content), sequence)?;
+        let location = appended.location(0)?;
+
+        // 4. Known to readers.
+        self.hide_if_it_waits(durability);
+        let stored_bytes = standalone_bytes(written.key, written.value) as u64;
+        let (kind, keyspace, key) = (written.kind, written.keyspace, written.key);
+        let change = Change { kind, keyspace, key, hash, location, stored_bytes, old: before.old };
+        self.publish(&change, &before, appended.serial, written.value, sequence, &mut committer.ordered_key);
+        self.show_unless_hiding(sequence);
+        Ok(sequence)
+    }
+
+    fn commit_many(
+        &self,
+        mut operations: Operations,
+        durability: Durability,
+        verdict: Verdict<'_>,
+    ) -> Result<u64> {
+        // 1. What can be done before it is our turn: large values, and which records are overtaken by later ones.
+        for (number, value) in std::mem::take(&mut operations.large) {
+            operations.builder.point(number, &self.log.append_large(&value)?);
+        }
+        let overtaken = overtaken(&operations);
+        let Operations { mut builder, hashes, .. } = operations;
+
+        // 2. Our turn: nobody else commits from here on.
+        let mut committer = self.committer.lock();
+        let committer = &mut *committer;
+        verdict(self)?;
+        if hashes.is_empty() {
+            return Ok(self.visible());
+        }
+        let mut befores = Vec::with_capacity(hashes.len());
+        for ((number, hash), (_, record)) in hashes.iter().enumerate().zip(builder.records()) {
+            let overtaken = overtaken.get(number).copied().unwrap_or(false);
+            let before = self.look_up(*hash, record.shape.keyspace, record.key, durability)?;
+            befores.push(Before { overtaken, ..before });
+        }
+
+        // 3. Into the log.
+        let sequence = self.log.appended() + 1;
+        let mut frame = NewFrame::Batch(&mut builder);
+        let appended = self.log.append(&mut committer.appender, &mut frame, sequence)?;
+        let places: Vec<Location> =
+            builder.records().map(|(at, _)| appended.location(at)).collect::<Result<_>>()?;
+
+        // 4. Known to readers.
+        self.hide_if_it_waits(durability);
+        for (((before, hash), location), (_, record)) in
+            befores.iter().zip(&hashes).zip(places).zip(builder.records())
+        {
+            if !before.overtaken {
+                let change = change_of(&record, *hash, location, before.old);
+                self.publish(&change, before, appended.serial, record.value, sequence, &mut committer.ordered_key);
+            }
+        }
+        self.show_unless_hiding(sequence);
+        Ok(sequence)
+    }
+
+    /// What the key's newest record is now, with all that publishing will need, so that publishing cannot fail.
+    fn look_up(&self, hash: u64, keyspace: u16, key: &[u8], durability: Durability) -> Result<Before> {
+        let mut before = Before { old: None, old_sequence: 0, old_serial: 0, overtaken: false };
+        if let Some(record) = self.keys.find(&self.log, hash, keyspace, key)? {
+            before.old = Some(Old::of(&record));
+            before.old_serial = record.serial();
+            // A commit that waits for the device is hidden by way of the version table, like one under a snapshot.
+            if durability == Durability::Sync || self.versions.is_any_live() {
+                before.old_sequence = record.sequence()?;
+            }
+        }
+        Ok(before)
+    }
+
+    /// Keeps the old version for those who need it, moves the index, and follows in the cache.
+    fn publish(
+        &self,
+        change: &Change<'_>,
+        before: &Before,
+        serial: u64,
+        value: &[u8],
+        sequence: u64,
+        ordered_key: &mut Vec<u8>,
+    ) {
+        if let Some(old) = before.old
+            && self.versions.is_any_live()
+        {
+            self.versions.supersede(change.hash, old.location, before.old_sequence, sequence);
+        }
+        self.recent.note(sequence, change.keyspace, change.key);
+        self.keys.publish(change, ordered_key);
+        if let Some(old) = before.old
+            && self.cache.is_occupied()
+        {
+            let old_place = (before.old_serial, old.location.offset());
+            match change.kind {
+                Kind::Put => {
+                    let place = (serial, change.location.offset());
+                    let record = (change.keyspace, change.key, value, sequence);
+                    self.cache.overwrite(old_place, place, record);
+                }
+                _ => {
+                    self.cache.remove(old_place);
+                }
+            }
+        }
+    }
+
+    /// Lets readers see a commit at once, unless it or one before it waits for the device.
+    fn show_unless_hiding(&self, sequence: u64) {
+        if !self.is_hiding.load(Ordering::Relaxed) {
+            self.visible.store(sequence, Ordering::Release);
+        }
+    }
+
+    /// Creates a keyspace, unless it is there.
+    pub(crate) fn create_keyspace(&self, name: &str, durability: Durability) -> Result<u16> {
+        if let Ok(number) = self.keys.keyspaces.number(name) {
+            return Ok(number);
+        }
+        let mut committer = self.committer.lock();
+        if let Ok(number) = self.keys.keyspaces.number(name) {
+            return Ok(number);
+        }
+        let number = self.keys.keyspaces.next_number()?;
+        let record = NewRecord { kind: Kind::Keyspace, keyspace: number, key: name.as_bytes(), value: &[] };
+        let content = content_crc(record.key, record.value);
+        let sequence = self.log.appended() + 1;
+        self.log.append(&mut committer.appender, &mut NewFrame::Record(record, content), sequence)?;
+        self.hide_if_it_waits(durability);
+        self.keys.keyspaces.add(number, name);
+        self.show_unless_hiding(sequence);
+        drop(committer);
+        self.wait_until_visible(sequence, durability)?;
+        Ok(number)
+    }
+}
+
+fn change_of<'a>(record: &Record<'a>, hash: u64, location: Location, old: Option<Old>) -> Change<'a> {
+    Change {
+        kind: record.shape.kind,
+        keyspace: record.shape.keyspace,
+        key: record.key,
+        hash,
+        location,
+        stored_bytes: record.stored_bytes() as u64,
+        old,
+    }
+}
+
+/// For each record whether a later one has the same key: only the last one of a key counts.
+fn overtaken(operations: &Operations) -> Vec<bool> {
+    let mut overtaken = vec![false; operations.len()];
+    let mut by_hash: Vec<(u64, usize)> = operations.hashes.iter().copied().zip(0..).collect();
+    by_hash.sort_unstable();
+    if by_hash.windows(2).all(|pair| pair[0].0 != pair[1].0) {
+        return overtaken;
+    }
+    let records: Vec<Record<'_>> = operations.builder.records().map(|(_, record)| record).collect();
+    for alike in by_hash.chunk_by(|one, other| one.0 == other.0) {
+        let mut seen: Vec<&Record<'_>> = Vec::new();
+        for (_, number) in alike.iter().rev() {
+            let record = &records[*number];
+            overtaken[*number] = seen.iter().any(|later| is_same_key(later, record));
+            if !overtaken[*number] {
+                seen.push(record);
+            }
+        }
+    }
+    overtaken
+}
+
+fn is_same_key(one: &Record<'_>, other: &Record<'_>) -> bool {
+    one.shape.keyspace == other.shape.keyspace && one.key == other.key
+}

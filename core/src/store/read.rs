@@ -1,0 +1,182 @@
+//! Reading one key: the index, then the cache or the log.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Store;
+use crate::cache::Entry;
+use crate::error::Result;
+use crate::log::{RecordAt, Value};
+
+/// A read that took this long has waited for storage; one from memory takes a tenth of it.
+const SLOW_READ: Duration = Duration::from_micros(4);
+
+/// A key's record, where it was found.
+#[derive(Debug)]
+enum Hit<'a> {
+    Cached(Arc<Entry>),
+    Logged(RecordAt<'a>),
+}
+
+impl Hit<'_> {
+    fn sequence(&self) -> Result<u64> {
+        match self {
+            Hit::Cached(entry) => Ok(entry.sequence),
+            Hit::Logged(record) => record.sequence(),
+        }
+    }
+}
+
+/// A value, for as long as one likes, without a copy where that can be.
+#[derive(Debug, Clone)]
+pub(crate) enum Found {
+    Cached(Arc<Entry>),
+    Logged(Value),
+}
+
+impl Deref for Found {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Found::Cached(entry) => entry.value(),
+            Found::Logged(value) => value,
+        }
+    }
+}
+
+impl Store {
+    /// The value of a key: the newest that readers see, or the one at a snapshot.
+    pub(crate) fn get(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Vec<u8>>> {
+        let started = self.begins_read();
+        match self.look(keyspace, key, at)? {
+            None => Ok(None),
+            Some(Hit::Cached(entry)) => Ok(Some(entry.value().to_vec())),
+            Some(Hit::Logged(mut record)) => {
+                let value = record.copy_value(&self.log)?;
+                self.admit_if_slow(started, &record, keyspace, key, &value)?;
+                Ok(Some(value))
+            }
+        }
+    }
+
+    /// The value of a key without a copy, where that can be.
+    pub(crate) fn get_ref(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Found>> {
+        let started = self.begins_read();
+        match self.look(keyspace, key, at)? {
+            None => Ok(None),
+            Some(Hit::Cached(entry)) => Ok(Some(Found::Cached(entry))),
+            Some(Hit::Logged(record)) => {
+                let (place, sequence) = (record.place(), record.sequence());
+                let is_mapped = record.is_mapped();
+                let value = record.value(&self.log)?;
+                if self.was_slow(started, is_mapped) {
+                    self.cache.admit(place, (keyspace, key, &value, sequence?));
+                }
+                Ok(Some(Found::Logged(value)))
+            }
+        }
+    }
+
+    /// Whether a key is there. Never reads its value.
+    pub(crate) fn exists(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<bool> {
+        Ok(self.look(keyspace, key, at)?.is_some())
+    }
+
+    /// The record of a key for a scan, which neither asks the cache nor fills it.
+    pub(crate) fn scan_record(&self, keyspace: u16, key: &[u8], at: u64) -> Result<Option<RecordAt<'_>>> {
+        let hash = self.keys.hash(keyspace, key);
+        if let Some(record) = self.keys.find(&self.log, hash, keyspace, key)?
+            && record.sequence()? <= at
+        {
+            return Ok(Some(record));
+        }
+        self.old_version(hash, keyspace, key, at)
+    }
+
+    /// The sequence of a key's newest record, whether readers see it already or not.
+    pub(crate) fn newest_sequence(&self, keyspace: u16, key: &[u8]) -> Result<Option<u64>> {
+        let hash = self.keys.hash(keyspace, key);
+        self.keys.find(&self.log, hash, keyspace, key)?.map(|record| record.sequence()).transpose()
+    }
+
+    fn look(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Hit<'_>>> {
+        let hash = self.keys.hash(keyspace, key);
+        if let Some(at) = at {
+            return self.look_at(hash, keyspace, key, at);
+        }
+        let hit = self.look_newest(hash, keyspace, key)?;
+        // Asked after the index: whoever found something hidden there also finds this flag.
+        if !self.is_hiding.load(Ordering::Acquire) {
+            return Ok(hit);
+        }
+        loop {
+            let visible = self.visible();
+            let hit = self.look_at(hash, keyspace, key, visible)?;
+            // The version table keeps what is visible readable until something newer is visible.
+            if self.visible() == visible {
+                return Ok(hit);
+            }
+        }
+    }
+
+    #[inline]
+    fn look_newest(&self, hash: u64, keyspace: u16, key: &[u8]) -> Result<Option<Hit<'_>>> {
+        let cache_may_know = self.cache.is_occupied();
+        for location in self.keys.index.candidates(hash) {
+            if cache_may_know {
+                let place = (self.log.serial(location)?, location.offset());
+                if let Some(entry) = self.cache.get(place, keyspace, key) {
+                    return Ok(Some(Hit::Cached(entry)));
+                }
+            }
+            if let Some(record) = self.log.find(location, keyspace, key)? {
+                return Ok(Some(Hit::Logged(record)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn look_at(&self, hash: u64, keyspace: u16, key: &[u8], at: u64) -> Result<Option<Hit<'_>>> {
+        if let Some(hit) = self.look_newest(hash, keyspace, key)?
+            && hit.sequence()? <= at
+        {
+            return Ok(Some(hit));
+        }
+        Ok(self.old_version(hash, keyspace, key, at)?.map(Hit::Logged))
+    }
+
+    /// The version of a key that a live snapshot means and that is not the newest.
+    fn old_version(&self, hash: u64, keyspace: u16, key: &[u8], at: u64) -> Result<Option<RecordAt<'_>>> {
+        for location in self.versions.at(hash, at) {
+            if let Some(record) = self.log.find(location, keyspace, key)? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    fn begins_read(&self) -> Option<Instant> {
+        self.times_reads.load(Ordering::Relaxed).then(Instant::now)
+    }
+
+    fn was_slow(&self, started: Option<Instant>, is_mapped: bool) -> bool {
+        !is_mapped || started.is_some_and(|started| started.elapsed() >= SLOW_READ)
+    }
+
+    fn admit_if_slow(
+        &self,
+        started: Option<Instant>,
+        record: &RecordAt<'_>,
+        keyspace: u16,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<()> {
+        if self.was_slow(started, record.is_mapped()) && self.cache.admits(value.len()) {
+            self.cache.admit(record.place(), (keyspace, key, value, record.sequence()?));
+        }
+        Ok(())
+    }
+}
