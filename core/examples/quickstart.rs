@@ -6,10 +6,10 @@ fn main() -> Result<()> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "./db".to_owned());
     let db = OpenDB::open(path)?;
 
-    db.put(b"user:123", b"Alice")?;
-    db.put(b"user:456", b"Bob")?;
+    db.put(b"user:1", b"Alice")?;
+    db.put(b"user:2", b"Bob")?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    println!("user:123 is {:?}", db.get(b"user:123")?.as_deref().map(text));
+    println!("user:1 is {:?}", db.get(b"user:1")?.as_deref().map(text));
 
     for (key, value) in db.scan_prefix(b"user:")? {
         println!("{} = {}", text(&key), text(&value));
@@ -21,6 +21,6 @@ fn main() -> Result<()> {
         txn.put("default", b"visits", &visits.to_le_bytes())?;
         Ok(visits)
     })?;
-    println!("visit number {visits}");
+    println!("visits: {visits}");
     db.close()
 }

@@ -28,11 +28,6 @@ pub(crate) struct FrameBuilder {
 }
 
 impl FrameBuilder {
-    /// Number of records.
-    pub(crate) fn len(&self) -> usize {
-        self.records.len()
-    }
-
     /// Bytes of the whole frame, header included.
     pub(crate) fn frame_bytes(&self) -> usize {
         FRAME_HEADER_BYTES + self.body.len()
@@ -145,7 +140,10 @@ mod tests {
             let frame = Frame::parse(&bytes, 64, salt()).unwrap();
             assert_eq!((frame.sequence, frame.watermark(), frame.bytes), (77, 70, bytes.len()));
             let (at, record) = frame.records().next().unwrap();
-            assert_eq!((at, record.shape.keyspace, record.key, record.value), (0, 5, &b"key"[..], &value[..]));
+            assert_eq!(
+                (at, record.shape.keyspace, record.key, record.value),
+                (0, 5, &b"key"[..], &value[..])
+            );
             assert_eq!((record.shape.is_standalone(), record.shape.sequence_base(64)), (true, Some(64)));
             assert_eq!(frame.records().count(), 1);
         }

@@ -210,12 +210,15 @@ impl fmt::Display for Error {
             Error::NoSpace(message) => write!(f, "no space: {message}"),
             Error::Io { context, source } => write!(f, "{context}: {source}"),
             Error::Poisoned(message) => {
-                write!(f, "writes are refused since an earlier write failed: {message}; open the database again")
+                write!(
+                    f,
+                    "writes are refused since an earlier write failed: {message}; open the database again"
+                )
             }
             Error::Unsupported(message) => write!(f, "unsupported: {message}"),
-            Error::Forked => {
-                f.write_str("the database handle was made before a fork: open the database again in the child")
-            }
+            Error::Forked => f.write_str(
+                "the database handle was made before a fork: open the database again in the child",
+            ),
             Error::Internal(message) => write!(f, "internal error, please report it: {message}"),
         }
     }

@@ -10,8 +10,9 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use crate::checksum::halves;
 use crate::error::{Error, Result};
-use crate::index::{Index, Location};
+use crate::index::Index;
 use crate::keyspace::Keyspaces;
+use crate::location::Location;
 use crate::log::{Log, RecordAt};
 use crate::order::Order;
 use crate::record::Kind;
@@ -77,7 +78,8 @@ impl Keys {
     /// No keys. The seed is secret and random, so that nobody can choose keys that collide.
     pub(crate) fn new(hash_seed: [u8; 16]) -> Keys {
         let [low, high] = halves(hash_seed);
-        let secrets = RapidSecrets { seed: RapidSecrets::seed(high).seed, secrets: RapidSecrets::seed(low).secrets };
+        let secrets =
+            RapidSecrets { seed: RapidSecrets::seed(high).seed, secrets: RapidSecrets::seed(low).secrets };
         Keys {
             index: Index::new(),
             order: Order::new(),

@@ -77,7 +77,11 @@ impl Keyspaces {
             return Ok(0);
         }
         let known = self.known.read();
-        known.by_name.get(name).map(|entry| entry.number).ok_or_else(|| Error::KeyspaceNotFound(name.to_owned()))
+        known
+            .by_name
+            .get(name)
+            .map(|entry| entry.number)
+            .ok_or_else(|| Error::KeyspaceNotFound(name.to_owned()))
     }
 
     /// Runs `work` with the keyspace of this number.

@@ -26,7 +26,7 @@
 //! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
 //! 2  log  index  order  cache  keyspace
 //! 1  segment  disk                           one file; the operating system
-//! 0  record  batch  manifest  checksum  options  error    pure: no I/O, no threads, no clock
+//! 0  record  batch  manifest  checksum  location  options  error    pure: no I/O, no threads, no clock
 //! ```
 //!
 //! `FORMAT.md` beside the sources describes the files byte by byte.
@@ -41,6 +41,7 @@ mod error;
 mod index;
 mod keys;
 mod keyspace;
+mod location;
 mod log;
 mod manifest;
 mod options;
@@ -56,8 +57,8 @@ mod transaction;
 pub use database::{Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Snapshot, Stats, Transaction, ValueRef};
 pub use error::{Error, ErrorKind, Result};
 pub use options::{
-    AppendMode, Durability, KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX, Options, SEGMENT_BYTES_MAX,
-    SEGMENT_BYTES_MIN, VALUE_BYTES_MAX,
+    AppendMode, Durability, KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX, Options,
+    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, VALUE_BYTES_MAX,
 };
 pub use recovery::Recovery;
 pub use scan::Scan;

@@ -232,12 +232,17 @@ pub(crate) fn check_segment_header(bytes: &[u8], identity: [u8; 16], entry: &Seg
     if bytes.get(..SEGMENT_HEADER_BYTES) == Some(&expected) {
         return Ok(());
     }
-    let crc_is_right = bytes.len() >= SEGMENT_HEADER_BYTES && u32_at(bytes, 60) == Some(crc32c(0, &bytes[..60]));
+    let crc_is_right =
+        bytes.len() >= SEGMENT_HEADER_BYTES && u32_at(bytes, 60) == Some(crc32c(0, &bytes[..60]));
     match u32_at(bytes, 8) {
         Some(version) if version > FORMAT_VERSION && crc_is_right => {
             Err(newer(&format!("segment {}", entry.serial), version))
         }
-        _ => Err(Error::corruption(entry.serial, 0, "the segment's header is damaged or belongs to another file")),
+        _ => Err(Error::corruption(
+            entry.serial,
+            0,
+            "the segment's header is damaged or belongs to another file",
+        )),
     }
 }
 

@@ -94,7 +94,14 @@ pub(crate) fn lag(sequence: u64, durable: u64) -> u32 {
 }
 
 /// Writes the twelve bytes that every record begins with, its checksum still to come.
-fn write_header(out: &mut [u8], kind: u16, keyspace: u16, key_bytes: usize, value_bytes: usize, distance: usize) {
+fn write_header(
+    out: &mut [u8],
+    kind: u16,
+    keyspace: u16,
+    key_bytes: usize,
+    value_bytes: usize,
+    distance: usize,
+) {
     let lengths = value_bytes as u32 | ((distance / ALIGNMENT) as u32) << VALUE_LENGTH_BITS;
     out[4..8].copy_from_slice(&lengths.to_le_bytes());
     out[8..10].copy_from_slice(&(key_bytes as u16).to_le_bytes());
@@ -367,23 +374,20 @@ impl<'a> Frame<'a> {
             return None;
         }
         let records = Records { bytes, at: 0, base: 0 };
-        Some(Frame {
-            sequence: u64_at(bytes, 16)?,
-            lag: u32_at(bytes, 12)?,
-            bytes: bytes.len(),
-            records,
-        })
+        Some(Frame { sequence: u64_at(bytes, 16)?, lag: u32_at(bytes, 12)?, bytes: bytes.len(), records })
     }
 
     fn parse_batch(bytes: &'a [u8], offset: u64, salt: Salt) -> Option<Frame<'a>> {
         let sequence = u64_at(bytes, 16)?;
         let records = Records { bytes, at: FRAME_HEADER_BYTES, base: 0 };
-        let mut walk = records.clone();
+        let mut walk = records;
         let (mut crc, mut count) = (0, 0_u32);
         while let Some(step) = walk.step()? {
             let place = salt.at(offset + step.at as u64);
             match step.record {
-                Some(record) if !record.shape.is_standalone() && record.shape.distance == step.at - step.base => {
+                Some(record)
+                    if !record.shape.is_standalone() && record.shape.distance == step.at - step.base =>
+                {
                     if !record.is_intact(place) {
                         return None;
                     }
@@ -413,7 +417,7 @@ impl<'a> Frame<'a> {
 
     /// The records in order, each with its offset from the frame's beginning.
     pub(crate) fn records(&self) -> impl Iterator<Item = (usize, Record<'a>)> + use<'a> {
-        let mut walk = self.records.clone();
+        let mut walk = self.records;
         std::iter::from_fn(move || {
             // The walk was done once in full when the frame was found, so it ends where the frame does.
             while let Some(Some(step)) = walk.step() {

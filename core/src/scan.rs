@@ -111,7 +111,8 @@ impl Scan {
         let (after_lower, after_upper) = if self.reverse { (None, after) } else { (after, None) };
         let prefix = ordered(&self.prefix);
         let end = successor(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
-        let lower = [bound(&self.lower), after_lower].into_iter().flatten().fold(Bound::Included(prefix), later);
+        let lower =
+            [bound(&self.lower), after_lower].into_iter().flatten().fold(Bound::Included(prefix), later);
         let upper = [bound(&self.upper), after_upper].into_iter().flatten().fold(end, earlier);
         (!is_empty(&lower, &upper)).then_some(KeyRange { lower, upper })
     }
@@ -155,9 +156,10 @@ fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
     match (lower, upper) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(lower), Bound::Included(upper)) => lower > upper,
-        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
-            lower >= upper
-        }
+        (
+            Bound::Included(lower) | Bound::Excluded(lower),
+            Bound::Included(upper) | Bound::Excluded(upper),
+        ) => lower >= upper,
     }
 }
 
@@ -182,7 +184,13 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Begins a walk at the moment of `pin`.
-    pub(crate) fn new(pin: Arc<Pin>, keyspace: u16, scan: &Scan, keys_only: bool, own: Vec<OwnWrite>) -> Walk {
+    pub(crate) fn new(
+        pin: Arc<Pin>,
+        keyspace: u16,
+        scan: &Scan,
+        keys_only: bool,
+        own: Vec<OwnWrite>,
+    ) -> Walk {
         let range = scan.key_range(keyspace);
         let left = scan.entries_max.unwrap_or(u64::MAX);
         let cursor = range.filter(|_| left > 0).map(|range| {

@@ -124,9 +124,8 @@ impl Work {
             }
         }
         let (reads, sequence) = (Arc::clone(&self.reads), self.pin.sequence);
-        let committed = store.commit(Commit::Many(operations), durability, &mut |store| {
-            reads.lock().check(store, sequence)
-        });
+        let committed = store
+            .commit(Commit::Many(operations), durability, &mut |store| reads.lock().check(store, sequence));
         if matches!(committed, Err(Error::Transaction(_))) && store.is_hiding() {
             // It may have conflicted with a commit that nobody sees yet; seen, it is not met again.
             let _told_by_the_writer = store.flush();

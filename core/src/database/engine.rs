@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
 
-use crate::disk::{Disk, DirectoryLock, UnixDisk, generation};
+use crate::disk::{DirectoryLock, Disk, UnixDisk, generation};
 use crate::error::{Error, Result};
 use crate::log::{LogConfig, MANIFEST_NAME, SegmentSizes, create_manifest, read_manifest};
 use crate::manifest::Manifest;
@@ -54,24 +54,36 @@ pub(super) struct Handle {
 
 impl Handle {
     /// Opens a directory, or joins the engine that has it open.
-    pub(super) fn open(path: &Path, options: Options) -> Result<Arc<Handle>> {
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Arc<Handle>> {
         options.check()?;
         let disk: Arc<dyn Disk> = Arc::new(UnixDisk);
-        prepare_directory(&*disk, path, &options)?;
-        let path = path.canonicalize().map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
+        prepare_directory(&*disk, path, options)?;
+        let path =
+            path.canonicalize().map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
         let key = (generation(), path.clone());
         let place = Arc::clone(ENGINES.lock().entry(key).or_default());
         let mut current = place.lock();
         if let Some(engine) = current.upgrade() {
-            engine.check_options(&options)?;
+            engine.check_options(options)?;
             engine.life.lock().handles += 1;
             drop(current);
-            return Ok(Handle::on(engine, &options));
+            return Ok(Handle::on(engine, options));
         }
-        let engine = Engine::open(&disk, path, &options, Arc::clone(&place))?;
+        let engine = Engine::open(&disk, path, options, Arc::clone(&place))?;
         *current = Arc::downgrade(&engine);
         drop(current);
-        Ok(Handle::on(engine, &options))
+        Ok(Handle::on(engine, options))
+    }
+
+    /// Opens a database on another disk, for this crate's own tests.
+    #[cfg(test)]
+    pub(super) fn open_on(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Result<Arc<Handle>> {
+        options.check()?;
+        disk.create_directory(path).map_err(|error| Error::io("creating the directory", error))?;
+        let parent = path.parent().unwrap_or(path);
+        disk.sync_directory(parent).map_err(|error| Error::io("syncing its parent", error))?;
+        let engine = Engine::open(disk, path.to_path_buf(), options, Place::default())?;
+        Ok(Handle::on(engine, options))
     }
 
     fn on(engine: Arc<Engine>, options: &Options) -> Arc<Handle> {
@@ -96,7 +108,8 @@ impl Handle {
         let store = self.store()?;
         if self.engine.options.read_damaged {
             return Err(Error::ReadOnly(
-                "the database was opened with read_damaged; salvage what can be read into a new one".to_owned(),
+                "the database was opened with read_damaged; salvage what can be read into a new one"
+                    .to_owned(),
             ));
         }
         Ok(store)
@@ -156,11 +169,8 @@ impl Engine {
 
     /// Refuses options under which the engine that is already open does not run.
     fn check_options(&self, options: &Options) -> Result<()> {
-        let comparable = |options: &Options| Options {
-            create: true,
-            durability: Durability::Buffered,
-            ..options.clone()
-        };
+        let comparable =
+            |options: &Options| Options { create: true, durability: Durability::Buffered, ..options.clone() };
         if comparable(options) == comparable(&self.options) {
             return Ok(());
         }
@@ -196,7 +206,8 @@ fn prepare_directory(disk: &dyn Disk, path: &Path, options: &Options) -> Result<
         disk.create_directory(path).map_err(|error| Error::io(context("creating"), error))?;
         if let Some(parent) = path.parent().filter(|_| is_new) {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            disk.sync_directory(parent).map_err(|error| Error::io(context("syncing the parent of"), error))?;
+            disk.sync_directory(parent)
+                .map_err(|error| Error::io(context("syncing the parent of"), error))?;
         }
         return Ok(());
     }

@@ -60,11 +60,21 @@ impl OpenDB {
     /// # Errors
     /// As [`OpenDB::open`], and [`Error::InvalidArgument`] for options outside their limits or that contradict those under
     /// which this process already has the directory open.
+    #[allow(clippy::needless_pass_by_value)] // so that a builder can be written in place
     pub fn open_with_options(path: impl AsRef<Path>, options: Options) -> Result<OpenDB> {
-        let handle = Handle::open(path.as_ref(), options)?;
+        OpenDB::of(Handle::open(path.as_ref(), &options)?)
+    }
+
+    fn of(handle: Arc<Handle>) -> Result<OpenDB> {
         let entry = handle.store()?.keys.keyspaces.by_name(DEFAULT_KEYSPACE)?;
         let default = Keyspace { handle: Arc::clone(&handle), entry };
         Ok(OpenDB { handle, default })
+    }
+
+    /// Opens a database on a simulated disk.
+    #[cfg(test)]
+    pub(crate) fn open_on(disk: &crate::disk::SimulatedDisk, path: &Path, options: &Options) -> Result<OpenDB> {
+        OpenDB::of(Handle::open_on(&disk.shared(), path, options)?)
     }
 
     /// Stores a value under a key, in place of the one before. In the log when this returns; by default it survives the

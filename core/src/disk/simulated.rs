@@ -163,11 +163,6 @@ impl SimulatedDisk {
         self.shared.features.lock().populates = populates;
     }
 
-    /// What [`Disk::keeps_allocations`] answers.
-    pub(crate) fn set_keeps_allocations(&self, keeps: bool) {
-        self.shared.features.lock().keeps_allocations = keeps;
-    }
-
     /// Arms a fault; several can be armed at once.
     pub(crate) fn fail_after(&self, fault: Fault) {
         self.shared.faults.lock().push(fault);

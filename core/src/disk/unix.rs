@@ -62,6 +62,17 @@ impl Disk for UnixDisk {
         keeps_allocations(path)
     }
 
+    fn storage_waits(&self) -> u64 {
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: the pointer is to a whole `rusage`, which the call fills and does not keep.
+        if unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0 {
+            return 0;
+        }
+        // SAFETY: it was zeroed, which is a valid `rusage`, and then filled.
+        let usage = unsafe { usage.assume_init() };
+        u64::try_from(usage.ru_majflt).unwrap_or(0)
+    }
+
     fn lock(&self, path: &Path) -> io::Result<LockAttempt> {
         let mut options = OpenOptions::new();
         // Not truncated: the text in it is the holder's, which may be somebody else.

@@ -1,6 +1,6 @@
 //! What a lookup finds.
 
-use super::location::Location;
+use crate::location::Location;
 
 /// Almost every lookup finds none or one; more than this many are needed only where tags collide on purpose.
 const INLINE: usize = 8;

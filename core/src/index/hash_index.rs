@@ -1,9 +1,9 @@
 //! The index as the rest of the engine sees it.
 
 use super::candidates::Candidates;
-use super::location::Location;
 use super::shard::Shard;
 use super::slot::{SHARD_BITS, TAG_MASK, Tag};
+use crate::location::Location;
 
 /// Where the newest record of each key lies, by the 64-bit hash of (keyspace, key).
 ///
@@ -73,6 +73,7 @@ impl Index {
     }
 
     /// Keys in the index.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.shards.iter().map(Shard::entries).sum()
     }
@@ -84,6 +85,7 @@ impl Index {
     }
 
     /// Visits every location, each shard's as they are at one moment. The visitor may use the index.
+    #[cfg(test)]
     pub(crate) fn for_each(&self, visit: impl FnMut(Location)) {
         self.shards.iter().flat_map(Shard::locations).for_each(visit);
     }

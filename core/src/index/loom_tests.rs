@@ -7,8 +7,9 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
+use super::Index;
 use super::slot::TAG_MASK;
-use super::{Index, Location};
+use crate::location::Location;
 
 /// One shard. The first table has one line and takes six entries; the seventh makes it grow to two, with a third line
 /// for overflow.

@@ -35,7 +35,6 @@
 
 mod candidates;
 mod hash_index;
-mod location;
 mod prefetch;
 mod shard;
 mod slot;
@@ -55,4 +54,3 @@ mod model_tests;
 mod random;
 
 pub(crate) use hash_index::Index;
-pub(crate) use location::Location;

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
+use super::Index;
 use super::random::{Random, location};
 use super::slot::TAG_MASK;
-use super::{Index, Location};
+use crate::location::Location;
 
 /// An index, and what should be in it: the locations under the hash bits that the index keeps.
 struct Pair {

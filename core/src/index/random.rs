@@ -1,6 +1,6 @@
 //! Reproducible random numbers for the tests.
 
-use super::location::Location;
+use crate::location::Location;
 
 /// Marsaglia's xorshift64, its output multiplied as in xorshift64*.
 pub(crate) struct Random(u64);

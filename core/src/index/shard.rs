@@ -1,9 +1,9 @@
 //! A shard: one table, the locks around it, and when it changes its shape.
 
 use super::candidates::Candidates;
-use super::location::Location;
 use super::slot::Tag;
 use super::table::{LINE_SLOTS, Table};
+use crate::location::Location;
 use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
 
 /// Entries for a hundred home lines at which a table grows: 78 slots of a hundred are in use then. Fuller tables
@@ -132,6 +132,7 @@ impl Shard {
     }
 
     /// All locations at this moment; those that change meanwhile may be seen before or after.
+    #[cfg(test)]
     pub(super) fn locations(&self) -> Vec<Location> {
         self.table.read().entries().map(|(_, location)| location).collect()
     }

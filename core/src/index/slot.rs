@@ -1,6 +1,6 @@
 //! One slot's word: a spill bit, a tag and a location.
 
-use super::location::{LOCATION_BITS, Location};
+use crate::location::{LOCATION_BITS, Location};
 
 const TAG_BITS: u32 = 23;
 /// All bits of a tag.

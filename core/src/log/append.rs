@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
-use super::place::Location;
 use super::state::Unsynced;
 use crate::batch::FrameBuilder;
 use crate::checksum::Salt;
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::manifest::SegmentKind;
 use crate::options::SEGMENT_BYTES_MAX;
 use crate::record::{ALIGNMENT, NewRecord, standalone_bytes, standalone_header};
@@ -81,10 +81,16 @@ impl Log {
 
     /// Appends a frame under the next sequence. After a clean error ([`Error::NoSpace`] among them) the log is as it was;
     /// after any other, poisoned.
-    pub(crate) fn append(&self, appender: &mut Appender, frame: &mut NewFrame<'_>, sequence: u64) -> Result<Appended> {
+    pub(crate) fn append(
+        &self,
+        appender: &mut Appender,
+        frame: &mut NewFrame<'_>,
+        sequence: u64,
+    ) -> Result<Appended> {
         self.check_writable()?;
         let bytes = frame.bytes();
-        let fits = appender.active.as_ref().is_some_and(|active| active.end + bytes <= active.segment.capacity());
+        let fits =
+            appender.active.as_ref().is_some_and(|active| active.end + bytes <= active.segment.capacity());
         if !fits {
             self.roll(appender, bytes, sequence - 1)?;
         }

@@ -95,7 +95,9 @@ mod tests {
     fn only_exact_names_are_segments() {
         assert_eq!(segment_name(26), "000000000000001a.segment");
         assert_eq!(serial_of_name("000000000000001a.segment"), Some(26));
-        for name in ["1a.segment", "000000000000001A.segment", "000000000000001a.seg", "+00000000000001a.segment"] {
+        for name in
+            ["1a.segment", "000000000000001A.segment", "000000000000001a.seg", "+00000000000001a.segment"]
+        {
             assert_eq!(serial_of_name(name), None, "{name}");
         }
     }

@@ -16,13 +16,12 @@
 mod append;
 mod large;
 mod manifest_file;
-mod place;
 mod read;
 mod segments;
 mod state;
 mod sync;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -86,10 +85,6 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn directory(&self) -> &Path {
-        &self.config.directory
-    }
-
     /// Sequence of the last frame appended.
     pub(crate) fn appended(&self) -> u64 {
         self.appended.load(Ordering::Acquire)

@@ -1,12 +1,10 @@
 //! Reading records by location, large values by pointer, and whole segments frame by frame.
 
-
-
-use super::place::Location;
-use super::segments::Slot;
 use super::Log;
+use super::segments::Slot;
 use crate::checksum::{Salt, crc32c};
 use crate::error::{Error, Result};
+use crate::location::Location;
 use crate::record::{
     ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, Record, RecordShape, SEQUENCE_AT,
     STANDALONE_HEADER_BYTES, u32_at, u64_at,
@@ -78,33 +76,25 @@ impl Log {
         Ok(Some(RecordAt { slot, location, bytes, shape }))
     }
 
-    /// The record at `location`, of whatever key.
-    pub(crate) fn record_at(&self, location: Location) -> Result<RecordAt<'_>> {
-        let slot = self.slot(location)?;
-        let bytes = first_read(&slot.segment, location.offset(), 0)?;
-        match RecordShape::parse(&bytes) {
-            Some(shape) => Ok(RecordAt { slot, location, bytes, shape }),
-            None => Err(damaged(slot, location.offset(), "the index leads here, but there is no record")),
-        }
-    }
-
     /// The large value that a record names, checked.
     fn large_value(&self, pointer: &LargePointer) -> Result<Slice> {
         let slot = self.segments.by_serial(pointer.serial).ok_or_else(|| {
-            Error::corruption(pointer.serial, pointer.offset, "a value is said to be here, but there is no segment")
+            Error::corruption(
+                pointer.serial,
+                pointer.offset,
+                "a value is said to be here, but there is no segment",
+            )
         })?;
         read_large(slot, pointer)
-    }
-
-    /// Whether the large value that a record names is there and whole.
-    pub(crate) fn has_large(&self, pointer: &LargePointer) -> bool {
-        self.large_value(pointer).is_ok()
     }
 
     /// A large value, owned.
     pub(crate) fn copy_large(&self, pointer: &LargePointer) -> Result<Vec<u8>> {
         let bytes = self.large_value(pointer)?;
-        Ok(bytes.get(LARGE_HEADER_BYTES..LARGE_HEADER_BYTES + pointer.length as usize).unwrap_or_default().to_vec())
+        Ok(bytes
+            .get(LARGE_HEADER_BYTES..LARGE_HEADER_BYTES + pointer.length as usize)
+            .unwrap_or_default()
+            .to_vec())
     }
 }
 
@@ -125,7 +115,8 @@ fn read_large(slot: &Slot, pointer: &LargePointer) -> Result<Slice> {
     let crc = crc32c(0, value);
     let header = bytes.get(4..LARGE_HEADER_BYTES).unwrap_or_default();
     let stored = u32_at(&bytes, 0).map(|stored| stored ^ slot.salt.at(pointer.offset));
-    if crc != pointer.crc || stored != Some(crc32c(crc, header)) || u32_at(&bytes, 4) != Some(pointer.length) {
+    if crc != pointer.crc || stored != Some(crc32c(crc, header)) || u32_at(&bytes, 4) != Some(pointer.length)
+    {
         return Err(damaged(slot, pointer.offset, "a large value does not pass its checksum"));
     }
     Ok(bytes)
@@ -146,11 +137,6 @@ impl<'a> RecordAt<'a> {
         crate::record::aligned(self.shape.bytes()) as u64
     }
 
-    /// Whether the record says that its key is gone.
-    pub(crate) fn is_tombstone(&self) -> bool {
-        self.shape.kind == Kind::Tombstone
-    }
-
     /// Sees to it that all of the record is at hand.
     fn whole(&mut self) -> Result<()> {
         if self.bytes.len() < self.shape.bytes() {
@@ -168,7 +154,7 @@ impl<'a> RecordAt<'a> {
             .ok_or_else(|| damaged(self.slot, offset, "a record does not pass its checksum"))
     }
 
-    /// Appends the value to `out`.
+    /// A copy of the value.
     pub(crate) fn copy_value(&mut self, log: &Log) -> Result<Vec<u8>> {
         let record = self.checked()?;
         match record.shape.kind {
@@ -201,15 +187,6 @@ impl<'a> RecordAt<'a> {
         damaged(self.slot, self.location.offset(), "a record names a large value in a way that cannot be")
     }
 
-    /// The pointer of a record whose value is large.
-    pub(crate) fn large_pointer(&mut self) -> Result<Option<LargePointer>> {
-        if self.shape.kind != Kind::LargePut {
-            return Ok(None);
-        }
-        self.whole()?;
-        Ok(Record::parse(&self.bytes).and_then(|record| LargePointer::parse(record.value)))
-    }
-
     /// Whether the segment is read through a map. Without one, every read has waited for the system.
     pub(crate) fn is_mapped(&self) -> bool {
         matches!(self.bytes, Bytes::Mapped(_))
@@ -220,7 +197,7 @@ impl<'a> RecordAt<'a> {
         let offset = self.location.offset();
         let word = match self.shape.sequence_base(offset) {
             Some(base) if base == offset => u64_at(&self.bytes, SEQUENCE_AT as usize),
-            Some(base) => u64_at(&*self.slot.segment.read(base + SEQUENCE_AT, 8)?, 0),
+            Some(base) => u64_at(&self.slot.segment.read(base + SEQUENCE_AT, 8)?, 0),
             None => None,
         };
         word.ok_or_else(|| damaged(self.slot, offset, "a record leads to no sequence"))

@@ -19,14 +19,17 @@ pub(crate) struct Slot {
     pub(crate) salt: Salt,
 }
 
+/// Cells that are each filled once.
+type Cells<T> = Box<[OnceLock<T>]>;
+
 /// All segments by slot. Readers take no lock: a slot is filled once, before any location names it.
 #[derive(Debug)]
 pub(super) struct SegmentTable {
-    groups: Box<[OnceLock<Box<[OnceLock<Slot>]>>]>,
+    groups: Cells<Cells<Slot>>,
     slot_by_serial: RwLock<HashMap<u64, u16>>,
 }
 
-fn empty<T>(count: usize) -> Box<[OnceLock<T>]> {
+fn empty<T>(count: usize) -> Cells<T> {
     std::iter::repeat_with(OnceLock::new).take(count).collect()
 }
 

@@ -12,7 +12,9 @@ use super::{Log, LogConfig, LogStats};
 use crate::checksum::Salt;
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SEGMENTS_MAX, SegmentEntry, SegmentKind, segment_header};
+use crate::manifest::{
+    Manifest, SEGMENT_HEADER_BYTES, SEGMENTS_MAX, SegmentEntry, SegmentKind, segment_header,
+};
 use crate::options::SEGMENT_BYTES_MAX;
 use crate::segment::Segment;
 
@@ -72,7 +74,9 @@ impl State {
     fn free_slot(&self) -> Result<u16> {
         let taken: std::collections::HashSet<u16> = self.manifest.segments.iter().map(|e| e.slot).collect();
         (0..SEGMENTS_MAX as u16).find(|slot| !taken.contains(slot)).ok_or_else(|| {
-            Error::Storage(format!("the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"))
+            Error::Storage(format!(
+                "the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"
+            ))
         })
     }
 
@@ -118,7 +122,11 @@ pub(crate) struct OpenedSegment {
 
 impl Log {
     /// A log of these segments. Nothing is written to the manifest before [`Log::end_recovery`].
-    pub(crate) fn assemble(config: LogConfig, mut manifest: Manifest, opened: Vec<OpenedSegment>) -> Result<Log> {
+    pub(crate) fn assemble(
+        config: LogConfig,
+        mut manifest: Manifest,
+        opened: Vec<OpenedSegment>,
+    ) -> Result<Log> {
         manifest.clean = false;
         manifest.segments.clear();
         let durable = manifest.durable_sequence;
@@ -158,7 +166,12 @@ impl Log {
     }
 
     /// Creates a segment and puts it into the manifest on the device. A full device is a clean error.
-    pub(super) fn add_segment(&self, state: &mut State, kind: SegmentKind, needed: u64) -> Result<Arc<Segment>> {
+    pub(super) fn add_segment(
+        &self,
+        state: &mut State,
+        kind: SegmentKind,
+        needed: u64,
+    ) -> Result<Arc<Segment>> {
         let slot = state.free_slot()?;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
@@ -169,8 +182,9 @@ impl Log {
         let mut access = self.config.access;
         access.mapped_append &= kind == SegmentKind::Log;
         let segment = Segment::create(disk, path.clone(), serial, slot, capacity, &header, access)?;
-        disk.sync_directory(directory)
-            .map_err(|error| self.poisoned_by(Error::io(format!("syncing {}", directory.display()), error)))?;
+        disk.sync_directory(directory).map_err(|error| {
+            self.poisoned_by(Error::io(format!("syncing {}", directory.display()), error))
+        })?;
         state.manifest.segments.push(SegmentEntry {
             serial,
             slot,
@@ -252,7 +266,8 @@ impl Log {
     /// Creates a segment ahead when the one being appended to is more than half full. For the background.
     pub(crate) fn prepare_spare(&self) -> Result<()> {
         let mut state = self.state.lock();
-        let half_full = state.log.last().is_some_and(|one| one.segment.published() > one.segment.capacity() / 2);
+        let half_full =
+            state.log.last().is_some_and(|one| one.segment.published() > one.segment.capacity() / 2);
         if state.spare.is_some() || state.deferred || !half_full {
             return Ok(());
         }
@@ -271,9 +286,8 @@ impl Log {
             let written = active.published();
             while active.populate_ahead((written / 2).clamp(POPULATE_BYTES_MIN, POPULATE_BYTES_MAX))? {}
         }
-        match spare {
-            Some(spare) => while spare.populate_ahead(POPULATE_BYTES_MAX)? {},
-            None => {}
+        if let Some(spare) = spare {
+            while spare.populate_ahead(POPULATE_BYTES_MAX)? {}
         }
         Ok(())
     }

@@ -53,7 +53,8 @@ impl Log {
             segment.seal();
             state.seal(segment, *last_sequence);
         }
-        let is_sealed = |one: &Unsynced| full.iter().any(|(segment, _)| segment.serial() == one.segment.serial());
+        let is_sealed =
+            |one: &Unsynced| full.iter().any(|(segment, _)| segment.serial() == one.segment.serial());
         state.large.retain(|one| !is_sealed(one));
         state.log.retain(|one| !is_sealed(one));
         match self.write_manifest(&mut state) {

@@ -1,7 +1,7 @@
 //! The newest keys, in the order they came: the active delta, and the chunks it is frozen into.
 
 use super::bounds::{Bounds, head_in};
-use super::run::{Piece, PieceBuilder, Run, shared_length};
+use super::run::{PieceBuilder, Run, shared_length};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};

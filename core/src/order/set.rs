@@ -132,6 +132,7 @@ impl Order {
     }
 
     /// Number of key runs.
+    #[cfg(test)]
     pub(crate) fn runs(&self) -> usize {
         self.view().runs.len()
     }

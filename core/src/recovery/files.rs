@@ -37,16 +37,8 @@ impl LogConfig {
         let path = self.directory.join(segment_name(entry.serial));
         let mut access = self.access;
         access.mapped_append &= entry.kind == SegmentKind::Log;
-        let opened = Segment::open(
-            &self.disk,
-            path,
-            entry.serial,
-            entry.slot,
-            entry.capacity,
-            end,
-            access,
-            resume,
-        );
+        let opened =
+            Segment::open(&self.disk, path, entry.serial, entry.slot, entry.capacity, end, access, resume);
         opened.map_err(|error| match error {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Error::corruption(entry.serial, 0, "the segment's file is missing")
@@ -97,8 +89,7 @@ pub(super) fn open_as_they_are(
             }
         };
         let header = segment.read_at_most(0, SEGMENT_HEADER_BYTES);
-        if let Err(error) =
-            header.and_then(|header| check_segment_header(&header, manifest.identity, entry))
+        if let Err(error) = header.and_then(|header| check_segment_header(&header, manifest.identity, entry))
         {
             damaged.push(error.to_string());
         }

@@ -13,7 +13,7 @@ mod replay;
 mod tail;
 
 use crate::error::Result;
-use crate::index::Location;
+use crate::location::Location;
 use crate::log::{Log, LogConfig};
 use crate::manifest::Manifest;
 use crate::record::Record;

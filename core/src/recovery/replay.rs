@@ -7,7 +7,7 @@ use super::tail::Found;
 use super::{Recovery, Visit};
 use crate::batch::FrameBuilder;
 use crate::error::{Error, Result};
-use crate::index::Location;
+use crate::location::Location;
 use crate::log::{Appended, Appender, FrameWalk, Log, NewFrame, Walked};
 use crate::manifest::SEGMENT_HEADER_BYTES;
 use crate::record::{Frame, Kind, LargePointer, NewRecord, content_crc};
@@ -38,7 +38,8 @@ pub(super) fn replay(log: &Log, last: u64, recovery: &mut Recovery, visit: &mut 
                     recovery.frames += 1;
                 }
                 Walked::Frame(offset, _) | Walked::Stopped(offset) => {
-                    let reason = format!("commit {expected} had been on the device and cannot be read any more");
+                    let reason =
+                        format!("commit {expected} had been on the device and cannot be read any more");
                     return Err(Error::corruption(segment.serial(), offset, reason));
                 }
             }
@@ -86,7 +87,9 @@ pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut Vis
 
 fn note_damage(recovery: &mut Recovery, segment: &Segment, from: Option<u64>, to: u64) {
     if let Some(from) = from {
-        recovery.damaged.push(format!("segment {}: no commit can be read from {from} to {to}", segment.serial()));
+        recovery
+            .damaged
+            .push(format!("segment {}: no commit can be read from {from} to {to}", segment.serial()));
     }
 }
 
@@ -144,14 +147,19 @@ fn rewrite_frame(
 /// Shows the records of a frame that was just appended.
 fn show_again(log: &Log, appended: &Appended, visit: &mut Visit<'_>) -> Result<()> {
     let Some(segment) = log.segment(appended.slot) else {
-        return Err(Error::Internal(format!("segment {} is not known after it was written", appended.serial)));
+        return Err(Error::Internal(format!(
+            "segment {} is not known after it was written",
+            appended.serial
+        )));
     };
     let mut walk = FrameWalk::new(segment, log.salt(appended.serial), appended.offset);
     match walk.step()? {
         Walked::Frame(offset, frame) => show(log, appended.slot, offset, &frame, visit),
-        Walked::Stopped(offset) => {
-            Err(Error::corruption(appended.serial, offset, "a commit cannot be read after it was written anew"))
-        }
+        Walked::Stopped(offset) => Err(Error::corruption(
+            appended.serial,
+            offset,
+            "a commit cannot be read after it was written anew",
+        )),
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub(crate) use bytes::{Bytes, SegmentSlice, Slice};
+pub(crate) use bytes::{Bytes, Slice};
 
 use crate::disk::{Disk, DiskFile, Map, OpenMode};
 use crate::error::{Error, Result};
@@ -197,11 +197,13 @@ impl Segment {
     }
 
     /// Whether appends are, or were until it was sealed, stores into a map.
+    #[cfg(test)]
     pub(crate) fn appends_mapped(&self) -> bool {
         self.appends_mapped
     }
 
     /// Whether reads borrow from a map.
+    #[cfg(test)]
     pub(crate) fn reads_mapped(&self) -> bool {
         self.body.map.is_some()
     }

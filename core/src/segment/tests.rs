@@ -280,7 +280,7 @@ fn readers_see_whole_records_while_others_append_and_populate() {
         (0..length as u64).map(|step| (((at + step) * 31) >> 3) as u8).collect()
     }
     on_each(|disk, path, access| {
-        let capacity = if cfg!(miri) { 3 * 4096 } else { 768 << 10 };
+        let capacity = if cfg!(miri) { 4096 } else { 768 << 10 };
         let segment =
             Arc::new(Segment::create(disk, path.to_path_buf(), 1, 0, capacity, b"", access).unwrap());
         let done = AtomicBool::new(false);
@@ -336,7 +336,7 @@ fn sealing_and_cutting_while_the_background_populates_is_quiet() {
     on_each_disk(|disk, directory| {
         for round in 0..rounds {
             let path = directory.join(format!("{round}.segment"));
-            let capacity = if cfg!(miri) { 1 << 20 } else { 2 << 20 };
+            let capacity = if cfg!(miri) { 300 << 10 } else { 2 << 20 };
             let segment = Segment::create(disk, path.clone(), 1, 0, capacity, b"", MAPPED).unwrap();
             commit(&segment, &[b"bytes"]);
             thread::scope(|scope| {

@@ -50,11 +50,14 @@ pub(crate) struct Background {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// A thread's name, and what it does until the store is stopped.
+type Work = (&'static str, fn(&Store));
+
 impl Background {
     /// Starts the threads.
     pub(crate) fn start(store: &Arc<Store>) -> Result<Background> {
         let mut background = Background { store: Arc::clone(store), threads: Vec::new() };
-        let works: [(&str, fn(&Store)); 3] = [
+        let works: [Work; 3] = [
             ("opendb-room", Store::make_room),
             ("opendb-sync", Store::sync_regularly),
             ("opendb-order", Store::keep_order),

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use super::Store;
 use crate::batch::FrameBuilder;
 use crate::error::Result;
-use crate::index::Location;
 use crate::keys::{Change, Old};
+use crate::location::Location;
 use crate::log::NewFrame;
 use crate::options::Durability;
 use crate::record::{INLINE_VALUE_BYTES_MAX, Kind, NewRecord, Record, content_crc, standalone_bytes};
@@ -73,7 +73,12 @@ struct Before {
 impl Store {
     /// Commits. When this returns, readers see the commit and it survives the death of the process; with
     /// [`Durability::Sync`] it is on the device.
-    pub(crate) fn commit(&self, commit: Commit<'_>, durability: Durability, verdict: Verdict<'_>) -> Result<()> {
+    pub(crate) fn commit(
+        &self,
+        commit: Commit<'_>,
+        durability: Durability,
+        verdict: Verdict<'_>,
+    ) -> Result<()> {
         let sequence = match commit {
             Commit::One(record, hash) => self.commit_one(&record, hash, durability, verdict)?,
             Commit::Many(operations) => self.commit_many(operations, durability, verdict)?,
@@ -90,6 +95,7 @@ impl Store {
         verdict: Verdict<'_>,
     ) -> Result<u64> {
         // 1. What can be done before it is our turn: the checksum, and the copy of a large value.
+        self.keys.index.prefetch(hash);
         let pointer = match record.value.len() {
             length if length > INLINE_VALUE_BYTES_MAX => Some(self.log.append_large(record.value)?.encode()),
             _ => None,
@@ -133,6 +139,7 @@ impl Store {
             operations.builder.point(number, &self.log.append_large(&value)?);
         }
         let overtaken = overtaken(&operations);
+        operations.hashes.iter().for_each(|hash| self.keys.index.prefetch(*hash));
         let Operations { mut builder, hashes, .. } = operations;
 
         // 2. Our turn: nobody else commits from here on.
@@ -163,7 +170,14 @@ impl Store {
         {
             if !before.overtaken {
                 let change = change_of(&record, *hash, location, before.old);
-                self.publish(&change, before, appended.serial, record.value, sequence, &mut committer.ordered_key);
+                self.publish(
+                    &change,
+                    before,
+                    appended.serial,
+                    record.value,
+                    sequence,
+                    &mut committer.ordered_key,
+                );
             }
         }
         self.show_unless_hiding(sequence);

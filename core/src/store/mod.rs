@@ -84,21 +84,25 @@ impl Store {
         let keys = Keys::new(manifest.hash_seed);
         let mut ordered_key = Vec::new();
         let mut replayed = 0_u64;
-        let (log, recovery) = recovery::open(config, manifest, read_damaged, &mut |log, location, record| {
-            let (kind, keyspace, key) = (record.shape.kind, record.shape.keyspace, record.key);
-            if kind == Kind::Keyspace {
-                return keys.learn_keyspace(log.serial(location)?, location.offset(), keyspace, key);
-            }
-            let hash = keys.hash(keyspace, key);
-            let old = keys.find(log, hash, keyspace, key)?.map(|old| Old::of(&old));
-            let stored_bytes = record.stored_bytes() as u64;
-            keys.publish(&Change { kind, keyspace, key, hash, location, stored_bytes, old }, &mut ordered_key);
-            replayed += 1;
-            if replayed.is_multiple_of(MAINTAIN_EVERY_RECORDS) {
-                while keys.order.maintain(&|_| true) {}
-            }
-            Ok(())
-        })?;
+        let (log, recovery) =
+            recovery::open(config, manifest, read_damaged, &mut |log, location, record| {
+                let (kind, keyspace, key) = (record.shape.kind, record.shape.keyspace, record.key);
+                if kind == Kind::Keyspace {
+                    return keys.learn_keyspace(log.serial(location)?, location.offset(), keyspace, key);
+                }
+                let hash = keys.hash(keyspace, key);
+                let old = keys.find(log, hash, keyspace, key)?.map(|old| Old::of(&old));
+                let stored_bytes = record.stored_bytes() as u64;
+                keys.publish(
+                    &Change { kind, keyspace, key, hash, location, stored_bytes, old },
+                    &mut ordered_key,
+                );
+                replayed += 1;
+                if replayed.is_multiple_of(MAINTAIN_EVERY_RECORDS) {
+                    while keys.order.maintain(&|_| true) {}
+                }
+                Ok(())
+            })?;
         let (appender, visible) = (log.appender(), log.appended());
         Ok(Arc::new(Store {
             log,

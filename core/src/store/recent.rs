@@ -94,8 +94,7 @@ impl Recent {
         }
         let after = changes.changes.partition_point(|(at, _)| *at <= sequence);
         let mut since = changes.changes.range(after..);
-        changes.forgotten > sequence
-            || since.any(|(_, key)| ranges.iter().any(|range| range.contains(key)))
+        changes.forgotten > sequence || since.any(|(_, key)| ranges.iter().any(|range| range.contains(key)))
     }
 }
 
@@ -149,7 +148,8 @@ mod tests {
         recent.end(1);
         assert_eq!(recent.changes.lock().changes.len(), 1);
         recent.end(2);
-        assert_eq!((recent.changes.lock().changes.len(), recent.changes.lock().bytes), (0, 0));
+        let left = recent.changes.lock();
+        assert_eq!((left.changes.len(), left.bytes), (0, 0));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::index::Location;
+use crate::location::Location;
 
 /// A record that was newest from its own sequence until it was superseded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

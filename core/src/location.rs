@@ -10,7 +10,7 @@ const OFFSET_UNIT_BYTES: u64 = 8;
 const SEGMENT_SLOT_BITS: u32 = 15;
 
 /// All bits of a location.
-pub(super) const LOCATION_BITS: u32 = SEGMENT_SLOT_BITS + OFFSET_BITS;
+pub(crate) const LOCATION_BITS: u32 = SEGMENT_SLOT_BITS + OFFSET_BITS;
 
 /// The segment slot and the offset of one record.
 ///
@@ -39,12 +39,12 @@ impl Location {
         (self.0.get() & ((1 << OFFSET_BITS) - 1)) * OFFSET_UNIT_BYTES
     }
 
-    pub(super) fn bits(self) -> u64 {
+    pub(crate) fn bits(self) -> u64 {
         self.0.get()
     }
 
     /// The location in the low 40 bits of a slot's word; `None` where the slot is empty.
-    pub(super) fn from_bits(word: u64) -> Option<Location> {
+    pub(crate) fn from_bits(word: u64) -> Option<Location> {
         NonZeroU64::new(word & ((1 << LOCATION_BITS) - 1)).map(Location)
     }
 }
