@@ -1,0 +1,10 @@
+'use strict'
+
+const { OpenDBError } = require('./lib/error.cjs')
+const { Keyspace, OpenDB, Snapshot } = require('./lib/database.cjs')
+const { ScanIterator } = require('./lib/scan.cjs')
+const { Batch, Transaction } = require('./lib/transaction.cjs')
+
+const { open, openAsync } = OpenDB
+
+module.exports = { Batch, Keyspace, OpenDB, OpenDBError, ScanIterator, Snapshot, Transaction, open, openAsync }

@@ -1,0 +1,427 @@
+/// <reference types="node" />
+
+/**
+ * OpenDB: an embedded key-value store with sorted scans, serializable transactions and snapshots.
+ *
+ * Keys and values are bytes. Where a call takes {@link Bytes}, a string stands for its UTF-8 bytes. A key has 0 to
+ * 65,535 bytes, a value up to 4 GiB - 1. Every call throws {@link OpenDBError}, and every promise rejects with it; the
+ * codes named below are those that belong to a call, and besides them any call may meet `OPENDB_CLOSED`,
+ * `OPENDB_INVALID_ARGUMENT`, `OPENDB_FORKED` and `OPENDB_INTERNAL`.
+ *
+ * Calls without `Async` in their name run on the calling thread and return when they are done. Those that return a
+ * promise run on the thread pool of Node.js, with a copy of what they were given.
+ *
+ * @packageDocumentation
+ */
+
+/** Bytes on the way in: a `Buffer` or `Uint8Array` as it is, a string as UTF-8 (a lone surrogate becomes U+FFFD). */
+export type Bytes = string | Uint8Array
+
+/** A key and its value. */
+export type Entry = [key: Buffer, value: Buffer]
+
+/**
+ * What a write waits for before it returns.
+ *
+ * - `'buffered'`: the write survives the death of the process at any instant. The device is synced in the background at
+ *   least once a second, so a power cut loses at most the last second.
+ * - `'sync'`: the write is on the device before the call returns. Concurrent writers share one sync.
+ */
+export type Durability = 'buffered' | 'sync'
+
+/** How a database is opened. An unknown name is an error. */
+export interface OpenOptions {
+  /** Whether a missing directory or database is created (default: true). */
+  create?: boolean | undefined
+  /** What writes wait for unless they say otherwise (default: `'buffered'`). */
+  durability?: Durability | undefined
+  /**
+   * How the log is appended to (default: `'auto'`): `'mapped'` stores into a shared mapping, `'write'` makes one
+   * positioned write for each commit, `'auto'` is `'mapped'` where the filesystem keeps the room it promised.
+   */
+  append?: 'auto' | 'mapped' | 'write' | undefined
+  /** Whether segments are read through memory maps (default: true). */
+  mappedReads?: boolean | undefined
+  /** Bound of the cache, in bytes (default: 64 MiB); 0 turns it off. */
+  cacheBytes?: number | undefined
+  /** Size of new segments, in bytes, from 64 KiB to 256 MiB (default: 64 MiB, growing as the database grows). */
+  segmentBytes?: number | undefined
+  /** Opens a damaged database for reading what is still readable (default: false); writes are `OPENDB_READ_ONLY`. */
+  readDamaged?: boolean | undefined
+}
+
+/** How a write is done. */
+export interface WriteOptions {
+  /** What the write waits for (default: as the database was opened). */
+  durability?: Durability | undefined
+}
+
+/** What a scan covers. An entry is given if all that is set holds for it; without any, all entries are. */
+export interface ScanOptions {
+  /** Only keys that start with these bytes. */
+  prefix?: Bytes | undefined
+  /** Only keys from this one on, itself included. */
+  start?: Bytes | undefined
+  /** Only keys below this one, itself not included. */
+  end?: Bytes | undefined
+  /** Only keys after this one in the direction of the scan: where an earlier scan stopped, it goes on. */
+  startAfter?: Bytes | undefined
+  /** From the highest key to the lowest (default: false). */
+  reverse?: boolean | undefined
+  /** Most entries to give (default: no bound). */
+  limit?: number | undefined
+}
+
+/** What a database holds and has done since it was opened. Numbers are exact up to 2^53. */
+export interface Stats {
+  /** Keys in all keyspaces. */
+  keys: number
+  /** Keyspaces, `"default"` included. */
+  keyspaces: number
+  /** Segment files. */
+  segments: number
+  /** Frames in the log, in bytes. */
+  logBytes: number
+  /** Records that are current, in bytes. */
+  liveBytes: number
+  /** Records that were overwritten or deleted, in bytes. */
+  deadBytes: number
+  /** Room taken on the device, in bytes. */
+  allocatedBytes: number
+  /** Segments of large values, in bytes. */
+  largeBytes: number
+  /** Sequence of the newest commit. */
+  lastSequence: number
+  /** Sequence up to which all commits are on the device. */
+  durableSequence: number
+  /** Syncs of the device. */
+  syncs: number
+  /** Snapshots alive, those of transactions and iterators among them. */
+  snapshots: number
+  /** Older versions kept for snapshots. */
+  versions: number
+  /** Memory of the index, in bytes. */
+  indexBytes: number
+  /** Memory of the key order, in bytes. */
+  orderBytes: number
+  /** Memory of the cache, in bytes. */
+  cacheBytes: number
+  /** Reads that the cache answered. */
+  cacheHits: number
+  /** Reads that the cache could not answer. */
+  cacheMisses: number
+  /** Values that the cache took in. */
+  cacheAdmissions: number
+  /** How the log is appended to: what `'auto'` became. */
+  append: 'auto' | 'mapped' | 'write'
+  /** Whether writes are refused since an earlier one failed. */
+  poisoned: boolean
+  /** What opening the database found. */
+  recovery: Recovery
+}
+
+/** What opening a database found. */
+export interface Recovery {
+  /** Whether the last close was clean. */
+  clean: boolean
+  /** Frames that were read. */
+  frames: number
+  /** Frames of the unsynced tail that were written anew. */
+  framesRewritten: number
+  /** The torn tail that was dropped, in bytes. */
+  bytesDropped: number
+  /** Serial of the segment with the torn tail; 0 if there was none. */
+  tornSegment: number
+  /** Where the torn tail began in it, in bytes. */
+  tornOffset: number
+  /** Damage that was met, one line each. */
+  damaged: string[]
+}
+
+/** Why a call failed. The list may grow. */
+export type ErrorCode =
+  /** The files are not what they have to be, or an internal limit was reached. */
+  | 'OPENDB_STORAGE'
+  /** The cache could not do its work; the data are not affected. */
+  | 'OPENDB_CACHE'
+  /** The transaction conflicts with one that committed after it began. Nothing of it was applied; run it again. */
+  | 'OPENDB_TRANSACTION'
+  /** Bytes that had been durable are damaged: `segment` and `offset` say where. */
+  | 'OPENDB_CORRUPTION'
+  /** An argument is of a wrong type or outside its limits, or the object has ended (committed, rolled back, closed). */
+  | 'OPENDB_INVALID_ARGUMENT'
+  /** A transaction, batch or snapshot named a keyspace that was never created. */
+  | 'OPENDB_KEYSPACE_NOT_FOUND'
+  /** Another process has the directory open for writing. */
+  | 'OPENDB_LOCKED'
+  /** The database was closed. */
+  | 'OPENDB_CLOSED'
+  /** The database is open for reading only. */
+  | 'OPENDB_READ_ONLY'
+  /** The device is full. Nothing of the write is there; the same object goes on once there is room. */
+  | 'OPENDB_NO_SPACE'
+  /** The operating system refused a call. */
+  | 'OPENDB_IO'
+  /** An earlier write failed, so writes are refused until the database is opened again. */
+  | 'OPENDB_POISONED'
+  /** The directory was written by a newer version. Nothing in it was touched. */
+  | 'OPENDB_UNSUPPORTED'
+  /** The database was opened before a `fork`. */
+  | 'OPENDB_FORKED'
+  /** OpenDB broke one of its own rules. Please report it. */
+  | 'OPENDB_INTERNAL'
+
+/** What every call throws and every promise rejects with. Messages never contain bytes of keys or values. */
+export class OpenDBError extends Error {
+  private constructor()
+  /** Why the call failed. */
+  readonly code: ErrorCode
+  /** The number of `code`: stable, and the same in every language. */
+  readonly kind: number
+  /** Whether the same work, done again from its beginning, may succeed: a conflict, or a directory in use. */
+  readonly retryable: boolean
+  /** For `OPENDB_CORRUPTION`: serial of the damaged segment; 0 is the manifest. */
+  readonly segment?: number
+  /** For `OPENDB_CORRUPTION`: where in that file the damage is, in bytes. */
+  readonly offset?: number
+}
+
+/**
+ * An iterator over one consistent moment, for `for...of`. It is lazy: entries come in pages of at most about 64 KiB, or
+ * of one entry if that is larger.
+ *
+ * The Buffers it gives are views of their page and keep it in memory: to keep few entries of many, copy them with
+ * `Buffer.from`. Leaving a `for...of` early closes the iterator; so do `return()`, `using`, and the garbage collector.
+ * An open one does not hold up `close` of the database: after it, `next` throws `OPENDB_CLOSED`.
+ */
+export class ScanIterator<T> implements IterableIterator<T> {
+  private constructor()
+  /**
+   * The next entry in key order.
+   *
+   * @throws `OPENDB_CORRUPTION`, `OPENDB_IO`
+   */
+  next(): IteratorResult<T, undefined>
+  /** Closes the iterator; `next` is at the end from then on. */
+  return(): IteratorResult<T, undefined>
+  /** The iterator itself. */
+  [Symbol.iterator](): this
+  /** Closes the iterator. */
+  [Symbol.dispose](): void
+}
+
+/** The calls that read. {@link OpenDB} and {@link Keyspace} see the newest commits, {@link Snapshot} one moment. */
+export interface Readable {
+  /**
+   * The value of a key, `undefined` where it is absent.
+   *
+   * @throws `OPENDB_CORRUPTION`, `OPENDB_IO`
+   */
+  get(key: Bytes): Buffer | undefined
+  /** The same, read as UTF-8 text. */
+  getString(key: Bytes): string | undefined
+  /** Whether a key is there. Cheaper than `get`: the value is never read. */
+  exists(key: Bytes): boolean
+  /** All entries whose key starts with the prefix, sorted by key in byte order, of one moment. */
+  scanPrefix(prefix: Bytes): Entry[]
+  /** Iterates over keys and values, in key order, of the moment of this call. */
+  iter(options?: ScanOptions): ScanIterator<Entry>
+  /** Iterates over keys, never reading values, in key order, of the moment of this call. */
+  keys(options?: ScanOptions): ScanIterator<Buffer>
+}
+
+/** The calls that write, each a commit of its own. */
+export interface Writable {
+  /** How many keys there are: exact, and as cheap as a field. */
+  readonly size: number
+  /**
+   * Stores a value under a key, over what is there.
+   *
+   * @throws `OPENDB_NO_SPACE`, `OPENDB_READ_ONLY`, `OPENDB_POISONED`, `OPENDB_IO`
+   */
+  put(key: Bytes, value: Bytes, options?: WriteOptions): void
+  /** As `put`, on the thread pool: for `{ durability: 'sync' }`, which waits for the device. */
+  putAsync(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>
+  /**
+   * Removes a key. An absent one is no error.
+   *
+   * @throws `OPENDB_NO_SPACE`, `OPENDB_READ_ONLY`, `OPENDB_POISONED`, `OPENDB_IO`
+   */
+  delete(key: Bytes, options?: WriteOptions): void
+  /** As `delete`, on the thread pool. */
+  deleteAsync(key: Bytes, options?: WriteOptions): Promise<void>
+}
+
+export interface OpenDB extends Readable, Writable {}
+/**
+ * A database that is open. Its key-value calls work on the keyspace `"default"`.
+ *
+ * Opening a directory again in the same process, also in a worker thread, gives another object over the same database;
+ * another process gets `OPENDB_LOCKED`. An object that is not closed is closed by the garbage collector or at exit.
+ */
+export class OpenDB {
+  /**
+   * Opens a database: the same as {@link open}.
+   *
+   * @param path The directory, as a string or a `file:` URL.
+   * @throws `OPENDB_LOCKED`, `OPENDB_CORRUPTION`, `OPENDB_UNSUPPORTED`, `OPENDB_NO_SPACE`, `OPENDB_IO`
+   */
+  constructor(path: string | URL, options?: OpenOptions)
+  /** As `new OpenDB`. */
+  static open(path: string | URL, options?: OpenOptions): OpenDB
+  /** Opens a database on the thread pool: recovery after a crash takes time. */
+  static openAsync(path: string | URL, options?: OpenOptions): Promise<OpenDB>
+  /** The directory. */
+  readonly path: string
+  /**
+   * The keyspace of this name, created if missing.
+   *
+   * @param name 1 to 255 bytes of UTF-8. A database has at most 4,095 keyspaces.
+   * @throws what `put` throws
+   */
+  keyspace(name: string): Keyspace
+  /** The names of all keyspaces, sorted, `"default"` included. */
+  keyspaces(): string[]
+  /** Collects many writes to apply in one step. */
+  batch(): Batch
+  /** Begins a transaction, to end with `commit`, `commitAsync` or `rollback`. */
+  beginTransaction(): Transaction
+  /**
+   * Runs work in one transaction and returns what it returns. The transaction is committed when the work returns,
+   * unless the work has ended it, and rolled back when it throws. The work is not run again on a conflict, and must
+   * not be asynchronous.
+   *
+   * @throws what the work throws; `OPENDB_TRANSACTION` on a conflict
+   */
+  transaction<T>(work: (transaction: Transaction) => T, options?: WriteOptions): T
+  /**
+   * Runs work in a transaction and commits it; on a conflict the work is run again in a new one, a bounded number of
+   * times, so it should do nothing besides. It must not be asynchronous, and not commit or roll back itself.
+   *
+   * @throws what the work throws; `OPENDB_TRANSACTION` where conflicts do not end
+   */
+  transact<T>(work: (transaction: Transaction) => T): T
+  /** A view of the database as it is now. It looks at `"default"`; its `keyspace` gives the other ones. */
+  snapshot(): Snapshot
+  /**
+   * Resolves when everything written so far is on the device.
+   *
+   * @throws `OPENDB_POISONED`, `OPENDB_IO`
+   */
+  flush(): Promise<void>
+  /** As `flush`, on the calling thread. */
+  flushSync(): void
+  /** What the database holds and has done. */
+  stats(): Stats
+  /**
+   * Closes the database. Afterwards every call of it, and of all that came from it, is `OPENDB_CLOSED`; closing again
+   * is no error. The last object that closes waits for the device and lets other processes in.
+   *
+   * @throws `OPENDB_IO`
+   */
+  close(): void
+  /** Closes the database. */
+  [Symbol.dispose](): void
+}
+
+export interface Keyspace extends Readable, Writable {}
+/** A key space of its own within a database, from {@link OpenDB.keyspace}. */
+export class Keyspace {
+  private constructor()
+  /** Its name. */
+  readonly name: string
+}
+
+export interface Snapshot extends Readable {}
+/** A view of one moment, from {@link OpenDB.snapshot}. While it is open, the values it sees take room. */
+export class Snapshot {
+  private constructor()
+  /**
+   * The same moment of another keyspace.
+   *
+   * @throws `OPENDB_KEYSPACE_NOT_FOUND`
+   */
+  keyspace(name: string): Snapshot
+  /** Gives the snapshot up. Its calls are `OPENDB_INVALID_ARGUMENT` from then on; closing again is no error. */
+  close(): void
+  /** Gives the snapshot up. */
+  [Symbol.dispose](): void
+}
+
+/**
+ * A serializable transaction, from {@link OpenDB.beginTransaction}: it reads its own writes and one snapshot, over all
+ * keyspaces. Its first argument is the name of a keyspace, such as `'default'`; one that was never created is
+ * `OPENDB_KEYSPACE_NOT_FOUND`. Once it has ended, its calls are `OPENDB_INVALID_ARGUMENT`.
+ */
+export class Transaction {
+  private constructor()
+  /** Whether it was neither committed nor rolled back. */
+  readonly active: boolean
+  /** The value of a key as this transaction sees it, `undefined` where it is absent. */
+  get(keyspace: string, key: Bytes): Buffer | undefined
+  /** The same, read as UTF-8 text. */
+  getString(keyspace: string, key: Bytes): string | undefined
+  /** Stores a value under a key when the transaction commits. */
+  put(keyspace: string, key: Bytes, value: Bytes): void
+  /** Removes a key when the transaction commits. An absent one is no error. */
+  delete(keyspace: string, key: Bytes): void
+  /** Whether a key is there as this transaction sees it. */
+  exists(keyspace: string, key: Bytes): boolean
+  /** All entries whose key starts with the prefix, as this transaction sees them. */
+  scanPrefix(keyspace: string, prefix: Bytes): Entry[]
+  /** Iterates over keys and values as this transaction sees them at this call. */
+  iter(keyspace: string, options?: ScanOptions): ScanIterator<Entry>
+  /** Iterates over keys as this transaction sees them at this call. */
+  keys(keyspace: string, options?: ScanOptions): ScanIterator<Buffer>
+  /**
+   * Applies all writes in one step, unless what was read has changed meanwhile. The transaction has ended either way.
+   *
+   * @throws `OPENDB_TRANSACTION` on a conflict; what `put` of a database throws
+   */
+  commit(options?: WriteOptions): void
+  /** As `commit`, on the thread pool. The transaction has ended when this returns its promise. */
+  commitAsync(options?: WriteOptions): Promise<void>
+  /** Drops all writes and ends the transaction. */
+  rollback(): void
+  /** Rolls back, if it has not ended. */
+  [Symbol.dispose](): void
+}
+
+/**
+ * Many writes that are applied in one step or not at all, from {@link OpenDB.batch}. It reads nothing and conflicts
+ * with nothing; of several writes to one key the last one counts. Once it has ended, its calls are
+ * `OPENDB_INVALID_ARGUMENT`.
+ */
+export class Batch {
+  private constructor()
+  /** How many writes it holds. */
+  readonly size: number
+  /**
+   * Adds a value under a key. Returns the batch, for chains.
+   *
+   * @throws `OPENDB_KEYSPACE_NOT_FOUND`
+   */
+  put(keyspace: string, key: Bytes, value: Bytes): this
+  /**
+   * Adds the removal of a key. Returns the batch, for chains.
+   *
+   * @throws `OPENDB_KEYSPACE_NOT_FOUND`
+   */
+  delete(keyspace: string, key: Bytes): this
+  /**
+   * Applies all writes in one step, and ends the batch.
+   *
+   * @throws what `put` of a database throws
+   */
+  commit(options?: WriteOptions): void
+  /** As `commit`, on the thread pool. The batch has ended when this returns its promise. */
+  commitAsync(options?: WriteOptions): Promise<void>
+  /** Drops the batch, if it was not committed. */
+  [Symbol.dispose](): void
+}
+
+/** Opens a database: the same as `new OpenDB`. */
+export const open: typeof OpenDB.open
+
+/** Opens a database on the thread pool: the same as {@link OpenDB.openAsync}. */
+export const openAsync: typeof OpenDB.openAsync

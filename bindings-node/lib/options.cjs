@@ -1,0 +1,118 @@
+'use strict'
+
+const { fileURLToPath } = require('node:url')
+const { types } = require('node:util')
+const { invalidArgument } = require('./error.cjs')
+
+const DURABILITY = ['buffered', 'sync']
+
+/** What `open` takes, and of which type: a type's name, or the list of allowed words. */
+const OPEN = {
+  create: 'boolean',
+  durability: DURABILITY,
+  append: ['auto', 'mapped', 'write'],
+  mappedReads: 'boolean',
+  cacheBytes: 'count',
+  segmentBytes: 'count',
+  readDamaged: 'boolean',
+}
+
+/** What a write or a commit takes. */
+const WRITE = { durability: DURABILITY }
+
+/** What a scan takes. */
+const SCAN = { prefix: 'bytes', start: 'bytes', end: 'bytes', startAfter: 'bytes', reverse: 'boolean', limit: 'count' }
+
+/** The type of a value in words, for messages. Never the value itself: it may be data. */
+function describe(value) {
+  if (value === null) return 'null'
+  if (value === undefined) return 'undefined'
+  if (typeof value !== 'object') return `a ${typeof value}`
+  return Array.isArray(value) ? 'an array' : `an object of ${value.constructor?.name ?? 'no class'}`
+}
+
+/** The bytes of a key or a value: a string as UTF-8, a byte array as it is. */
+function toBytes(value, name) {
+  if (typeof value === 'string') return Buffer.from(value)
+  if (!types.isUint8Array(value)) {
+    throw invalidArgument(`${name} must be a string, a Buffer or a Uint8Array, not ${describe(value)}`)
+  }
+  // Another thread may write to shared memory while the native layer reads it, so that gets a copy.
+  return types.isSharedArrayBuffer(value.buffer) ? Buffer.from(value) : value
+}
+
+function toName(value) {
+  if (typeof value === 'string') return value
+  throw invalidArgument(`the keyspace must be a string, not ${describe(value)}`)
+}
+
+function toPath(value) {
+  if (typeof value === 'string') return value
+  if (value instanceof URL && value.protocol === 'file:') return fileURLToPath(value)
+  throw invalidArgument(`path must be a string or a file URL, not ${describe(value)}`)
+}
+
+function toWork(value) {
+  if (typeof value === 'function') return value
+  throw invalidArgument(`the work of a transaction must be a function, not ${describe(value)}`)
+}
+
+/** Refuses the promise of an asynchronous function where the transaction would end before its work does. */
+function refusePromise(value) {
+  if (typeof value?.then !== 'function') return value
+  // The work goes on and may fail; its failure belongs to the error thrown here.
+  Promise.resolve(value).catch(() => {})
+  throw invalidArgument(
+    'the work of a transaction must not be asynchronous: use beginTransaction and commitAsync for that',
+  )
+}
+
+function toSetting(value, type, name) {
+  if (type === 'bytes') return toBytes(value, name)
+  if (Array.isArray(type)) {
+    if (type.includes(value)) return value
+    const words = type.map((word) => `'${word}'`).join(' or ')
+    throw invalidArgument(`option ${name} must be ${words}`)
+  }
+  if (type === 'boolean') {
+    if (typeof value === 'boolean') return value
+    throw invalidArgument(`option ${name} must be true or false, not ${describe(value)}`)
+  }
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw invalidArgument(`option ${name} must be a whole number from 0 to 2^53 - 1`)
+}
+
+/** Checks an options object against a table of the above and returns its settings without those that are undefined. */
+function toSettings(options, table) {
+  const settings = {}
+  if (options === undefined) return settings
+  if (options === null || typeof options !== 'object' || Array.isArray(options) || types.isUint8Array(options)) {
+    throw invalidArgument(`options must be an object, not ${describe(options)}`)
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(table, name)) {
+      throw invalidArgument(`there is no option ${JSON.stringify(name)}: use ${Object.keys(table).join(', ')}`)
+    }
+    if (value !== undefined) settings[name] = toSetting(value, table[name], name)
+  }
+  return settings
+}
+
+const toOpenSettings = (options) => toSettings(options, OPEN)
+const toScanSettings = (options) => toSettings(options, SCAN)
+
+/** The durability that a write asks for, if it asks for one. */
+function toDurability(options) {
+  return options === undefined ? undefined : toSettings(options, WRITE).durability
+}
+
+module.exports = {
+  refusePromise,
+  toBytes,
+  toDurability,
+  toName,
+  toOpenSettings,
+  toPath,
+  toScanSettings,
+  toWork,
+}

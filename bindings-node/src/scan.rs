@@ -1,0 +1,141 @@
+//! What a scan covers, and the packed pages in which its entries cross the border.
+//!
+//! An entry of a page is the length of its key (4 bytes, little endian), the length of its value (the same; absent
+//! where only keys are asked for), the key, the value. The entry that makes a page reach its size is still in it, so a
+//! page holds at least one entry.
+
+use napi::bindgen_prelude::{BufferSlice, Env, External, Result, Uint8Array};
+use napi_derive::napi;
+use opendb::{Iter, Keys, Scan};
+
+use crate::Slot;
+use crate::error::{ended, thrown};
+
+/// What a scan covers; all that is given must hold of an entry.
+#[napi(object, object_to_js = false)]
+pub(crate) struct ScanSettings {
+    /// Only keys that start with these bytes.
+    pub prefix: Option<Uint8Array>,
+    /// The lowest key, itself included.
+    pub start: Option<Uint8Array>,
+    /// The end, itself not included.
+    pub end: Option<Uint8Array>,
+    /// Only keys after this one, in the direction of the scan.
+    pub start_after: Option<Uint8Array>,
+    /// From the highest key to the lowest.
+    pub reverse: Option<bool>,
+    /// Most entries to give.
+    pub limit: Option<i64>,
+}
+
+impl From<ScanSettings> for Scan {
+    fn from(settings: ScanSettings) -> Scan {
+        let mut scan = settings.prefix.map_or_else(Scan::all, |prefix| Scan::prefix(prefix.to_vec()));
+        if let Some(key) = settings.start {
+            scan = scan.from(key.to_vec());
+        }
+        if let Some(key) = settings.end {
+            scan = scan.until(key.to_vec());
+        }
+        if let Some(key) = settings.start_after {
+            scan = scan.start_after(key.to_vec());
+        }
+        if settings.reverse == Some(true) {
+            scan = scan.reverse();
+        }
+        if let Some(limit) = settings.limit.and_then(|limit| u64::try_from(limit).ok()) {
+            scan = scan.limit(limit);
+        }
+        scan
+    }
+}
+
+/// A scan on its way.
+pub(crate) struct Cursor {
+    source: Source,
+    /// What ended the last page early; thrown by the next call, after the entries before it were given.
+    failure: Option<opendb::Error>,
+}
+
+enum Source {
+    Entries(Iter),
+    Keys(Keys),
+}
+
+/// A scan as JavaScript holds it.
+pub(crate) type CursorHandle = External<Slot<Cursor>>;
+
+/// A handle over a scan of keys and values.
+pub(crate) fn entries(iter: Iter) -> CursorHandle {
+    Slot::wrap(Cursor { source: Source::Entries(iter), failure: None })
+}
+
+/// A handle over a scan of keys only.
+pub(crate) fn keys(keys: Keys) -> CursorHandle {
+    Slot::wrap(Cursor { source: Source::Keys(keys), failure: None })
+}
+
+impl Cursor {
+    /// The next page, of `page_bytes` or one entry more; empty at the end.
+    fn page(&mut self, page_bytes: usize) -> opendb::Result<Vec<u8>> {
+        let mut page = Vec::new();
+        while page.len() < page_bytes {
+            match self.failure.take().map_or_else(|| self.append(&mut page), Err) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if page.is_empty() => return Err(error),
+                Err(error) => {
+                    self.failure = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// Appends one entry to the page; false at the end.
+    fn append(&mut self, page: &mut Vec<u8>) -> opendb::Result<bool> {
+        match &mut self.source {
+            Source::Entries(entries) => {
+                let Some((key, value)) = entries.next().transpose()? else { return Ok(false) };
+                page.extend_from_slice(&length(&key)?);
+                page.extend_from_slice(&length(&value)?);
+                page.extend_from_slice(&key);
+                page.extend_from_slice(&value);
+            }
+            Source::Keys(keys) => {
+                let Some(key) = keys.next().transpose()? else { return Ok(false) };
+                page.extend_from_slice(&length(&key)?);
+                page.extend_from_slice(&key);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn length(bytes: &[u8]) -> opendb::Result<[u8; 4]> {
+    let length = u32::try_from(bytes.len());
+    let length = length.map_err(|_| opendb::Error::Internal("an entry is over 4 GiB".to_owned()))?;
+    Ok(length.to_le_bytes())
+}
+
+/// The next page of a scan, `undefined` at its end.
+#[napi(catch_unwind)]
+pub(crate) fn cursor_page<'env>(
+    env: &'env Env,
+    cursor: &CursorHandle,
+    page_bytes: u32,
+) -> Result<Option<BufferSlice<'env>>> {
+    let page = cursor.with(|cursor| cursor.page(page_bytes as usize));
+    let page = page.ok_or_else(|| ended(env, "the iterator is closed: begin another scan"))?;
+    match page.map_err(|error| thrown(env, &error))? {
+        page if page.is_empty() => Ok(None),
+        page => BufferSlice::from_data(env, page).map(Some),
+    }
+}
+
+/// Gives up a scan.
+#[napi(catch_unwind)]
+pub(crate) fn cursor_close(cursor: &CursorHandle) {
+    drop(cursor.take());
+}

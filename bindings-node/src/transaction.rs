@@ -1,0 +1,262 @@
+//! Transactions and batches.
+
+use std::mem;
+
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, Env, External, Function, Result};
+use napi_derive::napi;
+use opendb::{Batch, Error, Transaction};
+
+use crate::database::{DatabaseHandle, Found, hand_out};
+use crate::error::{ended, number, thrown};
+use crate::options::DurabilityName;
+use crate::scan::{CursorHandle, ScanSettings, entries, keys};
+use crate::{Background, Slot, done};
+
+type TransactionHandle = External<Slot<Transaction>>;
+type BatchHandle = External<Slot<Batch>>;
+
+/// What the work of `transactionRun` says: all went well, commit.
+const OUTCOME_COMMIT: u32 = 0;
+/// The same: it met a conflict, so the core may run it again. Any other number: roll back.
+const OUTCOME_CONFLICT: u32 = 1;
+
+const TRANSACTION_ENDED: &str = "the transaction has ended: begin another one";
+const BATCH_ENDED: &str = "the batch has ended: make another one";
+
+/// Begins a transaction.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_begin(env: &Env, database: &DatabaseHandle) -> Result<TransactionHandle> {
+    database.begin_transaction().map(Slot::wrap).map_err(|error| thrown(env, &error))
+}
+
+/// Runs `work` in the core's own `transact`, which knows when to try again and for how long. `work` gets a transaction
+/// and says how it went.
+#[napi(
+    catch_unwind,
+    ts_args_type = "database: DatabaseHandle, work: (transaction: TransactionHandle) => number"
+)]
+pub(crate) fn transaction_run(
+    env: &Env,
+    database: &DatabaseHandle,
+    work: Function<'_, TransactionHandle, u32>,
+) -> Result<()> {
+    let result = database.transact(|transaction| {
+        let spare = database.begin_transaction()?;
+        attempt(&work, transaction, spare)
+    });
+    result.map_err(|error| thrown(env, &error))
+}
+
+/// Calls `work` with the core's transaction behind a handle, and takes the transaction back afterwards. The core lends
+/// it by reference and a handle owns what it holds, so a `spare` one stands in its place meanwhile.
+fn attempt(
+    work: &Function<'_, TransactionHandle, u32>,
+    transaction: &mut Transaction,
+    spare: Transaction,
+) -> opendb::Result<()> {
+    let lent = Slot::new(mem::replace(transaction, spare));
+    let outcome = work.call(lent.handle());
+    *transaction = lent.take().ok_or_else(|| Error::InvalidArgument(TRANSACTION_ENDED.to_owned()))?;
+    match outcome {
+        Ok(OUTCOME_COMMIT) => Ok(()),
+        Ok(OUTCOME_CONFLICT) => Err(Error::Transaction("the work met a conflict; run it again".to_owned())),
+        Ok(_) => Err(Error::InvalidArgument("the work threw".to_owned())),
+        Err(error) => Err(Error::Internal(format!("calling the work of a transaction: {}", error.reason))),
+    }
+}
+
+/// Whether the transaction was neither committed nor rolled back.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_active(transaction: &TransactionHandle) -> bool {
+    transaction.with(|_| ()).is_some()
+}
+
+/// The value of a key as the transaction sees it, copied into `room` where it fits.
+#[napi(catch_unwind, ts_return_type = "number | Buffer | undefined")]
+pub(crate) fn transaction_get<'env>(
+    env: &'env Env,
+    transaction: &TransactionHandle,
+    keyspace: String,
+    key: &[u8],
+    mut room: BufferSlice<'_>,
+) -> Result<Found<'env>> {
+    let value = change(env, transaction, |transaction| transaction.get(&keyspace, key))?;
+    value.map(|value| hand_out(env, &value, &mut room)).transpose()
+}
+
+/// Stores a value under a key when the transaction commits.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_put(
+    env: &Env,
+    transaction: &TransactionHandle,
+    keyspace: String,
+    key: &[u8],
+    value: &[u8],
+) -> Result<()> {
+    change(env, transaction, |transaction| transaction.put(&keyspace, key, value))
+}
+
+/// Removes a key when the transaction commits.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_delete(
+    env: &Env,
+    transaction: &TransactionHandle,
+    keyspace: String,
+    key: &[u8],
+) -> Result<()> {
+    change(env, transaction, |transaction| transaction.delete(&keyspace, key))
+}
+
+/// Whether a key is there as the transaction sees it.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_exists(
+    env: &Env,
+    transaction: &TransactionHandle,
+    keyspace: String,
+    key: &[u8],
+) -> Result<bool> {
+    change(env, transaction, |transaction| transaction.exists(&keyspace, key))
+}
+
+/// Begins a scan of keys and values as the transaction sees them.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_iter(
+    env: &Env,
+    transaction: &TransactionHandle,
+    keyspace: String,
+    scan: ScanSettings,
+) -> Result<CursorHandle> {
+    change(env, transaction, |transaction| transaction.iter(&keyspace, &scan.into())).map(entries)
+}
+
+/// Begins a scan of keys as the transaction sees them.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_keys(
+    env: &Env,
+    transaction: &TransactionHandle,
+    keyspace: String,
+    scan: ScanSettings,
+) -> Result<CursorHandle> {
+    change(env, transaction, |transaction| transaction.keys(&keyspace, &scan.into())).map(keys)
+}
+
+/// Commits the transaction.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_commit(
+    env: &Env,
+    transaction: &TransactionHandle,
+    durability: Option<DurabilityName>,
+) -> Result<()> {
+    let transaction = transaction.take().ok_or_else(|| ended(env, TRANSACTION_ENDED))?;
+    commit_transaction(transaction, durability).map_err(|error| thrown(env, &error))
+}
+
+/// As `transactionCommit`, on the thread pool.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub(crate) fn transaction_commit_async(
+    env: &Env,
+    transaction: &TransactionHandle,
+    durability: Option<DurabilityName>,
+) -> Result<AsyncTask<Background<(), ()>>> {
+    let transaction = transaction.take().ok_or_else(|| ended(env, TRANSACTION_ENDED))?;
+    Ok(Background::run(move || commit_transaction(transaction, durability), done))
+}
+
+/// Rolls the transaction back.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_rollback(env: &Env, transaction: &TransactionHandle) -> Result<()> {
+    let transaction = transaction.take().ok_or_else(|| ended(env, TRANSACTION_ENDED))?;
+    transaction.rollback().map_err(|error| thrown(env, &error))
+}
+
+/// Gives the transaction up, if it has not ended yet.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_release(transaction: &TransactionHandle) {
+    drop(transaction.take());
+}
+
+/// Begins a batch.
+#[napi(catch_unwind)]
+pub(crate) fn batch_begin(database: &DatabaseHandle) -> BatchHandle {
+    Slot::wrap(database.batch())
+}
+
+/// Adds a value under a key to the batch.
+#[napi(catch_unwind)]
+pub(crate) fn batch_put(
+    env: &Env,
+    batch: &BatchHandle,
+    keyspace: String,
+    key: &[u8],
+    value: &[u8],
+) -> Result<()> {
+    collect(env, batch, |batch| batch.put(&keyspace, key, value))
+}
+
+/// Adds the removal of a key to the batch.
+#[napi(catch_unwind)]
+pub(crate) fn batch_delete(env: &Env, batch: &BatchHandle, keyspace: String, key: &[u8]) -> Result<()> {
+    collect(env, batch, |batch| batch.delete(&keyspace, key))
+}
+
+/// How many writes the batch holds.
+#[napi(catch_unwind)]
+pub(crate) fn batch_size(env: &Env, batch: &BatchHandle) -> Result<i64> {
+    collect(env, batch, |batch| Ok(number(batch.len() as u64)))
+}
+
+/// Applies the batch.
+#[napi(catch_unwind)]
+pub(crate) fn batch_commit(env: &Env, batch: &BatchHandle, durability: Option<DurabilityName>) -> Result<()> {
+    let batch = batch.take().ok_or_else(|| ended(env, BATCH_ENDED))?;
+    commit_batch(batch, durability).map_err(|error| thrown(env, &error))
+}
+
+/// As `batchCommit`, on the thread pool.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub(crate) fn batch_commit_async(
+    env: &Env,
+    batch: &BatchHandle,
+    durability: Option<DurabilityName>,
+) -> Result<AsyncTask<Background<(), ()>>> {
+    let batch = batch.take().ok_or_else(|| ended(env, BATCH_ENDED))?;
+    Ok(Background::run(move || commit_batch(batch, durability), done))
+}
+
+/// Gives the batch up, if it was not committed.
+#[napi(catch_unwind)]
+pub(crate) fn batch_release(batch: &BatchHandle) {
+    drop(batch.take());
+}
+
+fn commit_transaction(transaction: Transaction, durability: Option<DurabilityName>) -> opendb::Result<()> {
+    match durability {
+        Some(durability) => transaction.commit_with(durability.into()),
+        None => transaction.commit(),
+    }
+}
+
+fn commit_batch(batch: Batch, durability: Option<DurabilityName>) -> opendb::Result<()> {
+    match durability {
+        Some(durability) => batch.commit_with(durability.into()),
+        None => batch.commit(),
+    }
+}
+
+fn change<T>(
+    env: &Env,
+    transaction: &TransactionHandle,
+    call: impl FnOnce(&mut Transaction) -> opendb::Result<T>,
+) -> Result<T> {
+    let result = transaction.with(call).ok_or_else(|| ended(env, TRANSACTION_ENDED))?;
+    result.map_err(|error| thrown(env, &error))
+}
+
+fn collect<T>(
+    env: &Env,
+    batch: &BatchHandle,
+    call: impl FnOnce(&mut Batch) -> opendb::Result<T>,
+) -> Result<T> {
+    let result = batch.with(call).ok_or_else(|| ended(env, BATCH_ENDED))?;
+    result.map_err(|error| thrown(env, &error))
+}

@@ -1,0 +1,86 @@
+// Compiled by `npm run types` and never run: the declarations, used as a program uses them.
+
+import opendb, { open, openAsync, OpenDB, OpenDBError } from 'opendb'
+import type { Bytes, Entry, ErrorCode, OpenOptions, ScanOptions, Stats, Transaction } from 'opendb'
+
+const options: OpenOptions = { create: true, durability: 'sync', append: 'write', cacheBytes: 1 << 20 }
+const db: OpenDB = open('./db', options)
+const same: OpenDB[] = [new OpenDB('./db'), OpenDB.open(new URL('file:///db')), await OpenDB.openAsync('./db', options)]
+same.push(await openAsync('./db'), opendb.open('./db'))
+
+const key: Bytes = new Uint8Array([1, 2, 3])
+db.put(key, Buffer.from('value'), { durability: 'buffered' })
+const value: Buffer | undefined = db.get('key')
+const text: string | undefined = db.getString(key)
+const there: boolean = db.exists('key')
+const size: number = db.size
+db.delete('key', {})
+
+const entries: Entry[] = db.scanPrefix('user:')
+for (const [name, bytes] of entries) console.log(name.toString(), bytes.byteLength)
+const scan: ScanOptions = { prefix: 'user:', start: key, end: 'z', startAfter: 'user:5', reverse: true, limit: 10 }
+for (const [name, bytes] of db.iter(scan)) console.log(name.readUInt8(0), bytes.length)
+for (const name of db.keys()) console.log(name.toString('hex'))
+
+const users = db.keyspace('users')
+const names: [string, string[]] = [users.name, db.keyspaces()]
+await users.putAsync('key', 'value', { durability: 'sync' })
+await users.deleteAsync('key')
+
+db.batch().put('users', 'a', '1').delete('users', 'b').commit()
+await db.batch().put('default', 'a', '1').commitAsync({ durability: 'sync' })
+
+const increment = (transaction: Transaction): number => {
+  const count = Number(transaction.getString('default', 'count') ?? 0) + 1
+  transaction.put('default', 'count', String(count))
+  return count
+}
+const count: number = db.transact(increment)
+const once: number = db.transaction(increment, { durability: 'sync' })
+
+{
+  using transaction = db.beginTransaction()
+  using iterator = transaction.iter('default', { limit: 1 })
+  const first: IteratorResult<Entry, undefined> = iterator.next()
+  if (first.done) transaction.rollback()
+  else await transaction.commitAsync()
+}
+{
+  using snapshot = db.snapshot()
+  const other: Buffer | undefined = snapshot.keyspace('users').get('key')
+  console.log(other, snapshot.scanPrefix(''), [...snapshot.keys({ reverse: true })])
+}
+
+const stats: Stats = db.stats()
+const mode: 'auto' | 'mapped' | 'write' = stats.append
+console.log(stats.recovery.damaged.join('\n'), mode, value, text, there, size, names, count, once)
+
+try {
+  await db.flush()
+  db.flushSync()
+} catch (error) {
+  if (error instanceof OpenDBError) {
+    const code: ErrorCode = error.code
+    const place: [number | undefined, number | undefined] = [error.segment, error.offset]
+    console.error(code, error.kind, error.retryable, place)
+  }
+}
+db.close()
+
+// What must not compile.
+// @ts-expect-error a number is no key
+db.get(5)
+// @ts-expect-error there is no such option
+open('./db', { cacheMegabytes: 5 })
+// @ts-expect-error there is no such durability
+db.put('key', 'value', { durability: 'none' })
+// @ts-expect-error a value may be absent
+db.get('key').toString()
+// @ts-expect-error an entry is a pair
+for (const [name, bytes, more] of db.iter()) console.log(name, bytes, more)
+// @ts-expect-error transactions come from a database
+new opendb.Transaction()
+// @ts-expect-error the keyspace comes first
+db.beginTransaction().get('key')
+// @ts-expect-error the name is read only
+users.name = 'other'

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { open, OpenDB } from 'opendb'
+import { database, directory, texts, thrown } from './helper.mjs'
+
+test('a value comes back as a Buffer, an absent one as undefined', (context) => {
+  const db = database(context)
+  db.put('user:123', 'Alice')
+  const value = db.get('user:123')
+  assert.ok(Buffer.isBuffer(value))
+  assert.equal(value.toString(), 'Alice')
+  assert.equal(db.get('user:124'), undefined)
+  assert.equal(db.getString('user:123'), 'Alice')
+  assert.equal(db.getString('user:124'), undefined)
+})
+
+test('strings, Buffers and Uint8Arrays name the same key', (context) => {
+  const db = database(context)
+  db.put(new Uint8Array([0x6b, 0xc3, 0xa4]), new Uint8Array([0, 1, 255]))
+  assert.deepEqual(db.get('kä'), Buffer.from([0, 1, 255]))
+  assert.deepEqual(db.get(Buffer.from('kä')), Buffer.from([0, 1, 255]))
+})
+
+test('a view of a larger buffer is only what it shows', (context) => {
+  const db = database(context)
+  const whole = Buffer.from('..key..value..')
+  db.put(whole.subarray(2, 5), new Uint8Array(whole.buffer, whole.byteOffset + 7, 5))
+  assert.equal(db.getString('key'), 'value')
+})
+
+test('bytes in shared memory are taken as they are at the call', (context) => {
+  const db = database(context)
+  const shared = new Uint8Array(new SharedArrayBuffer(3))
+  shared.set([1, 2, 3])
+  db.put(shared, shared)
+  shared.fill(0)
+  assert.deepEqual(db.get(Buffer.from([1, 2, 3])), Buffer.from([1, 2, 3]))
+})
+
+test('empty keys and empty values are keys and values', (context) => {
+  const db = database(context)
+  db.put('', '')
+  assert.deepEqual(db.get(''), Buffer.alloc(0))
+  assert.equal(db.getString(''), '')
+  assert.equal(db.exists(''), true)
+  assert.equal(db.size, 1)
+})
+
+test('values around the size of the room they are read through', (context) => {
+  const db = database(context)
+  for (const length of [1, 4095, 4096, 4097, 70_000, 3 << 20]) {
+    const value = Buffer.alloc(length, length)
+    db.put('key', value)
+    assert.ok(value.equals(db.get('key')), `${length} bytes`)
+    assert.equal(db.getString('key'), value.toString(), `${length} bytes as text`)
+  }
+})
+
+test('a value that was handed out stays as it is', (context) => {
+  const db = database(context)
+  db.put('a', 'first')
+  db.put('b', 'other')
+  const value = db.get('a')
+  db.get('b')
+  db.put('a', 'second')
+  assert.equal(value.toString(), 'first')
+  value.fill(0)
+  assert.equal(db.getString('a'), 'second')
+})
+
+test('a key has at most 65,535 bytes', (context) => {
+  const db = database(context)
+  db.put(Buffer.alloc(65_535), 'long')
+  assert.equal(db.getString(Buffer.alloc(65_535)), 'long')
+  thrown('OPENDB_INVALID_ARGUMENT', () => db.put(Buffer.alloc(65_536), ''))
+  thrown('OPENDB_INVALID_ARGUMENT', () => db.get(Buffer.alloc(65_536)))
+})
+
+test('delete removes a key, and an absent one is no error', (context) => {
+  const db = database(context)
+  db.put('key', 'value')
+  db.delete('key')
+  db.delete('key')
+  assert.equal(db.exists('key'), false)
+  assert.equal(db.get('key'), undefined)
+})
+
+test('size counts the keys of the keyspace', (context) => {
+  const db = database(context)
+  assert.equal(db.size, 0)
+  db.put('a', '1')
+  db.put('a', '2')
+  db.put('b', '3')
+  db.delete('absent')
+  db.keyspace('other').put('c', '4')
+  assert.equal(db.size, 2)
+})
+
+test('a write takes its durability', (context) => {
+  const db = database(context, { durability: 'sync' })
+  db.put('a', '1', { durability: 'buffered' })
+  db.put('b', '2', { durability: 'sync' })
+  db.put('c', '3', { durability: undefined })
+  db.delete('a', { durability: 'sync' })
+  assert.deepEqual(texts(db.iter()), [['b', '2'], ['c', '3']])
+})
+
+test('keyspaces are apart from each other', (context) => {
+  const db = database(context)
+  const users = db.keyspace('users')
+  assert.equal(users.name, 'users')
+  users.put('key', 'in users')
+  db.put('key', 'in default')
+  assert.equal(users.getString('key'), 'in users')
+  assert.equal(db.keyspace('users').getString('key'), 'in users')
+  assert.equal(db.keyspace('default').getString('key'), 'in default')
+  users.delete('key')
+  assert.equal(users.exists('key'), false)
+  assert.equal(users.size, 0)
+  assert.equal(db.exists('key'), true)
+  db.keyspace('a')
+  assert.deepEqual(db.keyspaces(), ['a', 'default', 'users'])
+})
+
+test('what was written is there when the directory is opened again', (context) => {
+  const path = directory(context)
+  const first = open(path)
+  first.put('key', 'value')
+  first.close()
+  const second = new OpenDB(pathToFileURL(path))
+  assert.equal(second.getString('key'), 'value')
+  second.close()
+})
+
+test('opened twice in one process, it is one database', (context) => {
+  const first = database(context)
+  const second = OpenDB.open(first.path)
+  second.put('key', 'value')
+  second.close()
+  assert.equal(first.getString('key'), 'value')
+})
+
+test('without create, a missing database is an error and nothing is made', (context) => {
+  const path = `${directory(context)}/missing`
+  const error = thrown('OPENDB_IO', () => open(path, { create: false }))
+  assert.match(error.message, /missing/)
+  thrown('OPENDB_IO', () => open(path, { create: false }))
+})
+
+test('every option is taken', (context) => {
+  const db = database(context, {
+    create: true,
+    durability: 'buffered',
+    append: 'write',
+    mappedReads: false,
+    cacheBytes: 0,
+    segmentBytes: 1 << 20,
+    readDamaged: false,
+  })
+  db.put('key', 'value')
+  assert.equal(db.getString('key'), 'value')
+})
+
+test('a size of segments outside the limits is refused by the core', (context) => {
+  const path = directory(context)
+  thrown('OPENDB_INVALID_ARGUMENT', () => open(path, { segmentBytes: 1 }))
+  thrown('OPENDB_INVALID_ARGUMENT', () => open(path, { segmentBytes: 2 ** 40 }))
+})
+
+test('stats has every number', (context) => {
+  const db = database(context)
+  db.put('key', 'value')
+  const { append, poisoned, recovery, ...counts } = db.stats()
+  assert.ok(['auto', 'mapped', 'write'].includes(append))
+  assert.equal(poisoned, false)
+  const names = [
+    ...['keys', 'keyspaces', 'segments', 'logBytes', 'liveBytes', 'deadBytes', 'allocatedBytes', 'largeBytes'],
+    ...['lastSequence', 'durableSequence', 'syncs', 'snapshots', 'versions', 'indexBytes', 'orderBytes'],
+    ...['cacheBytes', 'cacheHits', 'cacheMisses', 'cacheAdmissions'],
+  ]
+  assert.deepEqual(Object.keys(counts), names)
+  for (const [name, count] of Object.entries(counts)) assert.ok(Number.isSafeInteger(count), name)
+  const { clean, damaged, ...found } = recovery
+  assert.equal(typeof clean, 'boolean')
+  assert.deepEqual(damaged, [])
+  assert.deepEqual(Object.keys(found), ['frames', 'framesRewritten', 'bytesDropped', 'tornSegment', 'tornOffset'])
+})

@@ -1,0 +1,20 @@
+import sys
+import tempfile
+
+import opendb
+
+path = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()
+with opendb.open(path) as db:
+    db.put(b"user:123", b"Alice")
+    db.put(b"user:456", b"Bob")
+    print("user:123 is", db.get(b"user:123"))
+
+    for key, value in db.scan_prefix(b"user:"):
+        print(key, "=", value)
+
+    def visit(transaction: opendb.Transaction) -> int:
+        visits = int.from_bytes(transaction.get("default", b"visits") or b"\0", "little") + 1
+        transaction.put("default", b"visits", visits.to_bytes(8, "little"))
+        return visits
+
+    print("visit number", db.transact(visit))

@@ -1,0 +1,112 @@
+"""OpenDB: an embedded key-value store with sorted scans and serializable transactions.
+
+    import opendb
+
+    with opendb.open("./db") as db:
+        db.put(b"user:123", b"Alice")
+        for key, value in db.iter(b"user:"):
+            print(key, value)
+
+Keys and values are bytes. Everything is safe to use from many threads. See ``OpenDB`` for the calls and
+``opendb.errors`` for the exceptions.
+"""
+
+import os as _os
+from typing import Literal as _Literal
+
+from opendb._opendb import (
+    KEY_BYTES_MAX,
+    KEYSPACE_NAME_BYTES_MAX,
+    KEYSPACES_MAX,
+    SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN,
+    VALUE_BYTES_MAX,
+    Batch,
+    Iter,
+    Keys,
+    Keyspace,
+    OpenDB,
+    Recovery,
+    Snapshot,
+    Stats,
+    Transaction,
+    __version__,
+)
+from opendb.errors import (
+    CacheError,
+    ClosedError,
+    CorruptionError,
+    ForkedError,
+    InternalError,
+    InvalidArgumentError,
+    IoError,
+    KeyspaceNotFoundError,
+    LockedError,
+    NoSpaceError,
+    OpenDBError,
+    PoisonedError,
+    ReadOnlyError,
+    StorageError,
+    TransactionError,
+    UnsupportedError,
+)
+
+__all__ = [
+    "KEYSPACES_MAX",
+    "KEYSPACE_NAME_BYTES_MAX",
+    "KEY_BYTES_MAX",
+    "SEGMENT_BYTES_MAX",
+    "SEGMENT_BYTES_MIN",
+    "VALUE_BYTES_MAX",
+    "Batch",
+    "CacheError",
+    "ClosedError",
+    "CorruptionError",
+    "ForkedError",
+    "InternalError",
+    "InvalidArgumentError",
+    "IoError",
+    "Iter",
+    "Keys",
+    "Keyspace",
+    "KeyspaceNotFoundError",
+    "LockedError",
+    "NoSpaceError",
+    "OpenDB",
+    "OpenDBError",
+    "PoisonedError",
+    "ReadOnlyError",
+    "Recovery",
+    "Snapshot",
+    "Stats",
+    "StorageError",
+    "Transaction",
+    "TransactionError",
+    "UnsupportedError",
+    "__version__",
+    "open",
+]
+
+
+def open(
+    path: str | _os.PathLike[str],
+    *,
+    create: bool = True,
+    durability: _Literal["buffered", "sync"] = "buffered",
+    append: _Literal["auto", "mapped", "write"] = "auto",
+    mapped_reads: bool = True,
+    cache_bytes: int | None = None,
+    segment_bytes: int | None = None,
+    read_damaged: bool = False,
+) -> OpenDB:
+    """Opens the database in a directory. The same as ``OpenDB(path, ...)``, which says what the options mean."""
+    return OpenDB(
+        path,
+        create=create,
+        durability=durability,
+        append=append,
+        mapped_reads=mapped_reads,
+        cache_bytes=cache_bytes,
+        segment_bytes=segment_bytes,
+        read_damaged=read_damaged,
+    )

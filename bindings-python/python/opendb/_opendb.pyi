@@ -1,0 +1,593 @@
+"""The extension module of OpenDB. Import these names from the package ``opendb``."""
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self, TypeAlias, TypeVar, final
+
+from typing_extensions import Buffer, disjoint_base
+
+__all__ = [
+    "Keyspace",
+    "OpenDB",
+    "_kinds",
+    "_panic",
+    "_raise_kind",
+    "Iter",
+    "Keys",
+    "Snapshot",
+    "Recovery",
+    "Stats",
+    "Batch",
+    "Transaction",
+    "__version__",
+    "KEY_BYTES_MAX",
+    "VALUE_BYTES_MAX",
+    "KEYSPACE_NAME_BYTES_MAX",
+    "KEYSPACES_MAX",
+    "SEGMENT_BYTES_MIN",
+    "SEGMENT_BYTES_MAX",
+]
+
+_T = TypeVar("_T")
+_Durability: TypeAlias = Literal["buffered", "sync"]
+_AppendMode: TypeAlias = Literal["auto", "mapped", "write"]
+
+__version__: Final[str]
+KEY_BYTES_MAX: Final = 65535
+VALUE_BYTES_MAX: Final = 4294967295
+KEYSPACE_NAME_BYTES_MAX: Final = 255
+KEYSPACES_MAX: Final = 4095
+SEGMENT_BYTES_MIN: Final = 65536
+SEGMENT_BYTES_MAX: Final = 268435456
+
+@disjoint_base
+class OpenDB:
+    """An embedded key-value store in one directory. Keys and values are bytes.
+
+    OpenDB(path) opens the database in the directory `path`, creates both where they are missing, takes the
+    directory's lock and recovers what an unclean end has left. Its own calls work on the keyspace "default". A
+    database is used from any number of threads. As a context manager it closes itself.
+
+    - create: whether a missing directory or database is created.
+    - durability: what commits wait for unless they say otherwise. With "buffered" a write survives the death of the
+      process at any instant and the device is synced in the background at least once a second, so a power cut loses
+      at most the last second. With "sync" it is on the device before the call returns; concurrent committers share
+      one sync.
+    - append: how the log is appended to. "auto" is "mapped" where the filesystem keeps the room it promised,
+      otherwise "write".
+    - mapped_reads: whether segments are read through memory maps.
+    - cache_bytes: bound of the cache (default: 64 MiB); 0 turns it off.
+    - segment_bytes: size of new segments (default: 64 MiB, growing to 256 MiB as the database grows).
+    - read_damaged: opens a damaged database for reading what is still readable. Every write is refused.
+    """
+
+    def __new__(
+        cls,
+        path: str | PathLike[str],
+        *,
+        create: bool = True,
+        durability: _Durability = "buffered",
+        append: _AppendMode = "auto",
+        mapped_reads: bool = True,
+        cache_bytes: int | None = None,
+        segment_bytes: int | None = None,
+        read_damaged: bool = False,
+    ) -> Self: ...
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, key: Buffer, /) -> bool: ...
+
+    def put(self, key: Buffer, value: Buffer, durability: _Durability | None = None) -> None:
+        """Stores a value under a key. The write is in the log before the call returns.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
+    def get(self, key: Buffer) -> bytes | None:
+        """The newest committed value of a key, or None where the key is absent."""
+
+    def delete(self, key: Buffer, durability: _Durability | None = None) -> None:
+        """Removes a key. An absent key is no error.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
+    def exists(self, key: Buffer) -> bool:
+        """Whether a key is present. Cheaper than get: the value is not read. The same as `key in db`."""
+
+    def scan_prefix(self, prefix: Buffer) -> list[tuple[bytes, bytes]]:
+        """All (key, value) tuples whose key begins with the prefix, sorted by key, from one consistent moment."""
+
+    def iter(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> Iter:
+        """A lazy iterator over (key, value) tuples, sorted by key, from one consistent moment. The bounds combine.
+
+        - prefix: only keys that begin with it.
+        - start: only keys from this one on, itself included.
+        - stop: only keys before this one.
+        - reverse: from the last key to the first.
+        - start_after: resumes a scan: only keys that come after this one in the scan's direction.
+        - limit: at most so many.
+        """
+
+    def keys(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> Keys:
+        """As iter, but over the keys alone: values are never read."""
+
+    def keyspace(self, name: str) -> Keyspace:
+        """The keyspace of this name. It is created, durably, where it does not exist."""
+
+    def keyspaces(self) -> list[str]:
+        """The names of all keyspaces, sorted, "default" among them."""
+
+    def batch(self, durability: _Durability | None = None) -> Batch:
+        """Collects writes that are applied all together or not at all.
+
+        As a context manager it commits on a clean exit and discards everything on an exception.
+
+        durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
+    def begin_transaction(self, durability: _Durability | None = None) -> Transaction:
+        """Begins a serializable transaction: it reads its own writes and one snapshot.
+
+        What was read must not have changed by the commit, which otherwise raises TransactionError and applies nothing.
+        The transaction is a context manager: it commits on a clean exit and rolls back on an exception.
+
+        durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
+    def transaction(self, durability: _Durability | None = None) -> Transaction:
+        """The same as begin_transaction, for use as `with db.transaction() as transaction:`."""
+
+    def transact(self, work: Callable[[Transaction], _T]) -> _T:
+        """Calls work(transaction), commits, and returns what work has returned.
+
+        On a conflict work is called again in a new transaction, a bounded number of times, so it should have no effect
+        besides the transaction. An exception rolls back and is raised. work may not commit or roll back itself.
+        """
+
+    def snapshot(self) -> Snapshot:
+        """A consistent read-only view of the database at this moment, of the keyspace "default".
+
+        It is a context manager that releases itself. Release it when it is not needed any more: what it can see is
+        kept for it.
+        """
+
+    def flush(self) -> None:
+        """Returns when everything written so far is on the device."""
+
+    def stats(self) -> Stats:
+        """What the database holds and has done, at this moment."""
+
+    def close(self) -> None:
+        """Closes the database. Every later call of it and of everything made from it raises ClosedError.
+
+        With the last open handle of the process the writes are synced and the directory is unlocked. A second close
+        does nothing.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+
+@final
+class Keyspace:
+    """A key space of its own within the database, made by OpenDB.keyspace. It has the database's key-value calls."""
+
+    def __len__(self) -> int: ...
+
+    def __contains__(self, key: Buffer, /) -> bool: ...
+
+    def put(self, key: Buffer, value: Buffer, durability: _Durability | None = None) -> None:
+        """Stores a value under a key. The write is in the log before the call returns.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
+    def get(self, key: Buffer) -> bytes | None:
+        """The newest committed value of a key, or None where the key is absent."""
+
+    def delete(self, key: Buffer, durability: _Durability | None = None) -> None:
+        """Removes a key. An absent key is no error.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
+    def exists(self, key: Buffer) -> bool:
+        """Whether a key is present. Cheaper than get: the value is not read. The same as `key in keyspace`."""
+
+    def scan_prefix(self, prefix: Buffer) -> list[tuple[bytes, bytes]]:
+        """All (key, value) tuples whose key begins with the prefix, sorted by key, from one consistent moment."""
+
+    def iter(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> Iter:
+        """A lazy iterator over (key, value) tuples, sorted by key. See OpenDB.iter."""
+
+    def keys(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> Keys:
+        """A lazy iterator over the keys alone: values are never read. See OpenDB.iter."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the keyspace was asked for."""
+
+@final
+class Transaction:
+    """A serializable transaction, made by OpenDB.begin_transaction: it reads its own writes and one snapshot.
+
+    As a context manager it commits on a clean exit and rolls back on an exception. A transaction that is dropped is
+    rolled back. Once it is committed or rolled back, its calls raise InvalidArgumentError.
+    """
+
+    def get(self, keyspace: str, key: Buffer) -> bytes | None:
+        """The value of a key as this transaction sees it, or None where the key is absent."""
+
+    def put(self, keyspace: str, key: Buffer, value: Buffer) -> None:
+        """Stores a value under a key, when the transaction commits."""
+
+    def delete(self, keyspace: str, key: Buffer) -> None:
+        """Removes a key, when the transaction commits. An absent key is no error."""
+
+    def exists(self, keyspace: str, key: Buffer) -> bool:
+        """Whether a key is present as this transaction sees it. Cheaper than get: the value is not read."""
+
+    def scan_prefix(self, keyspace: str, prefix: Buffer) -> list[tuple[bytes, bytes]]:
+        """All (key, value) tuples whose key begins with the prefix, sorted by key, as this transaction sees them."""
+
+    def iter(
+        self,
+        keyspace: str,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> Iter:
+        """A lazy iterator over (key, value) tuples, sorted by key, with the writes made before this call.
+
+        The bounds are those of OpenDB.iter.
+        """
+
+    def keys(
+        self,
+        keyspace: str,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> Keys:
+        """As iter, but over the keys alone: values are never read."""
+
+    def commit(self, durability: _Durability | None = None) -> None:
+        """Applies all writes at once. On a conflict it raises TransactionError and nothing of them is applied.
+
+        durability: what this commit waits for, "buffered" or "sync"; without, what the transaction was begun with.
+        """
+
+    def rollback(self) -> None:
+        """Discards all writes."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Commits, or rolls back on an exception. What the block has finished itself stays as it is."""
+
+@final
+class Batch:
+    """Writes that are applied all together or not at all, made by OpenDB.batch.
+
+    As a context manager it commits on a clean exit and discards everything on an exception. A batch that is dropped
+    does nothing. Of several writes to one key the last one counts. Once it is committed or discarded, its calls raise
+    InvalidArgumentError.
+    """
+
+    def __len__(self) -> int: ...
+
+    def put(self, keyspace: str, key: Buffer, value: Buffer) -> None:
+        """Stores a value under a key, when the batch commits."""
+
+    def delete(self, keyspace: str, key: Buffer) -> None:
+        """Removes a key, when the batch commits. An absent key is no error."""
+
+    def commit(self, durability: _Durability | None = None) -> None:
+        """Applies all writes at once.
+
+        durability: what this commit waits for, "buffered" or "sync"; without, what the batch was made with.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Commits, or discards on an exception. What the block has committed itself stays as it is."""
+
+@final
+class Snapshot:
+    """A consistent read-only view of one moment, made by OpenDB.snapshot.
+
+    As a context manager it releases itself. Once it is released, its calls raise InvalidArgumentError.
+    """
+
+    def __contains__(self, key: Buffer, /) -> bool: ...
+
+    def get(self, key: Buffer) -> bytes | None:
+        """The value of a key at that moment, or None where the key was absent."""
+
+    def exists(self, key: Buffer) -> bool:
+        """Whether a key was present at that moment. Cheaper than get. The same as `key in snapshot`."""
+
+    def scan_prefix(self, prefix: Buffer) -> list[tuple[bytes, bytes]]:
+        """All (key, value) tuples whose key begins with the prefix, sorted by key."""
+
+    def iter(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> Iter:
+        """A lazy iterator over (key, value) tuples, sorted by key. See OpenDB.iter."""
+
+    def keys(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> Keys:
+        """A lazy iterator over the keys alone: values are never read. See OpenDB.iter."""
+
+    def keyspace(self, name: str) -> Snapshot:
+        """The same moment of another keyspace. KeyspaceNotFoundError where there is none of this name."""
+
+    def close(self) -> None:
+        """Releases the snapshot. A second close does nothing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+@final
+class Iter:
+    """A lazy iterator over `(key, value)` tuples in key order, made by `iter`.
+
+    It reads the moment at which it was made, whatever is written meanwhile. The snapshot behind it is released when it
+    comes to its end, is closed, or is dropped.
+    """
+
+    def __iter__(self) -> Self: ...
+
+    def __next__(self) -> tuple[bytes, bytes]: ...
+
+    def close(self) -> None:
+        """Releases the snapshot now. The iterator is at its end then. A second call does nothing."""
+
+@final
+class Keys:
+    """A lazy iterator over keys in key order, made by `keys`. It never reads a value.
+
+    It reads the moment at which it was made, whatever is written meanwhile. The snapshot behind it is released when it
+    comes to its end, is closed, or is dropped.
+    """
+
+    def __iter__(self) -> Self: ...
+
+    def __next__(self) -> bytes: ...
+
+    def close(self) -> None:
+        """Releases the snapshot now. The iterator is at its end then. A second call does nothing."""
+
+@final
+class Stats:
+    """What a database holds and has done, at one moment. Two are equal where all of their attributes are."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __ne__(self, other: object, /) -> bool: ...
+
+    @property
+    def keys(self) -> int:
+        """Keys in all keyspaces."""
+
+    @property
+    def keyspaces(self) -> int:
+        """Keyspaces, "default" among them."""
+
+    @property
+    def segments(self) -> int:
+        """Segments on disk."""
+
+    @property
+    def log_bytes(self) -> int:
+        """Bytes of the log in use."""
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes of the log that hold what can still be read."""
+
+    @property
+    def dead_bytes(self) -> int:
+        """Bytes of the log that hold what was overwritten or deleted."""
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Bytes that the files take on the device."""
+
+    @property
+    def large_bytes(self) -> int:
+        """Bytes in segments of large values."""
+
+    @property
+    def last_sequence(self) -> int:
+        """Sequence of the newest commit."""
+
+    @property
+    def durable_sequence(self) -> int:
+        """Sequence of the newest commit that is known to be on the device."""
+
+    @property
+    def syncs(self) -> int:
+        """Syncs of the log since the database was opened."""
+
+    @property
+    def snapshots(self) -> int:
+        """Snapshots alive, those of transactions and iterators among them."""
+
+    @property
+    def versions(self) -> int:
+        """Old versions kept for snapshots."""
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes of memory of the index."""
+
+    @property
+    def order_bytes(self) -> int:
+        """Bytes of memory of the key order."""
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of memory of the cache."""
+
+    @property
+    def cache_hits(self) -> int:
+        """Reads that the cache answered."""
+
+    @property
+    def cache_misses(self) -> int:
+        """Reads that the cache did not answer."""
+
+    @property
+    def cache_admissions(self) -> int:
+        """Values that the cache took in."""
+
+    @property
+    def append(self) -> Literal["mapped", "write"]:
+        """How the log is appended to: "mapped" or "write"."""
+
+    @property
+    def poisoned(self) -> bool:
+        """Whether an earlier write or sync failed, so that writes are refused until the database is opened again."""
+
+    @property
+    def recovery(self) -> Recovery:
+        """What opening the database found."""
+
+@final
+class Recovery:
+    """What opening a database found, in an attribute of Stats."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __ne__(self, other: object, /) -> bool: ...
+
+    @property
+    def clean(self) -> bool:
+        """Whether the database had been closed cleanly."""
+
+    @property
+    def frames(self) -> int:
+        """Frames that were replayed."""
+
+    @property
+    def frames_rewritten(self) -> int:
+        """Frames written anew, because they were not known to be on the device."""
+
+    @property
+    def bytes_dropped(self) -> int:
+        """Bytes of a torn tail that were dropped."""
+
+    @property
+    def torn_segment(self) -> int:
+        """Serial of the segment with the torn tail."""
+
+    @property
+    def torn_offset(self) -> int:
+        """Byte offset of the torn tail in that segment."""
+
+    @property
+    def damaged(self) -> list[str]:
+        """What is damaged and missing, in words. Empty unless the database was opened with read_damaged."""
+
+def _kinds() -> list[tuple[int, str, bool]]:
+    """Every error kind of the core as (code, name, retryable), for the package's tests."""
+
+def _raise_kind(code: int) -> None:
+    """Raises an error of the kind that has this code, for the package's tests."""
+
+def _panic(detached: bool) -> None:
+    """Panics where the core would, with or without the interpreter, for the package's tests."""

@@ -1,0 +1,463 @@
+//! `OpenDB` and `Keyspace`, and the writing calls that they have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opendb::{Durability, Error, Result};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::error::{call, call_detached, call_maybe_detached, guard};
+use crate::options::{AppendName, Bytes, Count, DurabilityName, OpenArguments, ScanArguments};
+use crate::scan::{Iter, Keys};
+use crate::snapshot::{Snapshot, exists, get, iter, keys, scan_prefix};
+use crate::stats::Stats;
+use crate::transaction::{Batch, Transaction, transact};
+
+/// The core's handle, shared by a Python database and everything made from it: the database stays open while any of
+/// them is alive, also where the program has let go of the `OpenDB` object.
+pub(crate) struct Handle {
+    pub(crate) database: opendb::OpenDB,
+    /// What a write waits for that does not say so itself.
+    pub(crate) durability: Durability,
+    closed: AtomicBool,
+}
+
+impl Handle {
+    /// Whether `close` was called. Only what is kept on this side needs to ask; calls of the core know it themselves.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.closed.store(true, Ordering::Release);
+        call_detached(py, || self.database.close())
+    }
+}
+
+impl Drop for Handle {
+    /// Closes where nobody has: that is the same as dropping the core's handle, and other threads run while it waits
+    /// for the device. Nobody is left whom an error could reach.
+    fn drop(&mut self) {
+        if self.is_closed() {
+            return;
+        }
+        let close = || guard(|| self.database.close()).is_ok();
+        // At the end of the process there may be no interpreter to hand over.
+        if Python::try_attach(|py| py.detach(close)).is_none() {
+            close();
+        }
+    }
+}
+
+/// The writing calls that a database and a keyspace share.
+trait Write: Sync {
+    fn put(&self, key: &[u8], value: &[u8], durability: Option<Durability>) -> Result<()>;
+    fn delete(&self, key: &[u8], durability: Option<Durability>) -> Result<()>;
+    fn len(&self) -> Result<u64>;
+}
+
+macro_rules! write {
+    ($($writer:ty),*) => {$(
+        impl Write for $writer {
+            fn put(&self, key: &[u8], value: &[u8], durability: Option<Durability>) -> Result<()> {
+                match durability {
+                    Some(durability) => self.put_with(key, value, durability),
+                    None => <$writer>::put(self, key, value),
+                }
+            }
+            fn delete(&self, key: &[u8], durability: Option<Durability>) -> Result<()> {
+                match durability {
+                    Some(durability) => self.delete_with(key, durability),
+                    None => <$writer>::delete(self, key),
+                }
+            }
+            fn len(&self) -> Result<u64> {
+                <$writer>::len(self)
+            }
+        }
+    )*};
+}
+
+write!(opendb::OpenDB, opendb::Keyspace);
+
+fn put(
+    py: Python<'_>,
+    handle: &Handle,
+    writer: &impl Write,
+    (key, value): (&Bytes<'_>, &Bytes<'_>),
+    durability: Option<DurabilityName>,
+) -> PyResult<()> {
+    let durability = durability.map(|name| name.0);
+    let blocks = value.is_large() || durability.unwrap_or(handle.durability) == Durability::Sync;
+    let (key, value) = (key.get(), value.get());
+    call_maybe_detached(py, blocks, || writer.put(key, value, durability))
+}
+
+fn delete(
+    py: Python<'_>,
+    handle: &Handle,
+    writer: &impl Write,
+    key: &Bytes<'_>,
+    durability: Option<DurabilityName>,
+) -> PyResult<()> {
+    let durability = durability.map(|name| name.0);
+    let blocks = durability.unwrap_or(handle.durability) == Durability::Sync;
+    let key = key.get();
+    call_maybe_detached(py, blocks, || writer.delete(key, durability))
+}
+
+fn length(py: Python<'_>, writer: &impl Write) -> PyResult<usize> {
+    call(py, || {
+        let keys = writer.len()?;
+        usize::try_from(keys)
+            .map_err(|_| Error::Internal(format!("{keys} keys are more than can be counted")))
+    })
+}
+
+/// An embedded key-value store in one directory. Keys and values are bytes.
+///
+/// OpenDB(path) opens the database in the directory `path`, creates both where they are missing, takes the
+/// directory's lock and recovers what an unclean end has left. Its own calls work on the keyspace "default". A
+/// database is used from any number of threads. As a context manager it closes itself.
+///
+/// - create: whether a missing directory or database is created.
+/// - durability: what commits wait for unless they say otherwise. With "buffered" a write survives the death of the
+///   process at any instant and the device is synced in the background at least once a second, so a power cut loses
+///   at most the last second. With "sync" it is on the device before the call returns; concurrent committers share
+///   one sync.
+/// - append: how the log is appended to. "auto" is "mapped" where the filesystem keeps the room it promised,
+///   otherwise "write".
+/// - mapped_reads: whether segments are read through memory maps.
+/// - cache_bytes: bound of the cache (default: 64 MiB); 0 turns it off.
+/// - segment_bytes: size of new segments (default: 64 MiB, growing to 256 MiB as the database grows).
+/// - read_damaged: opens a damaged database for reading what is still readable. Every write is refused.
+#[pyclass(frozen, subclass, weakref, module = "opendb")]
+pub(crate) struct OpenDB {
+    handle: Arc<Handle>,
+}
+
+#[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "PyO3 hands extracted arguments over by value")]
+impl OpenDB {
+    #[new]
+    #[pyo3(
+        signature = (path, *, create=true, durability=DurabilityName::default(), append=AppendName::default(),
+            mapped_reads=true, cache_bytes=None, segment_bytes=None, read_damaged=false),
+        text_signature = "(path, *, create=True, durability='buffered', append='auto', mapped_reads=True, \
+            cache_bytes=None, segment_bytes=None, read_damaged=False)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the settings are keyword arguments in Python")]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        create: bool,
+        durability: DurabilityName,
+        append: AppendName,
+        mapped_reads: bool,
+        cache_bytes: Option<Count>,
+        segment_bytes: Option<Count>,
+        read_damaged: bool,
+    ) -> PyResult<OpenDB> {
+        let durability = durability.0;
+        let options = OpenArguments {
+            create,
+            durability,
+            append: append.0,
+            mapped_reads,
+            cache_bytes,
+            segment_bytes,
+            read_damaged,
+        };
+        let database = call_detached(py, || opendb::OpenDB::open_with_options(&path, options.into()))?;
+        Ok(OpenDB { handle: Arc::new(Handle { database, durability, closed: AtomicBool::new(false) }) })
+    }
+
+    /// Stores a value under a key. The write is in the log before the call returns.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    #[pyo3(signature = (key, value, durability=None))]
+    fn put(
+        &self,
+        py: Python<'_>,
+        key: Bytes<'_>,
+        value: Bytes<'_>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<()> {
+        put(py, &self.handle, &self.handle.database, (&key, &value), durability)
+    }
+
+    /// The newest committed value of a key, or None where the key is absent.
+    fn get<'py>(&self, py: Python<'py>, key: Bytes<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        get(py, &self.handle.database, &key)
+    }
+
+    /// Removes a key. An absent key is no error.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    #[pyo3(signature = (key, durability=None))]
+    fn delete(&self, py: Python<'_>, key: Bytes<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
+        delete(py, &self.handle, &self.handle.database, &key, durability)
+    }
+
+    /// Whether a key is present. Cheaper than get: the value is not read. The same as `key in db`.
+    fn exists(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+        exists(py, &self.handle.database, &key)
+    }
+
+    /// All (key, value) tuples whose key begins with the prefix, sorted by key, from one consistent moment.
+    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Bytes<'_>) -> PyResult<Bound<'py, PyList>> {
+        scan_prefix(py, &self.handle.database, &prefix)
+    }
+
+    /// A lazy iterator over (key, value) tuples, sorted by key, from one consistent moment. The bounds combine.
+    ///
+    /// - prefix: only keys that begin with it.
+    /// - start: only keys from this one on, itself included.
+    /// - stop: only keys before this one.
+    /// - reverse: from the last key to the first.
+    /// - start_after: resumes a scan: only keys that come after this one in the scan's direction.
+    /// - limit: at most so many.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
+    fn iter(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Bytes<'_>>,
+        start: Option<Bytes<'_>>,
+        stop: Option<Bytes<'_>>,
+        reverse: bool,
+        start_after: Option<Bytes<'_>>,
+        limit: Option<Count>,
+    ) -> PyResult<Iter> {
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        iter(py, &self.handle, &self.handle.database, scan)
+    }
+
+    /// As iter, but over the keys alone: values are never read.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
+    fn keys(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Bytes<'_>>,
+        start: Option<Bytes<'_>>,
+        stop: Option<Bytes<'_>>,
+        reverse: bool,
+        start_after: Option<Bytes<'_>>,
+        limit: Option<Count>,
+    ) -> PyResult<Keys> {
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        keys(py, &self.handle, &self.handle.database, scan)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        length(py, &self.handle.database)
+    }
+
+    fn __contains__(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+        exists(py, &self.handle.database, &key)
+    }
+
+    /// The keyspace of this name. It is created, durably, where it does not exist.
+    fn keyspace(&self, py: Python<'_>, name: &str) -> PyResult<Keyspace> {
+        let keyspace = call_detached(py, || self.handle.database.keyspace(name))?;
+        Ok(Keyspace { keyspace, handle: Arc::clone(&self.handle) })
+    }
+
+    /// The names of all keyspaces, sorted, "default" among them.
+    fn keyspaces(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        call(py, || self.handle.database.keyspaces())
+    }
+
+    /// Collects writes that are applied all together or not at all.
+    ///
+    /// As a context manager it commits on a clean exit and discards everything on an exception.
+    ///
+    /// durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
+    #[pyo3(signature = (durability=None))]
+    fn batch(&self, durability: Option<DurabilityName>) -> Batch {
+        Batch::new(&self.handle, durability)
+    }
+
+    /// Begins a serializable transaction: it reads its own writes and one snapshot.
+    ///
+    /// What was read must not have changed by the commit, which otherwise raises TransactionError and applies nothing.
+    /// The transaction is a context manager: it commits on a clean exit and rolls back on an exception.
+    ///
+    /// durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
+    #[pyo3(signature = (durability=None))]
+    fn begin_transaction(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<Transaction> {
+        Transaction::begin(py, &self.handle, durability)
+    }
+
+    /// The same as begin_transaction, for use as `with db.transaction() as transaction:`.
+    #[pyo3(signature = (durability=None))]
+    fn transaction(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<Transaction> {
+        Transaction::begin(py, &self.handle, durability)
+    }
+
+    /// Calls work(transaction), commits, and returns what work has returned.
+    ///
+    /// On a conflict work is called again in a new transaction, a bounded number of times, so it should have no effect
+    /// besides the transaction. An exception rolls back and is raised. work may not commit or roll back itself.
+    fn transact(&self, py: Python<'_>, work: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        transact(py, &self.handle, &work)
+    }
+
+    /// A consistent read-only view of the database at this moment, of the keyspace "default".
+    ///
+    /// It is a context manager that releases itself. Release it when it is not needed any more: what it can see is
+    /// kept for it.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        let snapshot = call(py, || self.handle.database.snapshot())?;
+        Ok(Snapshot::new(&self.handle, snapshot, "default"))
+    }
+
+    /// Returns when everything written so far is on the device.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        call_detached(py, || self.handle.database.flush())
+    }
+
+    /// What the database holds and has done, at this moment.
+    fn stats(&self, py: Python<'_>) -> PyResult<Stats> {
+        call_detached(py, || self.handle.database.stats()).map(Stats::from)
+    }
+
+    /// Closes the database. Every later call of it and of everything made from it raises ClosedError.
+    ///
+    /// With the last open handle of the process the writes are synced and the directory is unlocked. A second close
+    /// does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.handle.close(py)
+    }
+
+    /// The directory.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.handle.database.path().to_owned()
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: &Bound<'_, PyAny>,
+        exc: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let _ = (exc_type, exc, traceback);
+        self.handle.close(py)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let handle = &slf.get().handle;
+        let state = if handle.is_closed() { " closed" } else { "" };
+        let class = slf.get_type().name()?;
+        Ok(format!("<opendb.{class} {:?}{state}>", handle.database.path()))
+    }
+}
+
+/// A key space of its own within the database, made by OpenDB.keyspace. It has the database's key-value calls.
+#[pyclass(frozen, module = "opendb")]
+pub(crate) struct Keyspace {
+    keyspace: opendb::Keyspace,
+    handle: Arc<Handle>,
+}
+
+#[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "PyO3 hands extracted arguments over by value")]
+impl Keyspace {
+    /// The name under which the keyspace was asked for.
+    #[getter]
+    fn name(&self) -> &str {
+        self.keyspace.name()
+    }
+
+    /// Stores a value under a key. The write is in the log before the call returns.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    #[pyo3(signature = (key, value, durability=None))]
+    fn put(
+        &self,
+        py: Python<'_>,
+        key: Bytes<'_>,
+        value: Bytes<'_>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<()> {
+        put(py, &self.handle, &self.keyspace, (&key, &value), durability)
+    }
+
+    /// The newest committed value of a key, or None where the key is absent.
+    fn get<'py>(&self, py: Python<'py>, key: Bytes<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        get(py, &self.keyspace, &key)
+    }
+
+    /// Removes a key. An absent key is no error.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    #[pyo3(signature = (key, durability=None))]
+    fn delete(&self, py: Python<'_>, key: Bytes<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
+        delete(py, &self.handle, &self.keyspace, &key, durability)
+    }
+
+    /// Whether a key is present. Cheaper than get: the value is not read. The same as `key in keyspace`.
+    fn exists(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+        exists(py, &self.keyspace, &key)
+    }
+
+    /// All (key, value) tuples whose key begins with the prefix, sorted by key, from one consistent moment.
+    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Bytes<'_>) -> PyResult<Bound<'py, PyList>> {
+        scan_prefix(py, &self.keyspace, &prefix)
+    }
+
+    /// A lazy iterator over (key, value) tuples, sorted by key. See OpenDB.iter.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
+    fn iter(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Bytes<'_>>,
+        start: Option<Bytes<'_>>,
+        stop: Option<Bytes<'_>>,
+        reverse: bool,
+        start_after: Option<Bytes<'_>>,
+        limit: Option<Count>,
+    ) -> PyResult<Iter> {
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        iter(py, &self.handle, &self.keyspace, scan)
+    }
+
+    /// A lazy iterator over the keys alone: values are never read. See OpenDB.iter.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
+    fn keys(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Bytes<'_>>,
+        start: Option<Bytes<'_>>,
+        stop: Option<Bytes<'_>>,
+        reverse: bool,
+        start_after: Option<Bytes<'_>>,
+        limit: Option<Count>,
+    ) -> PyResult<Keys> {
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        keys(py, &self.handle, &self.keyspace, scan)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        length(py, &self.keyspace)
+    }
+
+    fn __contains__(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+        exists(py, &self.keyspace, &key)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<opendb.Keyspace {:?} of {:?}>", self.keyspace.name(), self.handle.database.path())
+    }
+}

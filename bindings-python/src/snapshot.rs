@@ -1,0 +1,196 @@
+//! `Snapshot`, and the reading calls that it shares with databases and keyspaces.
+
+use std::sync::Arc;
+
+use opendb::{Result, Scan, ValueRef};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::database::Handle;
+use crate::error::call;
+use crate::options::{Bytes, Count, ScanArguments};
+use crate::scan::{Iter, Keys, collect, to_bytes};
+use crate::transaction::Slot;
+
+/// The reading calls that a database, a keyspace and a snapshot share.
+pub(crate) trait Read {
+    fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>>;
+    fn exists(&self, key: &[u8]) -> Result<bool>;
+    fn iter(&self, scan: &Scan) -> Result<opendb::Iter>;
+    fn keys(&self, scan: &Scan) -> Result<opendb::Keys>;
+}
+
+macro_rules! read {
+    ($($reader:ty),*) => {$(
+        impl Read for $reader {
+            fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
+                <$reader>::get_ref(self, key)
+            }
+            fn exists(&self, key: &[u8]) -> Result<bool> {
+                <$reader>::exists(self, key)
+            }
+            fn iter(&self, scan: &Scan) -> Result<opendb::Iter> {
+                <$reader>::iter(self, scan)
+            }
+            fn keys(&self, scan: &Scan) -> Result<opendb::Keys> {
+                <$reader>::keys(self, scan)
+            }
+        }
+    )*};
+}
+
+read!(opendb::OpenDB, opendb::Keyspace, opendb::Snapshot);
+
+pub(crate) fn get<'py>(
+    py: Python<'py>,
+    reader: &impl Read,
+    key: &Bytes<'_>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    call(py, || reader.get_ref(key.get()))?.map(|value| to_bytes(py, &value)).transpose()
+}
+
+pub(crate) fn exists(py: Python<'_>, reader: &impl Read, key: &Bytes<'_>) -> PyResult<bool> {
+    call(py, || reader.exists(key.get()))
+}
+
+pub(crate) fn scan_prefix<'py>(
+    py: Python<'py>,
+    reader: &impl Read,
+    prefix: &Bytes<'_>,
+) -> PyResult<Bound<'py, PyList>> {
+    collect(py, call(py, || reader.iter(&Scan::prefix(prefix.get())))?)
+}
+
+pub(crate) fn iter(
+    py: Python<'_>,
+    handle: &Arc<Handle>,
+    reader: &impl Read,
+    scan: ScanArguments<'_>,
+) -> PyResult<Iter> {
+    Ok(Iter::new(Arc::clone(handle), call(py, || reader.iter(&scan.into()))?))
+}
+
+pub(crate) fn keys(
+    py: Python<'_>,
+    handle: &Arc<Handle>,
+    reader: &impl Read,
+    scan: ScanArguments<'_>,
+) -> PyResult<Keys> {
+    Ok(Keys::new(Arc::clone(handle), call(py, || reader.keys(&scan.into()))?))
+}
+
+/// A consistent read-only view of one moment, made by OpenDB.snapshot.
+///
+/// As a context manager it releases itself. Once it is released, its calls raise InvalidArgumentError.
+#[pyclass(frozen, module = "opendb")]
+pub(crate) struct Snapshot {
+    // Before the handle, so that the snapshot lets go of the database first.
+    slot: Slot<opendb::Snapshot>,
+    handle: Arc<Handle>,
+    keyspace: String,
+}
+
+impl Snapshot {
+    pub(crate) fn new(handle: &Arc<Handle>, snapshot: opendb::Snapshot, keyspace: &str) -> Snapshot {
+        let finished = "the snapshot is released: take another one";
+        Snapshot {
+            slot: Slot::new(snapshot, finished),
+            handle: Arc::clone(handle),
+            keyspace: keyspace.into(),
+        }
+    }
+
+    /// The core's snapshot, to work with outside the lock.
+    fn held(&self, py: Python<'_>) -> PyResult<opendb::Snapshot> {
+        self.slot.with(py, |held| Ok(held.clone()))
+    }
+}
+
+#[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "PyO3 hands extracted arguments over by value")]
+impl Snapshot {
+    /// The value of a key at that moment, or None where the key was absent.
+    fn get<'py>(&self, py: Python<'py>, key: Bytes<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        get(py, &self.held(py)?, &key)
+    }
+
+    /// Whether a key was present at that moment. Cheaper than get. The same as `key in snapshot`.
+    fn exists(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+        exists(py, &self.held(py)?, &key)
+    }
+
+    /// All (key, value) tuples whose key begins with the prefix, sorted by key.
+    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Bytes<'_>) -> PyResult<Bound<'py, PyList>> {
+        scan_prefix(py, &self.held(py)?, &prefix)
+    }
+
+    /// A lazy iterator over (key, value) tuples, sorted by key. See OpenDB.iter.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
+    fn iter(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Bytes<'_>>,
+        start: Option<Bytes<'_>>,
+        stop: Option<Bytes<'_>>,
+        reverse: bool,
+        start_after: Option<Bytes<'_>>,
+        limit: Option<Count>,
+    ) -> PyResult<Iter> {
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        iter(py, &self.handle, &self.held(py)?, scan)
+    }
+
+    /// A lazy iterator over the keys alone: values are never read. See OpenDB.iter.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
+    fn keys(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Bytes<'_>>,
+        start: Option<Bytes<'_>>,
+        stop: Option<Bytes<'_>>,
+        reverse: bool,
+        start_after: Option<Bytes<'_>>,
+        limit: Option<Count>,
+    ) -> PyResult<Keys> {
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        keys(py, &self.handle, &self.held(py)?, scan)
+    }
+
+    /// The same moment of another keyspace. KeyspaceNotFoundError where there is none of this name.
+    fn keyspace(&self, py: Python<'_>, name: &str) -> PyResult<Snapshot> {
+        let snapshot = self.slot.with(py, |held| held.keyspace(name))?;
+        Ok(Snapshot::new(&self.handle, snapshot, name))
+    }
+
+    /// Releases the snapshot. A second close does nothing.
+    fn close(&self, py: Python<'_>) {
+        drop(self.slot.take(py));
+    }
+
+    fn __contains__(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+        exists(py, &self.held(py)?, &key)
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().held(slf.py())?;
+        Ok(slf)
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: &Bound<'_, PyAny>,
+        exc: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) {
+        let _ = (exc_type, exc, traceback);
+        self.close(py);
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let state = if self.slot.is_held(py) { "" } else { " released" };
+        format!("<opendb.Snapshot of {:?}{state}>", self.keyspace)
+    }
+}

@@ -1,0 +1,232 @@
+//! A keyspace: the same calls over keys of its own.
+
+use std::ffi::{CString, c_char, c_void};
+use std::mem::MaybeUninit;
+
+use engine::Scan;
+
+use crate::bytes::{Bytes, Pinned, View, pinned_places};
+use crate::database::Database;
+use crate::error::{Failure, OPENDB_OK, Status, c_string};
+use crate::guard::{give_into, guard, guard_or, input, present, required, required_handle, utf8};
+use crate::handle::{self, Handle, Table};
+use crate::options::{self, Durability};
+use crate::scan::{Iterator, ScanOptions, iterate};
+
+/// A key space of its own within a database. Free it with `opendb_keyspace_free`.
+pub struct Keyspace {
+    engine: engine::Keyspace,
+    name: CString,
+}
+
+static KEYSPACES: Table<Keyspace> = Table::new();
+
+impl Handle for Keyspace {
+    const NAME: &'static str = "keyspace";
+    const TYPE: usize = 7;
+    fn table() -> &'static Table<Keyspace> {
+        &KEYSPACES
+    }
+}
+
+impl Keyspace {
+    fn engine(&self) -> &engine::Keyspace {
+        &self.engine
+    }
+}
+
+/// Gives a handle on the keyspace with this name (UTF-8, 1 to `OPENDB_KEYSPACE_NAME_BYTES_MAX` bytes), which is
+/// created if it is missing. `default` always exists and is what the calls on the database itself use.
+/// `OPENDB_ERROR_INVALID_ARGUMENT` for a name outside the limits, or one more than `OPENDB_KEYSPACES_MAX` of them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_open(
+    database: *const Database,
+    name: *const c_char,
+    keyspace_out: Option<&mut MaybeUninit<*mut Keyspace>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let keyspace_out = required_handle("keyspace_out", keyspace_out)?;
+        let engine = handle::borrow(database)?.engine().keyspace(utf8!(name))?;
+        let name = c_string(engine.name());
+        give_into(keyspace_out, Keyspace { engine, name })
+    })
+}
+
+/// The name of the keyspace. The text lives until the keyspace is freed. NULL for NULL and what is no live
+/// keyspace.
+#[unsafe(no_mangle)]
+pub extern "C" fn opendb_keyspace_name(keyspace: *const Keyspace) -> *const c_char {
+    guard_or(std::ptr::null(), || Ok(handle::borrow(keyspace)?.name.as_ptr()))
+}
+
+/// Writes a value under a key in the keyspace; an older value is replaced. When it returns, the write survives the
+/// death of the process; with `OPENDB_DURABILITY_SYNC` among the options it is on the device as well.
+/// `OPENDB_ERROR_INVALID_ARGUMENT` for a key over `OPENDB_KEY_BYTES_MAX` or a value over `OPENDB_VALUE_BYTES_MAX`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_put(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    value: *const c_void,
+    value_length: usize,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let keyspace = handle::borrow(keyspace)?;
+        keyspace.engine().put(input!(key, key_length), input!(value, value_length))?;
+        Ok(OPENDB_OK)
+    })
+}
+
+/// Like `opendb_keyspace_put`, with a durability for this write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_put_with(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    value: *const c_void,
+    value_length: usize,
+    durability: Durability,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let durability = options::durability(durability)?;
+        let keyspace = handle::borrow(keyspace)?;
+        keyspace.engine().put_with(input!(key, key_length), input!(value, value_length), durability)?;
+        Ok(OPENDB_OK)
+    })
+}
+
+/// Removes a key in the keyspace. Succeeds also where the key is absent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_delete(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        handle::borrow(keyspace)?.engine().delete(input!(key, key_length))?;
+        Ok(OPENDB_OK)
+    })
+}
+
+/// Like `opendb_keyspace_delete`, with a durability for this delete.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_delete_with(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    durability: Durability,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let durability = options::durability(durability)?;
+        handle::borrow(keyspace)?.engine().delete_with(input!(key, key_length), durability)?;
+        Ok(OPENDB_OK)
+    })
+}
+
+/// Reads the newest value of a key in the keyspace into bytes of the caller's own, which `opendb_bytes_free`
+/// frees. `OPENDB_NOT_FOUND` where there is no such key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_get(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    value_out: Option<&mut MaybeUninit<Bytes>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let value_out = required("value_out", value_out, Bytes::EMPTY)?;
+        let value = handle::borrow(keyspace)?.engine().get(input!(key, key_length))?;
+        Ok(Bytes::found(value_out, value))
+    })
+}
+
+/// Reads the newest value of a key in the keyspace where it lies, without a copy. The view lives until the pinned
+/// value is freed with `opendb_pinned_free`, also after the database is closed. `OPENDB_NOT_FOUND` where there is
+/// no such key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_get_pinned(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    pinned_out: Option<&mut MaybeUninit<*mut Pinned>>,
+    value_out: Option<&mut MaybeUninit<View>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let (pinned_out, value_out) = pinned_places(pinned_out, value_out)?;
+        let value = handle::borrow(keyspace)?.engine().get_ref(input!(key, key_length))?;
+        Pinned::found(pinned_out, value_out, value)
+    })
+}
+
+/// Whether a key is there in the keyspace: `OPENDB_OK` if so, otherwise `OPENDB_NOT_FOUND`. Cheaper than a get: no
+/// value is read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_exists(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || Ok(present(handle::borrow(keyspace)?.engine().exists(input!(key, key_length))?)))
+}
+
+/// Makes an iterator over what the scan asks for in the keyspace, sorted by key in byte order, as it is at this
+/// moment; NULL asks for every entry. Lazy: a scan of a large database holds no large memory. Free it with
+/// `opendb_iterator_free`. `OPENDB_ERROR_INVALID_ARGUMENT` for a scan with a wrong size or an unknown flag.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_iter(
+    keyspace: *const Keyspace,
+    scan: *const ScanOptions,
+    iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let iterator_out = required_handle("iterator_out", iterator_out)?;
+        let keyspace = handle::borrow(keyspace)?;
+        give_into(iterator_out, iterate!(scan, keyspace.engine()))
+    })
+}
+
+/// Makes an iterator over the keys that begin with the prefix in the keyspace: `opendb_keyspace_iter` with nothing
+/// but a prefix.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_scan_prefix(
+    keyspace: *const Keyspace,
+    prefix: *const c_void,
+    prefix_length: usize,
+    iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let iterator_out = required_handle("iterator_out", iterator_out)?;
+        let scan = Scan::prefix(input!(prefix, prefix_length));
+        let entries = handle::borrow(keyspace)?.engine().iter(&scan)?;
+        give_into(iterator_out, Iterator::entries(entries))
+    })
+}
+
+/// Counts the keys in the keyspace: exact, and without walking over them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_len(
+    keyspace: *const Keyspace,
+    count_out: Option<&mut MaybeUninit<u64>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let count_out = required("count_out", count_out, 0)?;
+        *count_out = handle::borrow(keyspace)?.engine().len()?;
+        Ok(OPENDB_OK)
+    })
+}
+
+/// Frees the handle of a keyspace. What is in the keyspace stays.
+#[unsafe(no_mangle)]
+pub extern "C" fn opendb_keyspace_free(keyspace: *mut Keyspace) {
+    handle::free(keyspace);
+}

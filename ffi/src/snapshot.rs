@@ -1,0 +1,154 @@
+//! A snapshot: the database as it was at one moment.
+
+use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
+
+use engine::Scan;
+
+use crate::bytes::{Bytes, Pinned, View, pinned_places};
+use crate::database::Database;
+use crate::error::{Failure, Status};
+use crate::guard::{give_into, guard, input, present, required, required_handle, utf8};
+use crate::handle::{self, Handle, Table};
+use crate::scan::{Iterator, ScanOptions, iterate};
+
+/// One keyspace as it was at one moment. Free it with `opendb_snapshot_free`: while it is live, old versions are
+/// kept.
+pub struct Snapshot {
+    engine: engine::Snapshot,
+}
+
+static SNAPSHOTS: Table<Snapshot> = Table::new();
+
+impl Handle for Snapshot {
+    const NAME: &'static str = "snapshot";
+    const TYPE: usize = 8;
+    fn table() -> &'static Table<Snapshot> {
+        &SNAPSHOTS
+    }
+}
+
+impl Snapshot {
+    fn engine(&self) -> &engine::Snapshot {
+        &self.engine
+    }
+}
+
+/// Holds the database as it is at this moment and looks at the keyspace `default` of it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_snapshot_new(
+    database: *const Database,
+    snapshot_out: Option<&mut MaybeUninit<*mut Snapshot>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let snapshot_out = required_handle("snapshot_out", snapshot_out)?;
+        let engine = handle::borrow(database)?.engine().snapshot()?;
+        give_into(snapshot_out, Snapshot { engine })
+    })
+}
+
+/// The same moment, another keyspace: a snapshot of its own, to be freed on its own.
+/// `OPENDB_ERROR_KEYSPACE_NOT_FOUND` where no keyspace has the name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_snapshot_keyspace(
+    snapshot: *const Snapshot,
+    keyspace: *const c_char,
+    snapshot_out: Option<&mut MaybeUninit<*mut Snapshot>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let snapshot_out = required_handle("snapshot_out", snapshot_out)?;
+        let engine = handle::borrow(snapshot)?.engine.keyspace(utf8!(keyspace))?;
+        give_into(snapshot_out, Snapshot { engine })
+    })
+}
+
+/// Reads the value of a key in the snapshot into bytes of the caller's own, which `opendb_bytes_free` frees.
+/// `OPENDB_NOT_FOUND` where there is no such key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_snapshot_get(
+    snapshot: *const Snapshot,
+    key: *const c_void,
+    key_length: usize,
+    value_out: Option<&mut MaybeUninit<Bytes>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let value_out = required("value_out", value_out, Bytes::EMPTY)?;
+        let value = handle::borrow(snapshot)?.engine().get(input!(key, key_length))?;
+        Ok(Bytes::found(value_out, value))
+    })
+}
+
+/// Reads the value of a key in the snapshot where it lies, without a copy. The view lives until the pinned value
+/// is freed with `opendb_pinned_free`, also after the database is closed. `OPENDB_NOT_FOUND` where there is no
+/// such key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_snapshot_get_pinned(
+    snapshot: *const Snapshot,
+    key: *const c_void,
+    key_length: usize,
+    pinned_out: Option<&mut MaybeUninit<*mut Pinned>>,
+    value_out: Option<&mut MaybeUninit<View>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let (pinned_out, value_out) = pinned_places(pinned_out, value_out)?;
+        let value = handle::borrow(snapshot)?.engine().get_ref(input!(key, key_length))?;
+        Pinned::found(pinned_out, value_out, value)
+    })
+}
+
+/// Whether a key is there in the snapshot: `OPENDB_OK` if so, otherwise `OPENDB_NOT_FOUND`. Cheaper than a get: no
+/// value is read.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_snapshot_exists(
+    snapshot: *const Snapshot,
+    key: *const c_void,
+    key_length: usize,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || Ok(present(handle::borrow(snapshot)?.engine().exists(input!(key, key_length))?)))
+}
+
+/// Makes an iterator over what the scan asks for in the snapshot, sorted by key in byte order, as it is at this
+/// moment; NULL asks for every entry. Lazy: a scan of a large database holds no large memory. Free it with
+/// `opendb_iterator_free`. `OPENDB_ERROR_INVALID_ARGUMENT` for a scan with a wrong size or an unknown flag.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_snapshot_iter(
+    snapshot: *const Snapshot,
+    scan: *const ScanOptions,
+    iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let iterator_out = required_handle("iterator_out", iterator_out)?;
+        let snapshot = handle::borrow(snapshot)?;
+        give_into(iterator_out, iterate!(scan, snapshot.engine()))
+    })
+}
+
+/// Makes an iterator over the keys that begin with the prefix in the snapshot: `opendb_snapshot_iter` with nothing
+/// but a prefix.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_snapshot_scan_prefix(
+    snapshot: *const Snapshot,
+    prefix: *const c_void,
+    prefix_length: usize,
+    iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    guard(error_out, || {
+        let iterator_out = required_handle("iterator_out", iterator_out)?;
+        let scan = Scan::prefix(input!(prefix, prefix_length));
+        let entries = handle::borrow(snapshot)?.engine().iter(&scan)?;
+        give_into(iterator_out, Iterator::entries(entries))
+    })
+}
+
+/// Frees a snapshot. Iterators made from it go on.
+#[unsafe(no_mangle)]
+pub extern "C" fn opendb_snapshot_free(snapshot: *mut Snapshot) {
+    handle::free(snapshot);
+}

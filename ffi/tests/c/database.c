@@ -1,0 +1,228 @@
+/* Opening, options, the key-value calls on the database and on keyspaces, limits, closing. */
+#include "check.h"
+
+#include <sys/mman.h>
+
+static void values(opendb_database *database) {
+    opendb_bytes value;
+    opendb_view view;
+    opendb_pinned *pinned;
+    uint64_t count;
+    OK(opendb_put(database, B("user:1"), B("Alice"), &error));
+    OK(opendb_put_with(database, B("user:2"), B("Bob"), OPENDB_DURABILITY_SYNC, &error));
+    OK(opendb_put(database, B("user:1"), B("Alice again"), &error));
+    OK(opendb_get(database, B("user:1"), &value, &error));
+    CHECK(SAME(value, "Alice again"));
+    opendb_bytes_free(&value);
+    CHECK(value.data == NULL && value.length == 0);
+    opendb_bytes_free(&value);
+    OK(opendb_get_pinned(database, B("user:2"), &pinned, &view, &error));
+    CHECK(SAME(view, "Bob"));
+    opendb_pinned_free(pinned);
+    OK(opendb_exists(database, B("user:1"), &error));
+    ABSENT(opendb_exists(database, B("user:3"), &error));
+    ABSENT(opendb_get(database, B("user:3"), &value, &error));
+    CHECK(value.data == NULL && value.length == 0);
+    ABSENT(opendb_get_pinned(database, B("user:3"), &pinned, &view, &error));
+    CHECK(pinned == NULL && view.data == NULL && view.length == 0);
+    OK(opendb_len(database, &count, &error));
+    CHECK(count == 2);
+    OK(opendb_delete(database, B("user:1"), &error));
+    OK(opendb_delete(database, B("user:1"), &error));
+    OK(opendb_delete_with(database, B("user:2"), OPENDB_DURABILITY_BUFFERED, &error));
+    ABSENT(opendb_exists(database, B("user:1"), &error));
+    OK(opendb_len(database, &count, &error));
+    CHECK(count == 0);
+}
+
+/* Any byte may stand in a key or a value, none at all included. */
+static void any_bytes(opendb_database *database) {
+    opendb_bytes value;
+    opendb_view view;
+    opendb_pinned *pinned;
+    OK(opendb_put(database, B("zero\0inside"), B("\0\xff\0"), &error));
+    ABSENT(opendb_exists(database, B("zero"), &error));
+    OK(opendb_get(database, B("zero\0inside"), &value, &error));
+    CHECK(SAME(value, "\0\xff\0"));
+    opendb_bytes_free(&value);
+    OK(opendb_put(database, NULL, 0, NULL, 0, &error));
+    OK(opendb_exists(database, "", 0, &error));
+    OK(opendb_get(database, "", 0, &value, &error));
+    CHECK(value.length == 0);
+    opendb_bytes_free(&value);
+    OK(opendb_get_pinned(database, NULL, 0, &pinned, &view, &error));
+    CHECK(view.length == 0);
+    opendb_pinned_free(pinned);
+    OK(opendb_delete(database, NULL, 0, &error));
+    ABSENT(opendb_exists(database, NULL, 0, &error));
+    OK(opendb_delete(database, B("zero\0inside"), &error));
+}
+
+static void limits(opendb_database *database) {
+    char *key = malloc(OPENDB_KEY_BYTES_MAX + 1);
+    size_t past = (size_t)OPENDB_VALUE_BYTES_MAX + 1;
+    void *value = mmap(NULL, past, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(key != NULL && value != MAP_FAILED);
+    memset(key, 'k', OPENDB_KEY_BYTES_MAX + 1);
+    OK(opendb_put(database, key, OPENDB_KEY_BYTES_MAX, B("v"), &error));
+    OK(opendb_exists(database, key, OPENDB_KEY_BYTES_MAX, &error));
+    OK(opendb_delete(database, key, OPENDB_KEY_BYTES_MAX, &error));
+    REFUSED("65536", opendb_put(database, key, OPENDB_KEY_BYTES_MAX + 1, B("v"), &error));
+    REFUSED("4294967296", opendb_put(database, B("k"), value, past, &error));
+    REFUSED("key: no memory", opendb_put(database, "k", SIZE_MAX, B("v"), &error));
+    REFUSED("durability is 2", opendb_put_with(database, B("k"), B("v"), 2, &error));
+    REFUSED("durability is -1", opendb_delete_with(database, B("k"), -1, &error));
+    ABSENT(opendb_exists(database, B("k"), &error));
+    CHECK(munmap(value, past) == 0);
+    free(key);
+}
+
+static void keyspaces(opendb_database *database) {
+    opendb_keyspace *sessions, *same;
+    opendb_bytes value;
+    opendb_view view;
+    opendb_pinned *pinned;
+    opendb_names *names;
+    uint64_t count;
+    char name[OPENDB_KEYSPACE_NAME_BYTES_MAX + 2];
+    OK(opendb_keyspace_open(database, "sessions", &sessions, &error));
+    OK(opendb_keyspace_open(database, "sessions", &same, &error));
+    CHECK(strcmp(opendb_keyspace_name(sessions), "sessions") == 0);
+    OK(opendb_keyspace_put(sessions, B("a"), B("1"), &error));
+    OK(opendb_keyspace_put_with(same, B("b"), B("2"), OPENDB_DURABILITY_SYNC, &error));
+    OK(opendb_keyspace_get(same, B("a"), &value, &error));
+    CHECK(SAME(value, "1"));
+    opendb_bytes_free(&value);
+    OK(opendb_keyspace_get_pinned(sessions, B("b"), &pinned, &view, &error));
+    CHECK(SAME(view, "2"));
+    opendb_pinned_free(pinned);
+    ABSENT(opendb_exists(database, B("a"), &error));
+    OK(opendb_keyspace_exists(sessions, B("a"), &error));
+    OK(opendb_keyspace_len(sessions, &count, &error));
+    CHECK(count == 2);
+    OK(opendb_keyspace_delete(sessions, B("a"), &error));
+    OK(opendb_keyspace_delete_with(sessions, B("b"), OPENDB_DURABILITY_SYNC, &error));
+    ABSENT(opendb_keyspace_get(sessions, B("a"), &value, &error));
+    ABSENT(opendb_keyspace_exists(sessions, B("b"), &error));
+    OK(opendb_keyspaces(database, &names, &error));
+    CHECK(opendb_names_length(names) == 2);
+    CHECK(strcmp(opendb_names_at(names, 0), "default") == 0);
+    CHECK(strcmp(opendb_names_at(names, 1), "sessions") == 0);
+    CHECK(opendb_names_at(names, 2) == NULL);
+    opendb_names_free(names);
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = 0;
+    opendb_keyspace_free(same);
+    REFUSED("name has 256 bytes", opendb_keyspace_open(database, name, &same, &error));
+    CHECK(same == NULL);
+    REFUSED("name has 0 bytes", opendb_keyspace_open(database, "", &same, &error));
+    REFUSED("name is not UTF-8", opendb_keyspace_open(database, "\xff", &same, &error));
+    opendb_keyspace_free(sessions);
+}
+
+static void options(const char *directory) {
+    char path[4096];
+    opendb_stats stats = OPENDB_STATS_INIT;
+    opendb_options *options = opendb_options_new();
+    opendb_database *database;
+    snprintf(path, sizeof path, "%s/%s", directory, "options");
+    OK(opendb_options_set_create(options, false, &error));
+    CHECK(opendb_open(path, options, &database, NULL) > OPENDB_OK);
+    CHECK(database == NULL);
+    OK(opendb_options_set_create(options, true, &error));
+    OK(opendb_options_set_durability(options, OPENDB_DURABILITY_SYNC, &error));
+    OK(opendb_options_set_append_mode(options, OPENDB_APPEND_MODE_WRITE, &error));
+    OK(opendb_options_set_mapped_reads(options, false, &error));
+    OK(opendb_options_set_cache_bytes(options, 0, &error));
+    OK(opendb_options_set_read_damaged(options, false, &error));
+    REFUSED("durability is 7", opendb_options_set_durability(options, 7, &error));
+    REFUSED("append_mode is 3", opendb_options_set_append_mode(options, 3, &error));
+    OK(opendb_options_set_segment_bytes(options, OPENDB_SEGMENT_BYTES_MIN - 1, &error));
+    REFUSED("segment_bytes", opendb_open(path, options, &database, &error));
+    OK(opendb_options_set_segment_bytes(options, OPENDB_SEGMENT_BYTES_MAX + 1, &error));
+    REFUSED("segment_bytes", opendb_open(path, options, &database, &error));
+    OK(opendb_options_set_segment_bytes(options, OPENDB_SEGMENT_BYTES_MIN, &error));
+    OK(opendb_open(path, options, &database, &error));
+    opendb_options_free(options);
+    OK(opendb_put(database, B("k"), B("v"), &error));
+    OK(opendb_stats_read(database, &stats, &error));
+    CHECK(stats.append_mode == OPENDB_APPEND_MODE_WRITE && stats.durable_sequence == stats.last_sequence);
+    OK(opendb_close(database, &error));
+}
+
+static void maintenance(const char *directory, opendb_database *database) {
+    opendb_stats stats = OPENDB_STATS_INIT;
+    opendb_names *damage;
+    OK(opendb_flush(database, &error));
+    OK(opendb_stats_read(database, &stats, &error));
+    CHECK(stats.size == sizeof stats && !stats.poisoned && stats.recovery_damaged == 0);
+    CHECK(stats.keys == 0 && stats.keyspaces == 2 && stats.segments > 0 && stats.log_bytes > 0 && stats.syncs > 0);
+    CHECK(stats.last_sequence > 0 && stats.durable_sequence == stats.last_sequence);
+    CHECK(stats.append_mode == OPENDB_APPEND_MODE_MAPPED || stats.append_mode == OPENDB_APPEND_MODE_WRITE);
+    stats.size = 1;
+    REFUSED("stats.size is 1", opendb_stats_read(database, &stats, &error));
+    CHECK(stats.size == 1);
+    OK(opendb_recovery_damage(database, &damage, &error));
+    CHECK(opendb_names_length(damage) == 0);
+    opendb_names_free(damage);
+    CHECK(strstr(opendb_path(database), strrchr(directory, '/')) != NULL);
+    CHECK(strcmp(opendb_version(), OPENDB_VERSION) == 0);
+    CHECK(OPENDB_VERSION[0] - '0' == OPENDB_VERSION_MAJOR);
+}
+
+/* What was written is there when the directory is opened again; what was pinned stays readable in between. */
+static void closing(const char *directory, opendb_database *database) {
+    opendb_keyspace *keyspace;
+    opendb_pinned *pinned;
+    opendb_view view;
+    opendb_bytes value;
+    opendb_iterator *iterator;
+    opendb_stats stats = OPENDB_STATS_INIT;
+    OK(opendb_put(database, B("kept"), B("value"), &error));
+    OK(opendb_get_pinned(database, B("kept"), &pinned, &view, &error));
+    OK(opendb_keyspace_open(database, "sessions", &keyspace, &error));
+    OK(opendb_scan_prefix(database, NULL, 0, &iterator, &error));
+    OK(opendb_close(database, &error));
+    CHECK(SAME(view, "value"));
+    REFUSED("not live", opendb_close(database, &error));
+    REFUSED("not live", opendb_put(database, B("k"), B("v"), &error));
+    FAILS(OPENDB_ERROR_CLOSED, "closed", opendb_keyspace_put(keyspace, B("k"), B("v"), &error));
+    FAILS(OPENDB_ERROR_CLOSED, "closed", opendb_iterator_next(iterator, &view, NULL, &error));
+    opendb_iterator_free(iterator);
+    opendb_keyspace_free(keyspace);
+    database = open_below(directory, "database");
+    OK(opendb_stats_read(database, &stats, &error));
+    CHECK(stats.recovery_clean && stats.keys == 1);
+    OK(opendb_get(database, B("kept"), &value, &error));
+    CHECK(SAME(value, "value"));
+    OK(opendb_close(database, &error));
+    opendb_bytes_free(&value);
+    opendb_pinned_free(pinned);
+}
+
+/* Two handles on one directory are one database. */
+static void twice(const char *directory) {
+    opendb_database *first = open_below(directory, "twice"), *second = open_below(directory, "twice");
+    CHECK(first != second);
+    OK(opendb_put(first, B("k"), B("v"), &error));
+    OK(opendb_exists(second, B("k"), &error));
+    OK(opendb_close(first, &error));
+    OK(opendb_exists(second, B("k"), &error));
+    OK(opendb_close(second, &error));
+}
+
+int main(int count, char **arguments) {
+    opendb_database *database;
+    CHECK(count == 2);
+    database = open_below(arguments[1], "database");
+    values(database);
+    any_bytes(database);
+    limits(database);
+    keyspaces(database);
+    maintenance(arguments[1], database);
+    closing(arguments[1], database);
+    options(arguments[1]);
+    twice(arguments[1]);
+    CHECK(opendb_handles_live() == 0);
+    return 0;
+}

@@ -1,0 +1,189 @@
+//! Builds the library, compiles every C and C++ program of the tests and examples against it with warnings as errors,
+//! and runs them, plainly and under valgrind.
+
+// What goes wrong here is a failed test.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+const C_FLAGS: &[&str] =
+    &["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-D_DEFAULT_SOURCE"];
+const CPP_FLAGS: &[&str] = &["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"];
+/// Memory that is only "possibly" lost is not counted: the tables of the standard library's hash maps are always reached
+/// through a pointer into their middle.
+const VALGRIND: &[&str] =
+    &["--error-exitcode=1", "--leak-check=full", "--errors-for-leak-kinds=definite", "--quiet"];
+/// What the static library needs besides itself.
+const STATIC_LIBRARIES: &[&str] = &["-lpthread", "-ldl", "-lm"];
+
+fn crate_directory() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs a command to its end and asserts that it went well.
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// The directory with libopendb.so and libopendb.a, which Cargo does not build for tests by itself.
+fn library_directory() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // This program is <target directory>/<profile>/deps/<name>.
+        let program = std::env::current_exe().unwrap();
+        let profile_directory = program.parent().and_then(Path::parent).unwrap();
+        let profile = match profile_directory.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            name => name,
+        };
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--lib", "--profile", profile, "--manifest-path"]);
+        cargo.arg(crate_directory().join("Cargo.toml"));
+        run(cargo.arg("--target-dir").arg(profile_directory.parent().unwrap()));
+        profile_directory.to_owned()
+    })
+}
+
+/// The sources with this ending in a directory of the crate, sorted; there is at least one.
+fn sources(directory: &str, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(crate_directory().join(directory)).unwrap();
+    let mut sources: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == ending))
+        .collect();
+    sources.sort();
+    assert!(!sources.is_empty(), "no .{ending} in {directory}");
+    sources
+}
+
+/// The compiler of a source with its warnings and the directory of the headers.
+fn compiler(source: &Path) -> Command {
+    let cpp = source.extension().is_some_and(|extension| extension == "cpp");
+    let mut compiler = Command::new(if cpp { "g++" } else { "gcc" });
+    compiler.args(if cpp { CPP_FLAGS } else { C_FLAGS });
+    compiler.arg("-I").arg(crate_directory().join("include"));
+    compiler
+}
+
+/// Compiles a program that finds the shared library at run time.
+fn compile(source: &Path, directory: &Path) -> PathBuf {
+    let program = directory.join(source.file_name().unwrap()).with_extension("program");
+    let library = library_directory();
+    let mut compiler = compiler(source);
+    compiler.arg(source).arg("-o").arg(&program).arg("-L").arg(library).args(["-lopendb", "-lpthread"]);
+    run(compiler.arg(format!("-Wl,-rpath,{}", library.display())));
+    program
+}
+
+/// Runs every test program of a language, each plainly and under valgrind, on directories of their own.
+fn run_programs(directory: &str, ending: &str) {
+    for source in sources(directory, ending) {
+        let scratch = tempfile::tempdir().unwrap();
+        let program = compile(&source, scratch.path());
+        let (plain, checked) = (scratch.path().join("plain"), scratch.path().join("checked"));
+        fs::create_dir(&plain).unwrap();
+        fs::create_dir(&checked).unwrap();
+        run(Command::new(&program).arg(plain));
+        run(Command::new("valgrind").args(VALGRIND).arg(&program).arg(checked));
+    }
+}
+
+#[test]
+fn c_programs_pass_and_are_clean_under_valgrind() {
+    run_programs("tests/c", "c");
+}
+
+#[test]
+fn cpp_programs_pass_and_are_clean_under_valgrind() {
+    run_programs("tests/cpp", "cpp");
+}
+
+/// Each runs as a process of its own on the directory that the one before left behind.
+#[test]
+fn quickstarts_count_their_visits_on_one_directory() {
+    let scratch = tempfile::tempdir().unwrap();
+    for (visit, source) in [(1, "quickstart.c"), (2, "quickstart.cpp"), (3, "quickstart.c")] {
+        let program = compile(&crate_directory().join("examples").join(source), scratch.path());
+        let output = run(Command::new(program).arg(scratch.path().join("database")));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let expected = format!("user:1 = Alice\nuser:2 = Bob\nvisits: {visit}\n");
+        assert!(text.ends_with(&expected), "{source}: {text}");
+    }
+}
+
+#[test]
+fn the_static_library_links_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let program = scratch.path().join("quickstart");
+    let source = crate_directory().join("examples/quickstart.c");
+    let mut compiler = compiler(&source);
+    compiler.arg(&source).arg("-o").arg(&program).arg(library_directory().join("libopendb.a"));
+    run(compiler.args(STATIC_LIBRARIES));
+    let output = run(Command::new(&program).arg(scratch.path().join("database")));
+    assert!(String::from_utf8(output.stdout).unwrap().ends_with("visits: 1\n"));
+}
+
+/// Each header compiles by itself, in every language it is for.
+#[test]
+fn headers_stand_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    for (header, source, standard) in [
+        ("opendb.h", "alone.c", "-std=c99"),
+        ("opendb.h", "alone.cpp", "-std=c++11"),
+        ("opendb.h", "alone.cpp", "-std=c++17"),
+        ("opendb.hpp", "alone.cpp", "-std=c++17"),
+        ("opendb.hpp", "alone.cpp", "-std=c++20"),
+    ] {
+        let source = scratch.path().join(source);
+        let begun = "opendb_scan scan = OPENDB_SCAN_INIT; opendb_stats stats = OPENDB_STATS_INIT;";
+        fs::write(&source, format!("#include \"{header}\"\n{begun}\n")).unwrap();
+        run(compiler(&source).args([standard, "-fsyntax-only"]).arg(&source));
+    }
+}
+
+/// The functions whose names follow `before` in a text.
+fn functions(text: &str, before: &str) -> BTreeSet<String> {
+    let names = text.split(before).skip(1).map(|rest| {
+        let end =
+            rest.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(rest.len());
+        (&rest[..end], rest[end..].starts_with('(') || before.starts_with(" T"))
+    });
+    names.filter(|(_, called)| *called).map(|(name, _)| format!("opendb_{name}")).collect()
+}
+
+/// The header declares what the library exports, no more and no less, and the C programs call all of it.
+#[test]
+fn header_library_and_tests_have_the_same_functions() {
+    let header = fs::read_to_string(crate_directory().join("include/opendb.h")).unwrap();
+    let declared: BTreeSet<_> = header
+        .lines()
+        .filter(|line| {
+            line.starts_with(|letter: char| letter.is_ascii_lowercase()) && !line.starts_with("typedef")
+        })
+        .flat_map(|line| functions(line, "opendb_"))
+        .collect();
+    assert!(declared.len() > 70, "only {} functions were found in the header", declared.len());
+
+    let library = library_directory().join("libopendb.so");
+    let symbols = run(Command::new("nm").args(["-D", "--defined-only"]).arg(library));
+    let exported = functions(&String::from_utf8(symbols.stdout).unwrap(), " T opendb_");
+    assert_eq!(declared, exported);
+
+    let programs: String =
+        sources("tests/c", "c").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    for name in declared {
+        assert!(programs.contains(&name), "no test in C calls {name}");
+    }
+}
