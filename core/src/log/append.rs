@@ -138,14 +138,22 @@ impl Log {
         }
         let mut state = self.state.lock();
         let header = crate::manifest::SEGMENT_HEADER_BYTES as u64;
-        let spare = state.spare.take_if(|spare| spare.capacity() >= needed + header);
+        let (spare, too_small) = match state.spare.take() {
+            Some(spare) if spare.capacity() < needed + header => (None, Some(spare)),
+            spare => (spare, None),
+        };
         let segment = match spare {
             Some(spare) => spare,
-            None => self.add_segment(&mut state, SegmentKind::Log, needed)?,
+            None => self.add_segment(&mut state, SegmentKind::Log, needed).inspect_err(|_| {
+                state.spare.clone_from(&too_small);
+            })?,
         };
+        // The order of the serials is the order of the commits, so a spare that is passed over stays empty for ever.
+        let passed_over = too_small.map(|spare| Unsynced { segment: spare, full: Some(last_sequence) });
         if let Some(full) = state.log.last_mut() {
             full.full = Some(last_sequence);
         }
+        state.log.extend(passed_over);
         state.log.push(Unsynced { segment: Arc::clone(&segment), full: None });
         drop(state);
         appender.active = Some(self.active(segment));

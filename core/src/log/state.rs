@@ -87,7 +87,7 @@ impl State {
     /// Notes that a segment is full and its bytes are on the device.
     pub(super) fn seal(&mut self, segment: &Segment, last_sequence: u64) {
         let (serial, length) = (segment.serial(), segment.published());
-        let content = length - SEGMENT_HEADER_BYTES as u64;
+        let content = length.saturating_sub(SEGMENT_HEADER_BYTES as u64);
         if let Some(entry) = self.entry(serial) {
             (entry.sealed, entry.length, entry.last_sequence) = (true, length, last_sequence);
             match entry.kind {
@@ -99,7 +99,7 @@ impl State {
 
     pub(super) fn sizes(&self) -> LogStats {
         let content = |list: &[Unsynced]| -> u64 {
-            list.iter().map(|one| one.segment.published() - SEGMENT_HEADER_BYTES as u64).sum()
+            list.iter().map(|one| one.segment.published().saturating_sub(SEGMENT_HEADER_BYTES as u64)).sum()
         };
         LogStats {
             segments: self.manifest.segments.len() as u64,

@@ -58,12 +58,13 @@ pub(super) fn open_all(config: &LogConfig, manifest: &Manifest) -> Result<Vec<Sc
     for entry in &manifest.segments {
         let exact = entry.sealed || manifest.clean;
         let end = if exact { entry.length } else { entry.capacity };
+        // A file has its whole capacity on the device before the manifest names it, and keeps it while it is open.
         let segment = config.open_segment(entry, end, false)?;
-        if segment.published() < entry.length {
+        if segment.published() < end {
             return Err(Error::corruption(
                 entry.serial,
                 segment.published(),
-                format!("the segment's file ends here, it had {} bytes", entry.length),
+                format!("the segment's file ends here, it had {end} bytes: it was cut"),
             ));
         }
         check_segment_header(&segment.read_at_most(0, SEGMENT_HEADER_BYTES)?, manifest.identity, entry)?;
@@ -128,7 +129,9 @@ pub(super) fn settle(config: &LogConfig, files: Vec<Scanned>, found: &Found) -> 
 /// Goes on in a segment that was closed in order, or, where there is no room to, leaves it as it is: the next write
 /// then asks for a new one and tells that the device is full.
 fn resume(config: &LogConfig, mut entry: SegmentEntry, scanned: Arc<Segment>) -> OpenedSegment {
-    match config.open_segment(&entry, entry.length, true) {
+    let resumed = config.open_segment(&entry, entry.length, true);
+    // The length of the file is on the device before the manifest says that the segment is open.
+    match resumed.and_then(|segment| segment.sync().map(|()| segment)) {
         Ok(segment) => OpenedSegment { entry, segment: Arc::new(segment), resumes: true },
         Err(_) => {
             entry.sealed = true;

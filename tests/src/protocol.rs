@@ -1,0 +1,408 @@
+//! What is said to a driver: one command, one answer, each one line of words.
+//!
+//! A command is `<verb> <name> <arguments>`: the name is that of the object it is done to, which the driver keeps under
+//! that name. Bytes, names of keyspaces and paths are hexadecimal words with an `x` before them; what is absent is `-`.
+//!
+//! | command | does |
+//! |---|---|
+//! | `open NAME PATH SETTING=WORD…` | opens a database and keeps its handle (the old one of that name is dropped) |
+//! | `close NAME`, `flush NAME`, `keyspaces NAME`, `keyspace NAME KEYSPACE` | the calls of those names |
+//! | `begin NAME DATABASE`, `snapshot NAME DATABASE`, `batch NAME DATABASE` | makes an object of a database |
+//! | `put NAME KEYSPACE KEY VALUE DURABILITY`, `delete NAME KEYSPACE KEY DURABILITY` | durability: `default`, `buffered`, `sync` |
+//! | `get NAME KEYSPACE KEY`, `exists NAME KEYSPACE KEY`, `len NAME KEYSPACE`, `scan NAME KEYSPACE PREFIX` | reads of a database, transaction or snapshot |
+//! | `iter NAME KEYSPACE SCAN`, `keys NAME KEYSPACE SCAN` | everything that a lazy iterator gives |
+//! | `cursor NAME OBJECT KEYSPACE entries\|keys SCAN`, `next NAME COUNT` | keeps a lazy iterator, takes entries from it |
+//! | `commit NAME DURABILITY`, `rollback NAME`, `drop NAME` | ends an object |
+//!
+//! A SCAN is six words: `PREFIX FROM UNTIL START_AFTER LIMIT forward|reverse`.
+//!
+//! Answers: `ok`, `none`, `value BYTES`, `yes`, `no`, `count NUMBER`, `entries KEY=VALUE…`, `keys KEY…`,
+//! `names NAME…`, `error NUMBER NAME`; and `failure TEXT` where the driver itself could not do as told.
+
+use std::path::PathBuf;
+
+use opendb::ErrorKind;
+
+use crate::bytes::{from_word, to_word};
+use crate::{Failure, Outcome};
+
+/// One command: what is done to the object of this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The object; for those that make one, the name it gets.
+    pub name: String,
+    /// What is done.
+    pub call: Call,
+}
+
+/// What is done to an object. See the table of the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are those of the public interface and of the module's table")]
+pub enum Call {
+    Open { path: PathBuf, settings: Vec<(String, String)> },
+    Close,
+    Flush,
+    Drop,
+    Keyspaces,
+    Keyspace { keyspace: String },
+    Begin { database: String },
+    Snapshot { database: String },
+    Batch { database: String },
+    Put { keyspace: String, key: Vec<u8>, value: Vec<u8>, durability: Wait },
+    Delete { keyspace: String, key: Vec<u8>, durability: Wait },
+    Get { keyspace: String, key: Vec<u8> },
+    Exists { keyspace: String, key: Vec<u8> },
+    Len { keyspace: String },
+    ScanPrefix { keyspace: String, prefix: Vec<u8> },
+    Iter { keyspace: String, keys_only: bool, scan: Range },
+    Cursor { object: String, keyspace: String, keys_only: bool, scan: Range },
+    Next { count: u64 },
+    Commit { durability: Wait },
+    Rollback,
+}
+
+/// What a write or commit waits for: nothing said, or one of the two durabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wait {
+    /// As the database was opened.
+    #[default]
+    Default,
+    /// Not for the device.
+    Buffered,
+    /// For the device.
+    Sync,
+}
+
+impl Wait {
+    /// Every one, with the word for it.
+    pub const ALL: [(Wait, &'static str); 3] =
+        [(Wait::Default, "default"), (Wait::Buffered, "buffered"), (Wait::Sync, "sync")];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Wait::Default => "default",
+            Wait::Buffered => "buffered",
+            Wait::Sync => "sync",
+        }
+    }
+}
+
+/// What a scan asks for, in the words of the public interface.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Range {
+    /// Only keys that begin with these bytes.
+    pub prefix: Option<Vec<u8>>,
+    /// Inclusive lower bound.
+    pub from: Option<Vec<u8>>,
+    /// Exclusive upper bound.
+    pub until: Option<Vec<u8>>,
+    /// Only keys after this one in the direction of the scan.
+    pub start_after: Option<Vec<u8>>,
+    /// At most so many entries.
+    pub limit: Option<u64>,
+    /// Largest key first.
+    pub reverse: bool,
+}
+
+/// Keys with their values, in the order in which they were given.
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What a driver answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are those of the module's text")]
+pub enum Answer {
+    Ok,
+    None,
+    Value(Vec<u8>),
+    Flag(bool),
+    Count(u64),
+    Entries(Entries),
+    Keys(Vec<Vec<u8>>),
+    Names(Vec<String>),
+    Error { number: i32, name: String },
+}
+
+impl Answer {
+    /// The answer for an error of this kind.
+    #[must_use]
+    pub fn error(kind: ErrorKind) -> Answer {
+        Answer::Error { number: kind.code(), name: kind.name().to_owned() }
+    }
+
+    /// Whether the answer is an error of this kind, by number and by name.
+    #[must_use]
+    pub fn is_error(&self, kind: ErrorKind) -> bool {
+        *self == Answer::error(kind)
+    }
+
+    /// The line without its end.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        match self {
+            Answer::Ok => "ok".to_owned(),
+            Answer::None => "none".to_owned(),
+            Answer::Value(value) => format!("value {}", to_word(value)),
+            Answer::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+            Answer::Count(count) => format!("count {count}"),
+            Answer::Entries(entries) => entries.iter().fold("entries".to_owned(), |line, (key, value)| {
+                line + " " + &to_word(key) + "=" + &to_word(value)
+            }),
+            Answer::Keys(keys) => keys.iter().fold("keys".to_owned(), |line, key| line + " " + &to_word(key)),
+            Answer::Names(names) => {
+                names.iter().fold("names".to_owned(), |line, name| line + " " + &to_word(name.as_bytes()))
+            }
+            Answer::Error { number, name } => format!("error {number} {name}"),
+        }
+    }
+
+    /// Reads a line of a driver.
+    ///
+    /// # Errors
+    /// The line is none of the answers, or the driver reports that it could not do as told.
+    pub fn from_line(line: &str) -> Outcome<Answer> {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let words = || rest.split(' ').filter(|word| !word.is_empty());
+        let number = |word: &str| word.parse().map_err(|_| Failure(format!("not a number in: {line:.80}")));
+        Ok(match verb {
+            "ok" => Answer::Ok,
+            "none" => Answer::None,
+            "value" => Answer::Value(from_word(rest)?),
+            "yes" => Answer::Flag(true),
+            "no" => Answer::Flag(false),
+            "count" => Answer::Count(rest.parse().map_err(|_| Failure(format!("not a count: {line:.80}")))?),
+            "entries" => Answer::Entries(words().map(entry_from_word).collect::<Outcome<_>>()?),
+            "keys" => Answer::Keys(words().map(from_word).collect::<Outcome<_>>()?),
+            "names" => Answer::Names(words().map(text_from_word).collect::<Outcome<_>>()?),
+            "error" => {
+                let (code, name) = rest.split_once(' ').unwrap_or((rest, ""));
+                Answer::Error { number: number(code)?, name: name.to_owned() }
+            }
+            "failure" => return Err(Failure(format!("the driver reports: {rest}"))),
+            _ => return Err(Failure(format!("the driver answered with an unknown line: {line:.80}"))),
+        })
+    }
+}
+
+impl Command {
+    /// The line without its end.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        let name = &self.name;
+        let text = |text: &String| to_word(text.as_bytes());
+        match &self.call {
+            Call::Open { path, settings } => settings.iter().fold(
+                format!("open {name} {}", to_word(path.as_os_str().as_encoded_bytes())),
+                |line, (key, value)| format!("{line} {key}={value}"),
+            ),
+            Call::Close => format!("close {name}"),
+            Call::Flush => format!("flush {name}"),
+            Call::Drop => format!("drop {name}"),
+            Call::Keyspaces => format!("keyspaces {name}"),
+            Call::Keyspace { keyspace } => format!("keyspace {name} {}", text(keyspace)),
+            Call::Begin { database } => format!("begin {name} {database}"),
+            Call::Snapshot { database } => format!("snapshot {name} {database}"),
+            Call::Batch { database } => format!("batch {name} {database}"),
+            Call::Put { keyspace, key, value, durability } => {
+                let (key, value) = (to_word(key), to_word(value));
+                format!("put {name} {} {key} {value} {}", text(keyspace), durability.word())
+            }
+            Call::Delete { keyspace, key, durability } => {
+                format!("delete {name} {} {} {}", text(keyspace), to_word(key), durability.word())
+            }
+            Call::Get { keyspace, key } => format!("get {name} {} {}", text(keyspace), to_word(key)),
+            Call::Exists { keyspace, key } => format!("exists {name} {} {}", text(keyspace), to_word(key)),
+            Call::Len { keyspace } => format!("len {name} {}", text(keyspace)),
+            Call::ScanPrefix { keyspace, prefix } => {
+                format!("scan {name} {} {}", text(keyspace), to_word(prefix))
+            }
+            Call::Iter { keyspace, keys_only, scan } => {
+                let verb = if *keys_only { "keys" } else { "iter" };
+                format!("{verb} {name} {} {}", text(keyspace), scan.to_words())
+            }
+            Call::Cursor { object, keyspace, keys_only, scan } => {
+                let what = if *keys_only { "keys" } else { "entries" };
+                format!("cursor {name} {object} {} {what} {}", text(keyspace), scan.to_words())
+            }
+            Call::Next { count } => format!("next {name} {count}"),
+            Call::Commit { durability } => format!("commit {name} {}", durability.word()),
+            Call::Rollback => format!("rollback {name}"),
+        }
+    }
+
+    /// Reads a line, as a driver does.
+    ///
+    /// # Errors
+    /// The line is no command.
+    pub fn from_line(line: &str) -> Outcome<Command> {
+        let mut words = Words { line, rest: line.split(' ') };
+        let verb = words.next()?;
+        let name = words.next()?.to_owned();
+        let call = match verb {
+            "open" => Call::Open { path: PathBuf::from(words.text()?), settings: words.settings()? },
+            "close" => Call::Close,
+            "flush" => Call::Flush,
+            "drop" => Call::Drop,
+            "keyspaces" => Call::Keyspaces,
+            "rollback" => Call::Rollback,
+            "keyspace" => Call::Keyspace { keyspace: words.text()? },
+            "begin" => Call::Begin { database: words.next()?.to_owned() },
+            "snapshot" => Call::Snapshot { database: words.next()?.to_owned() },
+            "batch" => Call::Batch { database: words.next()?.to_owned() },
+            "put" => Call::Put {
+                keyspace: words.text()?,
+                key: words.bytes()?,
+                value: words.bytes()?,
+                durability: words.durability()?,
+            },
+            "delete" => {
+                Call::Delete { keyspace: words.text()?, key: words.bytes()?, durability: words.durability()? }
+            }
+            "get" => Call::Get { keyspace: words.text()?, key: words.bytes()? },
+            "exists" => Call::Exists { keyspace: words.text()?, key: words.bytes()? },
+            "len" => Call::Len { keyspace: words.text()? },
+            "scan" => Call::ScanPrefix { keyspace: words.text()?, prefix: words.bytes()? },
+            "iter" => Call::Iter { keyspace: words.text()?, keys_only: false, scan: words.range()? },
+            "keys" => Call::Iter { keyspace: words.text()?, keys_only: true, scan: words.range()? },
+            "cursor" => Call::Cursor {
+                object: words.next()?.to_owned(),
+                keyspace: words.text()?,
+                keys_only: words.next()? == "keys",
+                scan: words.range()?,
+            },
+            "next" => Call::Next { count: words.number()? },
+            "commit" => Call::Commit { durability: words.durability()? },
+            _ => return Err(words.malformed()),
+        };
+        Ok(Command { name, call })
+    }
+}
+
+impl Range {
+    fn to_words(&self) -> String {
+        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or("-".to_owned(), to_word);
+        format!(
+            "{} {} {} {} {} {}",
+            bytes(&self.prefix),
+            bytes(&self.from),
+            bytes(&self.until),
+            bytes(&self.start_after),
+            self.limit.map_or("-".to_owned(), |limit| limit.to_string()),
+            if self.reverse { "reverse" } else { "forward" }
+        )
+    }
+}
+
+/// The words of a line, taken one by one.
+struct Words<'a> {
+    line: &'a str,
+    rest: std::str::Split<'a, char>,
+}
+
+impl<'a> Words<'a> {
+    fn malformed(&self) -> Failure {
+        Failure(format!("not a command: {:.80}", self.line))
+    }
+
+    fn next(&mut self) -> Outcome<&'a str> {
+        self.rest.next().ok_or_else(|| Failure(format!("the command ends too early: {:.80}", self.line)))
+    }
+
+    fn bytes(&mut self) -> Outcome<Vec<u8>> {
+        from_word(self.next()?)
+    }
+
+    fn text(&mut self) -> Outcome<String> {
+        text_from_word(self.next()?)
+    }
+
+    fn number(&mut self) -> Outcome<u64> {
+        self.next()?.parse().map_err(|_| self.malformed())
+    }
+
+    fn optional_bytes(&mut self) -> Outcome<Option<Vec<u8>>> {
+        match self.next()? {
+            "-" => Ok(None),
+            word => from_word(word).map(Some),
+        }
+    }
+
+    fn durability(&mut self) -> Outcome<Wait> {
+        let word = self.next()?;
+        Wait::ALL
+            .into_iter()
+            .find(|entry| entry.1 == word)
+            .map(|entry| entry.0)
+            .ok_or_else(|| self.malformed())
+    }
+
+    fn range(&mut self) -> Outcome<Range> {
+        Ok(Range {
+            prefix: self.optional_bytes()?,
+            from: self.optional_bytes()?,
+            until: self.optional_bytes()?,
+            start_after: self.optional_bytes()?,
+            limit: match self.next()? {
+                "-" => None,
+                word => Some(word.parse().map_err(|_| self.malformed())?),
+            },
+            reverse: self.next()? == "reverse",
+        })
+    }
+
+    fn settings(&mut self) -> Outcome<Vec<(String, String)>> {
+        let mut settings = Vec::new();
+        for word in self.rest.by_ref() {
+            let (key, value) =
+                word.split_once('=').ok_or_else(|| Failure(format!("not a setting: {word}")))?;
+            settings.push((key.to_owned(), value.to_owned()));
+        }
+        Ok(settings)
+    }
+}
+
+fn entry_from_word(word: &str) -> Outcome<(Vec<u8>, Vec<u8>)> {
+    let (key, value) = word.split_once('=').ok_or_else(|| Failure(format!("not an entry: {word:.80}")))?;
+    Ok((from_word(key)?, from_word(value)?))
+}
+
+fn text_from_word(word: &str) -> Outcome<String> {
+    String::from_utf8(from_word(word)?).map_err(|_| Failure(format!("not text: {word:.80}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_come_back() {
+        let answers = [
+            Answer::Ok,
+            Answer::None,
+            Answer::Value(vec![]),
+            Answer::Value(vec![0, 255]),
+            Answer::Flag(true),
+            Answer::Flag(false),
+            Answer::Count(u64::MAX),
+            Answer::Entries(vec![]),
+            Answer::Entries(vec![(vec![], vec![]), (vec![1], vec![2, 3])]),
+            Answer::Keys(vec![vec![], vec![9]]),
+            Answer::Names(vec!["default".to_owned(), "späte".to_owned()]),
+            Answer::error(ErrorKind::Locked),
+        ];
+        for answer in answers {
+            assert_eq!(Answer::from_line(&answer.to_line()), Ok(answer));
+        }
+        for line in ["", "okay", "value", "count x", "entries x00", "failure no such object"] {
+            assert!(Answer::from_line(line).is_err(), "{line:?} was taken for an answer");
+        }
+    }
+
+    #[test]
+    fn malformed_commands_are_refused() {
+        for line in ["", "get", "get db", "get db x00", "put db x x x never", "fly db", "next i1 many"] {
+            assert!(Command::from_line(line).is_err(), "{line:?} was taken for a command");
+        }
+    }
+}
