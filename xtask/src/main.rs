@@ -1,0 +1,72 @@
+//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen` and `bench`.
+//!
+//! # Layout
+//! - [`project`], [`tools`], [`log`]: where things are, what has to be on the machine, how programs are run
+//! - [`steps`]: named steps with their times and a summary
+//! - [`doors`]: builds the Python, Node and C packages and starts programs against them
+//! - [`snippets`], [`difference`], [`links`], [`header`]: what the other modules check and generate
+//! - [`languages`], [`quickstarts`]: what is built and tested in each language
+//! - [`codegen`], [`mod@test`], [`demo`], [`mod@bench`]: the four tasks
+
+mod bench;
+mod codegen;
+mod demo;
+mod difference;
+mod doors;
+mod header;
+mod languages;
+mod links;
+mod log;
+mod project;
+mod quickstarts;
+mod snippets;
+mod steps;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use project::Project;
+
+/// The tasks of this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Runs every check of every language, in named steps
+    Test(test::Arguments),
+    /// Loads real files of this machine and works on them from four languages
+    Demo,
+    /// Writes anew what is generated: the C header, the Node declarations, the programs in the README
+    Codegen(codegen::Arguments),
+    /// Measures OpenDB beside LMDB
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{} {error:#}", console::style("error:").for_stderr().red().bold());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let project = Project::find()?;
+    match &arguments.task {
+        Task::Test(arguments) => test::run(&project, arguments),
+        Task::Demo => demo::run(&project),
+        Task::Codegen(arguments) => codegen::run(&project, arguments, &log::Log::Out),
+        Task::Bench(arguments) => bench::run(&project, arguments),
+    }
+}
