@@ -6,13 +6,15 @@ import { open } from 'opendb'
 const db = open(process.argv[2] ?? mkdtempSync(join(tmpdir(), 'opendb-')))
 db.put('user:1', 'Alice')
 db.put('user:2', 'Bob')
-console.log(db.getString('user:1'))
+console.log(`user:1 is ${db.getString('user:1')}`)
 
 for (const [key, value] of db.scanPrefix('user:')) console.log(`${key} = ${value}`)
 
 const visits = db.transact((transaction) => {
-  const count = Number(transaction.getString('default', 'visits') ?? 0) + 1
-  transaction.put('default', 'visits', String(count))
+  const count = (transaction.get('default', 'visits')?.readBigUInt64LE() ?? 0n) + 1n
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigUInt64LE(count)
+  transaction.put('default', 'visits', bytes)
   return count
 })
 console.log(`visits: ${visits}`)

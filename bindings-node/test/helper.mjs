@@ -6,17 +6,28 @@ import { open, OpenDBError } from 'opendb'
 
 /** A directory that is gone when the test is over. */
 export function directory(context) {
-  const path = mkdtempSync(join(tmpdir(), 'opendb-'))
-  context.after(() => rmSync(path, { recursive: true, force: true }))
+  const path = newDirectory()
+  context.after(() => removeDirectory(path))
   return path
 }
 
-/** An empty database that is closed when the test is over. */
+/** An empty database that is closed when the test is over, and its directory gone after that. */
 export function database(context, options) {
-  const path = directory(context)
+  const path = newDirectory()
   const db = open(path, options)
-  context.after(() => db.close())
+  context.after(() => {
+    db.close()
+    removeDirectory(path)
+  })
   return db
+}
+
+function newDirectory() {
+  return mkdtempSync(join(tmpdir(), 'opendb-'))
+}
+
+function removeDirectory(path) {
+  rmSync(path, { recursive: true, force: true })
 }
 
 /** Asserts that a call throws an error of the package with this code, and returns the error. */

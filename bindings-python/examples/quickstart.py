@@ -5,9 +5,9 @@ import opendb
 
 path = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()
 with opendb.open(path) as db:
-    db.put(b"user:123", b"Alice")
-    db.put(b"user:456", b"Bob")
-    print("user:123 is", db.get(b"user:123"))
+    db.put(b"user:1", b"Alice")
+    db.put(b"user:2", b"Bob")
+    print("user:1 is", db.get(b"user:1"))
 
     for key, value in db.scan_prefix(b"user:"):
         print(key, "=", value)
@@ -17,4 +17,4 @@ with opendb.open(path) as db:
         transaction.put("default", b"visits", visits.to_bytes(8, "little"))
         return visits
 
-    print("visit number", db.transact(visit))
+    print("visits:", db.transact(visit))

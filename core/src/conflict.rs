@@ -3,17 +3,22 @@
 //! *Invariant:* a transaction commits only if everything that it observed - values, absent keys, and which keys a range
 //! has - is at its commit what it was at its snapshot. So all committed transactions have the effect of running one
 //! after the other, in the order of their commits (backward validation, after Kung and Robinson, 1981).
+//!
+//! The check has two parts, so that nobody waits for the long one. [`ReadSet::check`] looks at everything, before the
+//! commit lock is taken. [`Checked::check_since`] looks, under the lock, only at the keys that changed since then.
 
 use std::collections::HashMap;
+use std::ops::Bound;
 
 use crate::error::{Error, Result};
+use crate::keys::{ordered_key, split_ordered_key};
 use crate::store::{KeyRange, Store};
 
 /// The read set.
 #[derive(Debug, Default)]
 pub(crate) struct ReadSet {
-    /// Keys that were read by name, and whether they were there.
-    points: HashMap<(u16, Vec<u8>), bool>,
+    /// Keys that were read by name, as the order has them, and whether they were there.
+    points: HashMap<Vec<u8>, bool>,
     /// Ranges that were scanned, by number.
     ranges: Vec<Option<KeyRange>>,
 }
@@ -21,7 +26,9 @@ pub(crate) struct ReadSet {
 impl ReadSet {
     /// A key was read.
     pub(crate) fn add_point(&mut self, keyspace: u16, key: &[u8], was_there: bool) {
-        self.points.insert((keyspace, key.to_vec()), was_there);
+        let mut ordered = Vec::with_capacity(key.len() + 2);
+        ordered_key(&mut ordered, keyspace, key);
+        self.points.insert(ordered, was_there);
     }
 
     /// A range is being scanned. Returns its number.
@@ -37,11 +44,13 @@ impl ReadSet {
         }
     }
 
-    /// Refuses if anything that was read at `sequence` has changed since. Called under the commit lock.
-    pub(crate) fn check(&self, store: &Store, sequence: u64) -> Result<()> {
-        for ((keyspace, key), was_there) in &self.points {
-            let newest = store.newest_sequence(*keyspace, key)?;
-            let is_as_it_was = match newest {
+    /// Refuses if anything that was read at `sequence` has changed by now. Returns what is left to check under the lock.
+    pub(crate) fn check(&self, store: &Store, sequence: u64) -> Result<Checked<'_>> {
+        // Everything up to here is published, so what the probes below miss is newer.
+        let until = store.visible();
+        for (ordered, was_there) in &self.points {
+            let Some((keyspace, key)) = split_ordered_key(ordered) else { continue };
+            let is_as_it_was = match store.newest_sequence(keyspace, key)? {
                 Some(newest) => *was_there && newest <= sequence,
                 None => !was_there,
             };
@@ -49,14 +58,139 @@ impl ReadSet {
                 return Err(conflict("a key that it read"));
             }
         }
-        let ranges: Vec<KeyRange> = self.ranges.iter().flatten().cloned().collect();
-        if store.recent.has_changed(&ranges, sequence) {
-            return Err(conflict("a range that it scanned"));
+        let ranges = merged(self.ranges.iter().flatten().cloned().collect());
+        let checked = Checked { points: &self.points, ranges, until };
+        if !checked.ranges.is_empty() {
+            checked.check_ranges(store, sequence)?;
         }
-        Ok(())
+        Ok(checked)
+    }
+}
+
+/// A read set that held up to some moment.
+#[derive(Debug)]
+pub(crate) struct Checked<'a> {
+    points: &'a HashMap<Vec<u8>, bool>,
+    /// Ascending and apart from each other.
+    ranges: Vec<KeyRange>,
+    until: u64,
+}
+
+impl Checked<'_> {
+    /// Refuses if anything that was read has changed since the check. Called under the commit lock.
+    pub(crate) fn check_since(&self, store: &Store) -> Result<()> {
+        if self.points.is_empty() && self.ranges.is_empty() {
+            return Ok(());
+        }
+        let reads = |key: &[u8]| self.points.contains_key(key) || self.has_in_range(key);
+        match store.recent.any_since(self.until, reads) {
+            true => Err(conflict("something that it read")),
+            false => Ok(()),
+        }
+    }
+
+    fn check_ranges(&self, store: &Store, sequence: u64) -> Result<()> {
+        match store.recent.any_since(sequence, |key| self.has_in_range(key)) {
+            true => Err(conflict("a range that it scanned")),
+            false => Ok(()),
+        }
+    }
+
+    fn has_in_range(&self, key: &[u8]) -> bool {
+        let after = self.ranges.partition_point(|range| range.begins_at_or_before(key));
+        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|range| range.contains(key))
+    }
+}
+
+/// The same keys as these ranges, as ranges that are ascending and apart from each other.
+fn merged(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
+    ranges.sort_by(|one, other| one.lower_key().cmp(&other.lower_key()));
+    let mut merged: Vec<KeyRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if last.reaches(&range) => last.extend(range),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+impl KeyRange {
+    /// The key of the lower end. Where it is excluded the range begins just behind it.
+    fn lower_key(&self) -> (&[u8], bool) {
+        match &self.lower {
+            Bound::Included(key) => (key, false),
+            Bound::Excluded(key) => (key, true),
+            Bound::Unbounded => (&[], false),
+        }
+    }
+
+    fn begins_at_or_before(&self, key: &[u8]) -> bool {
+        self.lower_key() <= (key, false)
+    }
+
+    /// Whether the two have no key between them that neither has, as far as that can be told without looking closely:
+    /// ranges that only touch may stay apart.
+    fn reaches(&self, later: &KeyRange) -> bool {
+        match &self.upper {
+            Bound::Unbounded => true,
+            Bound::Included(upper) => later.lower_key() <= (upper, false),
+            Bound::Excluded(upper) => later.lower_key() < (upper, false),
+        }
+    }
+
+    /// Takes in a range that it reaches.
+    fn extend(&mut self, later: KeyRange) {
+        // An included end is further than an excluded one at the same key; no end is further than both.
+        let rank = |upper: &Bound<Vec<u8>>| match upper {
+            Bound::Excluded(key) => (0, Some((key.clone(), false))),
+            Bound::Included(key) => (0, Some((key.clone(), true))),
+            Bound::Unbounded => (1, None),
+        };
+        if rank(&later.upper) > rank(&self.upper) {
+            self.upper = later.upper;
+        }
     }
 }
 
 fn conflict(what: &str) -> Error {
     Error::Transaction(format!("{what} was changed by another commit; nothing was applied, run it again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges() -> Vec<KeyRange> {
+        let ends = |key: u8| [Bound::Included(vec![key]), Bound::Excluded(vec![key])];
+        let mut all = vec![KeyRange { lower: Bound::Unbounded, upper: Bound::Unbounded }];
+        for lower in 0..5 {
+            for upper in lower..5 {
+                for low in ends(lower) {
+                    all.push(KeyRange { lower: low.clone(), upper: Bound::Unbounded });
+                    all.extend(ends(upper).map(|upper| KeyRange { lower: low.clone(), upper }));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn merged_ranges_have_the_same_keys_and_are_found_by_search() {
+        let all = ranges();
+        let keys: Vec<Vec<u8>> = (0..6).flat_map(|key| [vec![key], vec![key, 7]]).collect();
+        for one in &all {
+            for other in all.iter().step_by(3) {
+                for third in all.iter().step_by(7) {
+                    let ranges: Vec<KeyRange> = [one, other, third].map(Clone::clone).to_vec();
+                    let points = HashMap::new();
+                    let checked = Checked { points: &points, ranges: merged(ranges.clone()), until: 0 };
+                    for key in &keys {
+                        let expected = ranges.iter().any(|range| range.contains(key));
+                        assert_eq!(checked.has_in_range(key), expected, "{key:?} in {ranges:?}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -141,9 +141,16 @@ impl Keys {
         }
     }
 
-    /// Takes in a keyspace that the log has.
-    pub(crate) fn learn_keyspace(&self, serial: u64, offset: u64, number: u16, name: &[u8]) -> Result<()> {
-        let known = std::str::from_utf8(name).is_ok_and(|name| self.keyspaces.add(number, name));
+    /// Takes in a keyspace that the log has at this place. In a damaged log others before it may be lost.
+    pub(crate) fn learn_keyspace(
+        &self,
+        (serial, offset): (u64, u64),
+        number: u16,
+        name: &[u8],
+        is_damaged: bool,
+    ) -> Result<()> {
+        let add = if is_damaged { Keyspaces::add_with_gaps } else { Keyspaces::add };
+        let known = std::str::from_utf8(name).is_ok_and(|name| add(&self.keyspaces, number, name));
         if known {
             return Ok(());
         }

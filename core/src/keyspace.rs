@@ -113,6 +113,21 @@ impl Keyspaces {
         true
     }
 
+    /// [`Keyspaces::add`] in a damaged log: what is missing below the number gets entries without a name.
+    pub(crate) fn add_with_gaps(&self, number: u16, name: &str) -> bool {
+        let mut known = self.known.write();
+        while known.by_number.len() < usize::from(number).min(KEYSPACES_MAX) {
+            let number = known.by_number.len() as u16;
+            known.by_number.push(Arc::new(KeyspaceEntry {
+                number,
+                name: String::new(),
+                keys: AtomicU64::new(0),
+            }));
+        }
+        drop(known);
+        self.add(number, name)
+    }
+
     /// Names in byte order.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.known.read().by_name.keys().cloned().collect();
@@ -142,6 +157,14 @@ mod tests {
         assert!(keyspaces.add(1, "logs") && keyspaces.add(1, "logs"));
         assert!(!keyspaces.add(2, "logs") && !keyspaces.add(3, "other") && !keyspaces.add(1, "other"));
         assert_eq!(keyspaces.names(), ["default", "logs"]);
+    }
+
+    #[test]
+    fn a_lost_name_leaves_a_gap_and_the_others_keep_their_numbers() {
+        let keyspaces = Keyspaces::new();
+        assert!(keyspaces.add_with_gaps(3, "third") && keyspaces.add_with_gaps(4, "fourth"));
+        assert_eq!((keyspaces.number("third").unwrap(), keyspaces.number("fourth").unwrap()), (3, 4));
+        assert_eq!(keyspaces.names(), ["default", "fourth", "third"]);
     }
 
     #[test]

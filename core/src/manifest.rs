@@ -3,6 +3,7 @@
 
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
+use crate::options::SEGMENT_BYTES_MAX;
 use crate::record::{u32_at, u64_at};
 
 /// The version of the format that this code writes, and the newest that it reads.
@@ -11,8 +12,13 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 pub(crate) const SEGMENTS_MAX: usize = 1 << 15;
 /// Bytes of a segment's header; its content begins here.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
+/// Generations, serials and sequences stay below this, so that counting on never overflows.
+const NUMBER_MAX: u64 = 1 << 62;
 /// Longest manifest that is read: every slot used, and as much again for sections.
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 2 * (SEGMENTS_MAX * SEGMENT_ENTRY_BYTES) as u64;
+
+/// Largest segment of large values: one that holds the longest value.
+const LARGE_SEGMENT_BYTES_MAX: u64 = (1 << 32) + (1 << 16);
 
 const MANIFEST_MAGIC: &[u8; 8] = b"OPENDBMF";
 const SEGMENT_MAGIC: &[u8; 8] = b"OPENDBSG";
@@ -140,6 +146,9 @@ impl Manifest {
                 "the database uses features that this OpenDB does not know; use a newer OpenDB".to_owned(),
             ));
         }
+        if [48, 56, 64].into_iter().any(|at| u64_at(bytes, at).is_none_or(|number| number >= NUMBER_MAX)) {
+            return Err(damaged(48, "the manifest has a number that no database comes to"));
+        }
         let identity = *bytes.get(16..).and_then(<[u8]>::first_chunk).ok_or_else(short)?;
         let hash_seed = *bytes.get(32..).and_then(<[u8]>::first_chunk).ok_or_else(short)?;
         Ok(Manifest {
@@ -149,12 +158,12 @@ impl Manifest {
             next_serial: word(56)?,
             durable_sequence: word(64)?,
             clean: u32_at(bytes, 88).ok_or_else(short)? & FLAG_CLEAN != 0,
-            segments: decode_entries(bytes)?,
+            segments: decode_entries(bytes, word(56)?)?,
         })
     }
 }
 
-fn decode_entries(bytes: &[u8]) -> Result<Vec<SegmentEntry>> {
+fn decode_entries(bytes: &[u8], next_serial: u64) -> Result<Vec<SegmentEntry>> {
     let count = u32_at(bytes, 92).map_or(usize::MAX, |count| count as usize);
     if count > SEGMENTS_MAX || FIXED_BYTES + count * SEGMENT_ENTRY_BYTES + 8 > bytes.len() {
         return Err(damaged(92, "the manifest counts more segments than it has"));
@@ -166,8 +175,8 @@ fn decode_entries(bytes: &[u8]) -> Result<Vec<SegmentEntry>> {
         let entry = bytes.get(at..at + SEGMENT_ENTRY_BYTES).and_then(SegmentEntry::decode);
         let entry = entry.ok_or_else(|| damaged(at, "the manifest describes an impossible segment"))?;
         let ascending = entries.last().is_none_or(|before| before.serial < entry.serial);
-        if !ascending || !slots.insert(entry.slot) {
-            return Err(damaged(at, "the manifest names a segment or slot twice"));
+        if !ascending || !slots.insert(entry.slot) || entry.serial >= next_serial {
+            return Err(damaged(at, "the manifest names a segment or slot twice, or one still to come"));
         }
         entries.push(entry);
     }
@@ -202,8 +211,13 @@ impl SegmentEntry {
             last_sequence: u64_at(bytes, 40)?,
         };
         let header = SEGMENT_HEADER_BYTES as u64;
-        let fits = (header..=entry.capacity).contains(&entry.length);
-        (entry.serial > 0 && usize::from(entry.slot) < SEGMENTS_MAX && fits).then_some(entry)
+        let capacity_max = match entry.kind {
+            SegmentKind::Log => SEGMENT_BYTES_MAX,
+            SegmentKind::Large => LARGE_SEGMENT_BYTES_MAX,
+        };
+        let fits = (header..=entry.capacity).contains(&entry.length) && entry.capacity <= capacity_max;
+        let numbers = (1..NUMBER_MAX).contains(&entry.serial) && entry.last_sequence < NUMBER_MAX;
+        (numbers && usize::from(entry.slot) < SEGMENTS_MAX && fits).then_some(entry)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Scans: what is asked for, and the lazy walk over keys in order.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
@@ -96,6 +98,9 @@ impl Scan {
 
     /// The keys of a keyspace that are wanted, as the order has them; `None` where there can be none.
     pub(crate) fn key_range(&self, keyspace: u16) -> Option<KeyRange> {
+        if self.entries_max == Some(0) {
+            return None;
+        }
         let ordered = |key: &[u8]| {
             let mut ordered = Vec::with_capacity(key.len() + 2);
             ordered_key(&mut ordered, keyspace, key);
@@ -136,8 +141,8 @@ fn key_of(bound: &Bound<Vec<u8>>) -> Option<&[u8]> {
 /// The narrower of two lower bounds.
 fn later(one: Bound<Vec<u8>>, other: Bound<Vec<u8>>) -> Bound<Vec<u8>> {
     match key_of(&one).cmp(&key_of(&other)) {
-        std::cmp::Ordering::Less => other,
-        std::cmp::Ordering::Equal if matches!(other, Bound::Excluded(_)) => other,
+        Ordering::Less => other,
+        Ordering::Equal if matches!(other, Bound::Excluded(_)) => other,
         _ => one,
     }
 }
@@ -165,8 +170,38 @@ fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
 
 /// An entry of a scan. The value is empty where only keys are wanted.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
-/// A write of a transaction, as its scans see it: the key as the order has it, and the value or its absence.
-pub(crate) type OwnWrite = (Vec<u8>, Option<Vec<u8>>);
+/// The writes of a transaction: by the key as the order has it, the value or its absence.
+pub(crate) type OwnWrites = BTreeMap<Vec<u8>, Option<Arc<[u8]>>>;
+
+/// What a scan has still to see of a transaction's own writes.
+struct OwnRange {
+    writes: Arc<OwnWrites>,
+    lower: Bound<Vec<u8>>,
+    upper: Bound<Vec<u8>>,
+}
+
+impl OwnRange {
+    /// The next write in the direction of the scan.
+    fn peek(&self, reverse: bool) -> Option<(&[u8], Option<&[u8]>)> {
+        if is_empty(&self.lower, &self.upper) {
+            return None;
+        }
+        let mut left = self.writes.range::<Vec<u8>, _>((self.lower.as_ref(), self.upper.as_ref()));
+        let (ordered, value) = if reverse { left.next_back() } else { left.next() }?;
+        let (_, key) = split_ordered_key(ordered)?;
+        Some((key, value.as_deref()))
+    }
+
+    /// Steps over the write of this key.
+    fn skip(&mut self, keyspace: u16, key: &[u8], reverse: bool) {
+        let mut ordered = Vec::with_capacity(key.len() + 2);
+        ordered_key(&mut ordered, keyspace, key);
+        match reverse {
+            false => self.lower = Bound::Excluded(ordered),
+            true => self.upper = Bound::Excluded(ordered),
+        }
+    }
+}
 
 /// A walk over the entries that a snapshot sees, mixed with a transaction's own writes.
 pub(crate) struct Walk {
@@ -176,28 +211,31 @@ pub(crate) struct Walk {
     reverse: bool,
     left: u64,
     cursor: Option<Cursor>,
-    /// In the direction of the scan.
-    own: std::iter::Peekable<std::vec::IntoIter<OwnWrite>>,
+    own: Option<OwnRange>,
     /// The next stored entry, when an own write has to come first.
     stored: Option<Entry>,
 }
 
 impl Walk {
-    /// Begins a walk at the moment of `pin`.
+    /// Begins a walk at the moment of `pin`, mixed with the writes that a transaction has made so far.
     pub(crate) fn new(
         pin: Arc<Pin>,
         keyspace: u16,
         scan: &Scan,
         keys_only: bool,
-        own: Vec<OwnWrite>,
+        own: Option<Arc<OwnWrites>>,
     ) -> Walk {
         let range = scan.key_range(keyspace);
-        let left = scan.entries_max.unwrap_or(u64::MAX);
-        let cursor = range.filter(|_| left > 0).map(|range| {
+        let cursor = range.as_ref().map(|range| {
             let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
             pin.store().keys.order.cursor(lower, upper, scan.reverse)
         });
-        let own = own.into_iter().peekable();
+        let own = own.filter(|writes| !writes.is_empty()).zip(range).map(|(writes, range)| OwnRange {
+            writes,
+            lower: range.lower,
+            upper: range.upper,
+        });
+        let left = scan.entries_max.unwrap_or(u64::MAX);
         Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, own, stored: None }
     }
 
@@ -206,7 +244,7 @@ impl Walk {
         if self.left == 0 {
             return Ok(None);
         }
-        let next = if self.own.peek().is_none() && self.stored.is_none() {
+        let next = if self.own.is_none() && self.stored.is_none() {
             self.next_stored()?
         } else {
             self.next_mixed()?
@@ -221,6 +259,11 @@ impl Walk {
     /// Whether the walk came to the end of its range, so that it has seen that nothing more is there.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.cursor.is_none()
+    }
+
+    /// Whether this is a copy, in the child of a fork, of what the parent walks.
+    pub(crate) fn is_of_the_parent(&self) -> bool {
+        self.pin.store().is_of_the_parent()
     }
 
     fn next_stored(&mut self) -> Result<Option<Entry>> {
@@ -243,17 +286,28 @@ impl Walk {
             if self.stored.is_none() {
                 self.stored = self.next_stored()?;
             }
-            let Some((own, _)) = self.own.peek() else { return Ok(self.stored.take()) };
-            let own = split_ordered_key(own).map_or(&[][..], |(_, key)| key);
-            let order = self.stored.as_ref().map_or(std::cmp::Ordering::Less, |(key, _)| own.cmp(key));
-            match if self.reverse && self.stored.is_some() { order.reverse() } else { order } {
-                std::cmp::Ordering::Greater => return Ok(self.stored.take()),
-                std::cmp::Ordering::Equal => self.stored = None,
-                std::cmp::Ordering::Less => {}
+            let next_own = self.own.as_ref().and_then(|own| own.peek(self.reverse));
+            let Some((own, value)) = next_own else {
+                self.own = None;
+                return Ok(self.stored.take());
+            };
+            let stored = self.stored.as_ref().map(|(key, _)| match self.reverse {
+                false => own.cmp(key),
+                true => own.cmp(key).reverse(),
+            });
+            if stored == Some(Ordering::Greater) {
+                return Ok(self.stored.take());
             }
-            if let Some((ordered, Some(value))) = self.own.next() {
-                let key = split_ordered_key(&ordered).map_or(&[][..], |(_, key)| key).to_vec();
-                return Ok(Some((key, if self.keys_only { Vec::new() } else { value })));
+            let (own, is_put) = (own.to_vec(), value.is_some());
+            let value = if self.keys_only { Vec::new() } else { value.unwrap_or_default().to_vec() };
+            if stored == Some(Ordering::Equal) {
+                self.stored = None;
+            }
+            if let Some(left) = self.own.as_mut() {
+                left.skip(self.keyspace, &own, self.reverse);
+            }
+            if is_put {
+                return Ok(Some((own, value)));
             }
         }
     }

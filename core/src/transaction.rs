@@ -1,6 +1,5 @@
 //! Serializable optimistic transactions: reads at one snapshot, writes kept aside, both checked and applied at once.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::keys::ordered_key;
 use crate::log::frame_bytes_max;
 use crate::options::Durability;
-use crate::scan::{Entry, OwnWrite, Scan, Walk};
-use crate::store::{Commit, KeyRange, Operations, Pin, Store};
+use crate::scan::{Entry, OwnWrites, Scan, Walk};
+use crate::store::{Commit, KeyRange, Operations, Pin, Store, inline_bytes};
 
 /// What a write costs in the log beside its key and value, at most.
 const WRITE_OVERHEAD_BYTES: usize = 44;
@@ -21,8 +20,7 @@ const WRITE_OVERHEAD_BYTES: usize = 44;
 pub(crate) struct Work {
     pin: Arc<Pin>,
     reads: Arc<Mutex<ReadSet>>,
-    /// By the key as the order has it, so that scans can mix them in.
-    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    writes: Arc<OwnWrites>,
     written_bytes: usize,
 }
 
@@ -31,12 +29,12 @@ impl Work {
         Work {
             pin: Arc::new(store.pin(true)),
             reads: Arc::default(),
-            writes: BTreeMap::new(),
+            writes: Arc::default(),
             written_bytes: 0,
         }
     }
 
-    fn own(&self, keyspace: u16, key: &[u8]) -> Option<&Option<Vec<u8>>> {
+    fn own(&self, keyspace: u16, key: &[u8]) -> Option<&Option<Arc<[u8]>>> {
         if self.writes.is_empty() {
             return None;
         }
@@ -48,7 +46,7 @@ impl Work {
     /// The transaction's own write, or else the value at its snapshot.
     pub(crate) fn get(&self, keyspace: u16, key: &[u8]) -> Result<Option<Vec<u8>>> {
         if let Some(own) = self.own(keyspace, key) {
-            return Ok(own.clone());
+            return Ok(own.as_deref().map(<[u8]>::to_vec));
         }
         let value = self.pin.store().get(keyspace, key, Some(self.pin.sequence))?;
         self.reads.lock().add_point(keyspace, key, value.is_some());
@@ -66,45 +64,34 @@ impl Work {
 
     /// Keeps a write aside; `None` deletes.
     pub(crate) fn write(&mut self, keyspace: u16, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let inline = value.map_or(0, <[u8]>::len).min(crate::record::INLINE_VALUE_BYTES_MAX);
-        let more = key.len() + inline + WRITE_OVERHEAD_BYTES;
-        if (self.written_bytes + more) as u64 > frame_bytes_max() {
-            return Err(too_large());
-        }
-        self.written_bytes += more;
         let mut ordered = Vec::with_capacity(key.len() + 2);
         ordered_key(&mut ordered, keyspace, key);
-        self.writes.insert(ordered, value.map(<[u8]>::to_vec));
+        let bytes =
+            |value: Option<&[u8]>| key.len() + inline_bytes(value.unwrap_or_default()) + WRITE_OVERHEAD_BYTES;
+        let replaced = self.writes.get(&ordered).map_or(0, |before| bytes(before.as_deref()));
+        let written_bytes = self.written_bytes - replaced + bytes(value);
+        if written_bytes as u64 > frame_bytes_max() {
+            return Err(too_large());
+        }
+        self.written_bytes = written_bytes;
+        // Copies the writes only where a scan of this transaction is still looking at them.
+        Arc::make_mut(&mut self.writes).insert(ordered, value.map(Arc::from));
         Ok(())
     }
 
     /// A scan of the snapshot with the writes made so far.
     pub(crate) fn walk(&self, keyspace: u16, scan: &Scan, keys_only: bool) -> TrackedWalk {
-        let Some(range) = scan.key_range(keyspace) else {
-            return TrackedWalk {
-                walk: Walk::new(Arc::clone(&self.pin), keyspace, scan, keys_only, vec![]),
-                track: None,
-            };
-        };
-        let bounds = (range.lower.clone(), range.upper.clone());
-        let own = self.writes.range::<Vec<u8>, _>(bounds).map(|(key, value)| (key.clone(), value.clone()));
-        let mut own: Vec<OwnWrite> = own.collect();
-        if scan.is_reverse() {
-            own.reverse();
-        }
-        let number = self.reads.lock().add_range(range.clone());
-        let track = Track {
+        let walk =
+            Walk::new(Arc::clone(&self.pin), keyspace, scan, keys_only, Some(Arc::clone(&self.writes)));
+        let track = scan.key_range(keyspace).map(|range| Track {
             reads: Arc::clone(&self.reads),
-            number,
+            number: self.reads.lock().add_range(range.clone()),
             range,
             reverse: scan.is_reverse(),
             keyspace,
             last: None,
-        };
-        TrackedWalk {
-            walk: Walk::new(Arc::clone(&self.pin), keyspace, scan, keys_only, own),
-            track: Some(track),
-        }
+        });
+        TrackedWalk { walk, track }
     }
 
     /// Applies all writes as one commit, or nothing of it: [`Error::Transaction`] if anything that was read has changed.
@@ -114,8 +101,19 @@ impl Work {
             return Ok(());
         }
         let store = Arc::clone(self.pin.store());
+        let committed = self.check_and_commit(&store, durability);
+        if matches!(committed, Err(Error::Transaction(_))) && store.is_hiding() {
+            // It may have conflicted with a commit that nobody sees yet; seen, it is not met again.
+            let _told_by_the_writer = store.flush();
+        }
+        committed
+    }
+
+    fn check_and_commit(&self, store: &Arc<Store>, durability: Durability) -> Result<()> {
+        let reads = self.reads.lock();
+        let checked = reads.check(store, self.pin.sequence)?;
         let mut operations = Operations::default();
-        for (ordered, value) in &self.writes {
+        for (ordered, value) in &*self.writes {
             let Some((keyspace, key)) = crate::keys::split_ordered_key(ordered) else { continue };
             let hash = store.keys.hash(keyspace, key);
             match value {
@@ -123,14 +121,7 @@ impl Work {
                 None => operations.delete(hash, keyspace, key),
             }
         }
-        let (reads, sequence) = (Arc::clone(&self.reads), self.pin.sequence);
-        let committed = store
-            .commit(Commit::Many(operations), durability, &mut |store| reads.lock().check(store, sequence));
-        if matches!(committed, Err(Error::Transaction(_))) && store.is_hiding() {
-            // It may have conflicted with a commit that nobody sees yet; seen, it is not met again.
-            let _told_by_the_writer = store.flush();
-        }
-        committed
+        store.commit(Commit::Many(operations), durability, &mut |store| checked.check_since(store))
     }
 }
 
@@ -176,7 +167,8 @@ impl TrackedWalk {
 impl Drop for TrackedWalk {
     /// A scan that was left early has observed only what lies before the last key it gave.
     fn drop(&mut self) {
-        let Some(track) = self.track.take().filter(|_| !self.walk.is_exhausted()) else { return };
+        let is_early = !self.walk.is_exhausted() && !self.walk.is_of_the_parent();
+        let Some(track) = self.track.take().filter(|_| is_early) else { return };
         let KeyRange { lower, upper } = track.range;
         let seen = track.last.map(|last| match track.reverse {
             false => KeyRange { lower, upper: Bound::Included(last) },

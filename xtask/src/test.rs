@@ -197,7 +197,7 @@ const STEPS: &[Step] = &[
 
 /// The index's tests under `loom`, in a target directory of their own since every crate is built anew for them.
 fn loom(project: &Project, log: &Log) -> Result<()> {
-    let mut command = project.cargo("test --package opendb --lib --release --locked loom");
+    let mut command = project.cargo("test --package opendb --lib --locked loom");
     command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", project.target("loom"));
     let output = log.output(&mut command)?;
     ensure!(

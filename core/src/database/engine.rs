@@ -202,22 +202,24 @@ impl Engine {
 fn prepare_directory(disk: &dyn Disk, path: &Path, options: &Options) -> Result<()> {
     let context = |what: &str| format!("{what} {}", path.display());
     if options.create {
-        let is_new = !path.exists();
+        // Without a manifest nothing says that the directory's own name was ever synced, even if it is there.
+        let is_new = !path.join(MANIFEST_NAME).exists();
+        let new: Vec<&Path> = path.ancestors().take(usize::from(is_new) + missing_parents(path)).collect();
         disk.create_directory(path).map_err(|error| Error::io(context("creating"), error))?;
-        if let Some(parent) = path.parent().filter(|_| is_new) {
+        for parent in new.into_iter().filter_map(Path::parent) {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            disk.sync_directory(parent)
-                .map_err(|error| Error::io(context("syncing the parent of"), error))?;
+            disk.sync_directory(parent).map_err(|error| Error::io(context("syncing a parent of"), error))?;
         }
         return Ok(());
     }
-    match path.join(MANIFEST_NAME).exists() {
-        true => Ok(()),
-        false => Err(Error::Io {
-            context: format!("{}; allow it to be created, or check the path", context("no database is in")),
-            source: std::io::ErrorKind::NotFound.into(),
-        }),
-    }
+    let found = std::fs::metadata(path.join(MANIFEST_NAME));
+    let hint = "; allow it to be created, or check the path";
+    found.map(|_| ()).map_err(|error| Error::io(context("finding a database in") + hint, error))
+}
+
+/// How many of the directories above this one are not there yet.
+fn missing_parents(path: &Path) -> usize {
+    path.ancestors().skip(1).take_while(|parent| !parent.as_os_str().is_empty() && !parent.exists()).count()
 }
 
 /// The manifest of the directory, or that of a new database.

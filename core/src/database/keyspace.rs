@@ -137,7 +137,7 @@ impl Keyspace {
         })
     }
 
-    /// Number of keys, exact, without counting them.
+    /// Number of keys, exact, without counting them. Commits that still wait for the device count as well.
     ///
     /// # Errors
     /// [`crate::Error::Closed`] after the handle was closed.

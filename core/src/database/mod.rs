@@ -10,6 +10,8 @@ mod keyspace;
 mod opendb;
 mod snapshot;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod value;
 

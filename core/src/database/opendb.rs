@@ -73,7 +73,11 @@ impl OpenDB {
 
     /// Opens a database on a simulated disk.
     #[cfg(test)]
-    pub(crate) fn open_on(disk: &crate::disk::SimulatedDisk, path: &Path, options: &Options) -> Result<OpenDB> {
+    pub(crate) fn open_on(
+        disk: &crate::disk::SimulatedDisk,
+        path: &Path,
+        options: &Options,
+    ) -> Result<OpenDB> {
         OpenDB::of(Handle::open_on(&disk.shared(), path, options)?)
     }
 
@@ -161,7 +165,8 @@ impl OpenDB {
         self.default.keys(scan)
     }
 
-    /// Number of keys in the keyspace `"default"`, exact, without counting them.
+    /// Number of keys in the keyspace `"default"`, exact, without counting them. Commits that still wait for the device
+    /// count as well.
     ///
     /// # Errors
     /// [`Error::Closed`] after the handle was closed.
@@ -304,8 +309,8 @@ impl OpenDB {
 
     /// Closes this handle and its clones. With the last handle on the directory everything is put on the device and the
     /// directory is unlocked. Afterwards every call through the handle, its iterators, snapshots and transactions
-    /// included, is [`Error::Closed`]; closing again is fine. Dropping the last clone does the same, but cannot tell of
-    /// an error.
+    /// included, is [`Error::Closed`]; closing again is fine. Dropping the last clone, iterator, snapshot, transaction,
+    /// batch and keyspace of the handle does the same, but cannot tell of an error.
     ///
     /// # Errors
     /// As [`OpenDB::flush`]. The handle is closed in any case; what could not be written is recovered at the next open.

@@ -85,7 +85,7 @@ impl Snapshot {
 
     fn walk(&self, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
         self.handle.store()?;
-        let walk = Walk::new(Arc::clone(&self.pin), self.keyspace, scan, keys_only, vec![]);
+        let walk = Walk::new(Arc::clone(&self.pin), self.keyspace, scan, keys_only, None);
         Ok(TrackedWalk::untracked(walk))
     }
 }

@@ -86,6 +86,15 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
     /// which of them are; a later success says nothing about them.
     fn sync(&self) -> io::Result<()>;
 
+    /// Says, for as long as the file is open, that somebody may touch any byte of it. Best effort.
+    fn hold(&self) {}
+
+    /// Runs `work` if nobody but this holds the file: no other open file in this process, in another one, or in a child of a
+    /// fork. Nobody comes to hold it meanwhile.
+    fn if_nobody_else_holds(&self, work: &mut dyn FnMut()) {
+        work();
+    }
+
     /// A shared mapping of the first `length` bytes, which the file must have. [`io::ErrorKind::Unsupported`] where
     /// files cannot be mapped.
     fn map(&self, length: usize, writable: bool) -> io::Result<Map>;

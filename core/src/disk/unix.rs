@@ -175,6 +175,18 @@ impl DiskFile for UnixFile {
         self.file.sync_data()
     }
 
+    fn hold(&self) {
+        let _best_effort = self.file.try_lock_shared();
+    }
+
+    fn if_nobody_else_holds(&self, work: &mut dyn FnMut()) {
+        if self.file.try_lock().is_ok() {
+            work();
+        }
+        // Shared again; also where the attempt failed, since it may have given up what was held before.
+        self.hold();
+    }
+
     fn map(&self, length: usize, writable: bool) -> io::Result<Map> {
         // A page that the file does not reach would raise SIGBUS when touched.
         if length == 0 || self.length()? < length as u64 {

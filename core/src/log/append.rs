@@ -105,7 +105,8 @@ impl Log {
         active.end = offset + bytes;
         active.segment.publish(active.end);
         self.appended.store(sequence, Ordering::Release);
-        if offset / WAKE_EVERY_BYTES != active.end / WAKE_EVERY_BYTES {
+        let step = WAKE_EVERY_BYTES.min(active.segment.capacity() / 4);
+        if offset / step != active.end / step {
             self.wants_room.store(true, Ordering::Relaxed);
         }
         Ok(Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset })

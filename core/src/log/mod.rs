@@ -4,7 +4,7 @@
 //! one record for ever.
 //!
 //! # Locks
-//! In this order: the commit lock of the store (which owns the [`Appender`]), the turn to sync, the large-value writer,
+//! In this order: the turn to sync, the commit lock of the store (which owns the [`Appender`]), the large-value writer,
 //! the state. The state is held for the time of a file's creation at most, and never by a reader.
 //!
 //! # Invariants

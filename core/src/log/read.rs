@@ -192,15 +192,16 @@ impl<'a> RecordAt<'a> {
         matches!(self.bytes, Bytes::Mapped(_))
     }
 
-    /// The sequence of the commit that wrote the record.
-    pub(crate) fn sequence(&self) -> Result<u64> {
+    /// The sequence of the commit that wrote the record. One that the log has not come to is damage.
+    pub(crate) fn sequence(&self, log: &Log) -> Result<u64> {
         let offset = self.location.offset();
         let word = match self.shape.sequence_base(offset) {
             Some(base) if base == offset => u64_at(&self.bytes, SEQUENCE_AT as usize),
             Some(base) => u64_at(&self.slot.segment.read(base + SEQUENCE_AT, 8)?, 0),
             None => None,
         };
-        word.ok_or_else(|| damaged(self.slot, offset, "a record leads to no sequence"))
+        word.filter(|sequence| (1..=log.appended()).contains(sequence))
+            .ok_or_else(|| damaged(self.slot, offset, "a record leads to no sequence"))
     }
 }
 
@@ -221,11 +222,30 @@ pub(crate) struct FrameWalk<'a> {
     at: u64,
     window: Bytes<'a>,
     window_start: u64,
+    /// Bytes that are read at a time, at least.
+    read_ahead: usize,
 }
 
 impl<'a> FrameWalk<'a> {
     pub(crate) fn new(segment: &'a Segment, salt: Salt, at: u64) -> FrameWalk<'a> {
-        FrameWalk { segment, salt, at, window: Bytes::Mapped(&[]), window_start: at }
+        FrameWalk { segment, salt, at, window: Bytes::Mapped(&[]), window_start: at, read_ahead: WALK_BYTES }
+    }
+
+    /// A walk that will only look at one frame.
+    pub(crate) fn only(segment: &'a Segment, salt: Salt, at: u64) -> FrameWalk<'a> {
+        FrameWalk { read_ahead: 0, ..FrameWalk::new(segment, salt, at) }
+    }
+
+    /// Goes on at another place.
+    pub(crate) fn seek(&mut self, at: u64) {
+        self.at = at;
+    }
+
+    /// The sequence and the lag that a frame here would carry, its checksums not looked at.
+    pub(crate) fn claim(&mut self) -> Result<Option<(u64, u32)>> {
+        self.fill(STANDALONE_HEADER_BYTES)?;
+        let rest = self.rest();
+        Ok(Frame::length(rest).and_then(|_| Some((u64_at(rest, SEQUENCE_AT as usize)?, u32_at(rest, 12)?))))
     }
 
     /// Where the walk is: the next frame is looked for here.
@@ -253,10 +273,17 @@ impl<'a> FrameWalk<'a> {
         }
         self.window = match self.segment.borrow(self.at, rest) {
             Some(mapped) => Bytes::Mapped(mapped),
-            None => self.segment.read_at_most(self.at, length.max(WALK_BYTES))?,
+            None => self.segment.read_at_most(self.at, length.max(self.read_ahead))?,
         };
         self.window_start = self.at;
         Ok(())
+    }
+
+    /// Bytes that a frame here would have.
+    pub(crate) fn claimed_bytes(&mut self) -> Result<u64> {
+        self.fill(STANDALONE_HEADER_BYTES)?;
+        let rest = self.end().saturating_sub(self.at);
+        Ok(Frame::length(self.rest()).map_or(0, |length| (length as u64).min(rest)))
     }
 
     /// The frame that begins where the walk is, and steps over it.

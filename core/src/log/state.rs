@@ -10,7 +10,6 @@ use super::manifest_file::{WriteFailure, segment_name, write_manifest};
 use super::segments::SegmentTable;
 use super::{Log, LogConfig, LogStats};
 use crate::checksum::Salt;
-use crate::disk::OpenMode;
 use crate::error::{Error, Result};
 use crate::manifest::{
     Manifest, SEGMENT_HEADER_BYTES, SEGMENTS_MAX, SegmentEntry, SegmentKind, segment_header,
@@ -56,6 +55,8 @@ pub(super) struct State {
     pub(super) manifest: Manifest,
     /// While recovery runs, nothing is written to the manifest, so that it can start over.
     pub(super) deferred: bool,
+    /// The directory is somebody else's by now: nothing is written to it any more.
+    ended: bool,
     /// A log segment prepared ahead.
     pub(super) spare: Option<Arc<Segment>>,
     /// Log segments to sync, oldest first. The last one is being appended to.
@@ -97,6 +98,24 @@ impl State {
         }
     }
 
+    /// Notes up to where the bytes of an open segment are on the device.
+    pub(super) fn note_durable(&mut self, segment: &Segment, end: u64) {
+        if let Some(entry) = self.entry(segment.serial()) {
+            entry.length = entry.length.max(end);
+        }
+    }
+
+    /// Large-value segments with bytes that are not on the device, or that wait to be sealed.
+    pub(super) fn unsynced_large(&self) -> Vec<Unsynced> {
+        let durable = |segment: &Segment| {
+            let entry = self.manifest.segments.iter().find(|entry| entry.serial == segment.serial());
+            entry.map_or(0, |entry| entry.length)
+        };
+        let is_unsynced =
+            |one: &&Unsynced| one.full.is_some() || one.segment.published() > durable(&one.segment);
+        self.large.iter().filter(is_unsynced).cloned().collect()
+    }
+
     pub(super) fn sizes(&self) -> LogStats {
         let content = |list: &[Unsynced]| -> u64 {
             list.iter().map(|one| one.segment.published().saturating_sub(SEGMENT_HEADER_BYTES as u64)).sum()
@@ -131,8 +150,15 @@ impl Log {
         manifest.segments.clear();
         let durable = manifest.durable_sequence;
         let segments = SegmentTable::new();
-        let mut state =
-            State { manifest, deferred: true, spare: None, log: vec![], large: vec![], settled: (0, 0) };
+        let mut state = State {
+            manifest,
+            deferred: true,
+            ended: false,
+            spare: None,
+            log: vec![],
+            large: vec![],
+            settled: (0, 0),
+        };
         let mut large = LargeWriter::default();
         for OpenedSegment { entry, segment, resumes } in opened {
             segments.add(Arc::clone(&segment), Salt::new(config.identity, entry.serial))?;
@@ -172,6 +198,7 @@ impl Log {
         kind: SegmentKind,
         needed: u64,
     ) -> Result<Arc<Segment>> {
+        self.check_not_poisoned()?;
         let slot = state.free_slot()?;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
@@ -210,7 +237,7 @@ impl Log {
 
     /// Puts the manifest as it is now on the device.
     pub(super) fn write_manifest(&self, state: &mut State) -> Result<()> {
-        if state.deferred {
+        if state.deferred || state.ended {
             return Ok(());
         }
         state.manifest.generation += 1;
@@ -250,9 +277,10 @@ impl Log {
     }
 
     /// Gives back the room behind the end of a sealed segment.
-    pub(crate) fn trim_file(&self, name: &str, length: u64) {
-        let file = self.config.disk.open(&self.config.directory.join(name), OpenMode::ReadWrite);
-        let _best_effort = file.and_then(|file| file.set_length(length.next_multiple_of(PAGE_BYTES)));
+    pub(crate) fn trim(&self, serial: u64) {
+        if let Some(slot) = self.segments.by_serial(serial) {
+            slot.segment.trim(&*self.config.disk);
+        }
     }
 
     /// Ends recovery: what it made is on the device, and the manifest names it from now on.
@@ -301,7 +329,16 @@ impl Log {
     /// Ends the log in order: every length in the manifest, so that the next open believes it. Everything was synced and
     /// nobody appends any more.
     pub(crate) fn close(&self) -> Result<()> {
+        // A sync that is under way may still write the manifest; after this turn none does.
+        let _turn = self.sync_turn.lock();
         let mut state = self.state.lock();
+        let closed = self.close_manifest(&mut state);
+        state.ended = true;
+        closed
+    }
+
+    fn close_manifest(&self, state: &mut State) -> Result<()> {
+        self.check_not_poisoned()?;
         let spare = state.spare.take();
         if let Some(spare) = &spare {
             state.manifest.segments.retain(|entry| entry.serial != spare.serial());
@@ -309,13 +346,16 @@ impl Log {
         let open: Vec<Unsynced> = state.log.iter().chain(&state.large).cloned().collect();
         let last_sequence = self.durable();
         for one in &open {
-            if let Some(entry) = state.entry(one.segment.serial()) {
+            if let Some(last_sequence) = one.full {
+                // Full since the last sync, which had nothing new to do.
+                state.seal(&one.segment, last_sequence);
+            } else if let Some(entry) = state.entry(one.segment.serial()) {
                 entry.length = one.segment.published();
                 entry.last_sequence = if entry.kind == SegmentKind::Log { last_sequence } else { 0 };
             }
         }
         state.manifest.clean = true;
-        self.write_manifest(&mut state)?;
+        self.write_manifest(state)?;
         // From here on the directory is closed in order; giving room back is a courtesy.
         for one in &open {
             let _best_effort = one.segment.truncate_to_end();

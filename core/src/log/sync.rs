@@ -12,11 +12,12 @@ impl Log {
     ///
     /// A failed sync is never tried again: the system may have dropped the pages and would report success.
     pub(crate) fn sync(&self) -> Result<u64> {
-        self.sync_to(self.appended())
+        self.sync_to(self.appended(), &|| self.appended())
     }
 
-    /// Puts everything up to a sequence on the device, and mostly more.
-    pub(crate) fn sync_to(&self, wanted: u64) -> Result<u64> {
+    /// Puts everything up to a sequence on the device, and mostly more: up to where `target` says, which is asked when it
+    /// is our turn.
+    pub(crate) fn sync_to(&self, wanted: u64, target: &dyn Fn() -> u64) -> Result<u64> {
         if self.durable() >= wanted {
             return Ok(self.durable());
         }
@@ -26,29 +27,37 @@ impl Log {
             return Ok(self.durable());
         }
         // Everything up to `target` is in one of the segments listed after it was read.
-        let target = self.appended();
+        let target = target();
         let (large, log) = {
             let state = self.state.lock();
-            (state.large.clone(), state.log.clone())
+            (state.unsynced_large(), state.log.clone())
         };
         // Large values first: a durable record must find its value.
+        let large_ends: Vec<u64> = large.iter().map(|one| one.segment.published()).collect();
         for one in large.iter().chain(&log) {
             one.segment.sync().map_err(|error| self.poisoned_by(error))?;
         }
         self.durable.store(target, Ordering::Release);
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.seal_full(&large, &log)?;
+        self.seal_full(&large, &large_ends, &log)?;
         Ok(target)
     }
 
-    /// Seals the segments that were full when they were synced.
-    fn seal_full(&self, large: &[Unsynced], log: &[Unsynced]) -> Result<()> {
+    /// Seals the segments that were full when they were synced. With them goes how far the large values are durable:
+    /// recovery does not look into a sealed segment for the values that it names.
+    fn seal_full(&self, large: &[Unsynced], large_ends: &[u64], log: &[Unsynced]) -> Result<()> {
         let full: Vec<_> =
             large.iter().chain(log).filter_map(|one| Some((&one.segment, one.full?))).collect();
-        if full.is_empty() {
+        if large.is_empty() && full.is_empty() {
             return Ok(());
         }
         let mut state = self.state.lock();
+        for (one, end) in large.iter().zip(large_ends) {
+            state.note_durable(&one.segment, *end);
+        }
+        if full.is_empty() {
+            return Ok(());
+        }
         for (segment, last_sequence) in &full {
             segment.seal();
             state.seal(segment, *last_sequence);
@@ -59,7 +68,7 @@ impl Log {
         state.log.retain(|one| !is_sealed(one));
         match self.write_manifest(&mut state) {
             // The commits are on the device; the old manifest still reads them. The next one will name the seal.
-            Err(crate::error::Error::NoSpace(_)) => Ok(()),
+            Err(_) if !self.is_poisoned() => Ok(()),
             other => other,
         }
     }

@@ -12,6 +12,8 @@ use crate::segment::Segment;
 use super::tail::Found;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+/// How far beyond the manifest's next serial an interrupted recovery can have come.
+const SERIALS_AHEAD_MAX: u64 = 1 << 20;
 
 /// A segment as it is opened first: sealed ones up to their end, open ones as far as the file goes.
 #[derive(Debug)]
@@ -26,8 +28,8 @@ pub(super) struct Settled {
     pub(super) opened: Vec<OpenedSegment>,
     /// What was open at an unclean end: the tail is read from here.
     pub(super) scanned: Vec<Scanned>,
-    /// Serials of segments that were cut, with the length that is left.
-    cut: Vec<(u64, u64)>,
+    /// Serials of segments that were cut.
+    cut: Vec<u64>,
     /// Serials of segments of which nothing is kept.
     dropped: Vec<u64>,
 }
@@ -110,10 +112,12 @@ pub(super) fn settle(config: &LogConfig, files: Vec<Scanned>, found: &Found) -> 
         } else if found.clean {
             settled.opened.push(resume(config, entry, file.segment));
         } else {
-            let cut = found.cuts.get(&entry.serial).copied().unwrap_or(HEADER);
+            // What the manifest knows to be durable stays: values there may be named by segments that are sealed.
+            let cut = found.cuts.get(&entry.serial).map_or(entry.length, |cut| entry.length.max(*cut));
+            let cut = cut.min(entry.capacity);
             if cut > HEADER {
                 (entry.sealed, entry.length) = (true, cut);
-                settled.cut.push((entry.serial, cut));
+                settled.cut.push(entry.serial);
                 entry.last_sequence = found.last_of_segment.get(&entry.serial).copied().unwrap_or(0);
                 let segment = Arc::new(config.open_segment(&entry, cut, false)?);
                 settled.opened.push(OpenedSegment { entry, segment, resumes: false });
@@ -145,8 +149,8 @@ impl Settled {
     /// needs any of it.
     pub(super) fn trim(self, log: &Log) {
         drop(self.scanned);
-        for (serial, length) in self.cut {
-            log.trim_file(&segment_name(serial), length);
+        for serial in self.cut {
+            log.trim(serial);
         }
         for serial in self.dropped {
             log.remove_file(&segment_name(serial));
@@ -158,6 +162,10 @@ impl Settled {
 #[derive(Debug)]
 pub(super) struct Unnamed {
     serials: Vec<u64>,
+    /// Whether the manifest had been written by a close in order.
+    clean: bool,
+    /// Serials that the manifest does not know of: the files were made after it was written.
+    unknown_from: u64,
 }
 
 /// Whether a directory has any segment file.
@@ -172,8 +180,11 @@ pub(super) fn unnamed(config: &LogConfig, manifest: &Manifest) -> Result<Unnamed
         .list(&config.directory)
         .map_err(|error| Error::io(format!("listing {}", config.directory.display()), error))?;
     let is_named = |serial: &u64| manifest.segments.iter().any(|entry| entry.serial == *serial);
-    let serials = names.iter().filter_map(|name| serial_of_name(name)).filter(|serial| !is_named(serial));
-    Ok(Unnamed { serials: serials.collect() })
+    // A name far beyond any serial that can have been given out is not ours.
+    let bound = manifest.next_serial.saturating_add(SERIALS_AHEAD_MAX);
+    let is_ours = |serial: &u64| !is_named(serial) && *serial < bound;
+    let serials = names.iter().filter_map(|name| serial_of_name(name)).filter(is_ours);
+    Ok(Unnamed { serials: serials.collect(), clean: manifest.clean, unknown_from: manifest.next_serial })
 }
 
 impl Unnamed {
@@ -185,8 +196,12 @@ impl Unnamed {
 
     /// Refuses a manifest that is older than the segments: a commit newer than the log's last one stands in a segment
     /// that it does not name.
+    ///
+    /// Not every such commit tells that. A serial that the manifest has given out and does not name is done with. And
+    /// behind an unclean end an interrupted recovery may have left copies of commits that were only in memory then,
+    /// and went with the power later: of them only a watermark tells, because that had been on the device.
     pub(super) fn check_is_older(&self, config: &LogConfig, last_sequence: u64) -> Result<()> {
-        for serial in &self.serials {
+        for serial in self.serials.iter().filter(|serial| **serial >= self.unknown_from) {
             let path = config.directory.join(segment_name(*serial));
             let file = config.disk.open(&path, OpenMode::ReadOnly);
             let Ok(capacity) = file.and_then(|file| file.length()) else { continue };
@@ -206,7 +221,8 @@ impl Unnamed {
             let segment = config.open_segment(&entry, capacity, false)?;
             let mut walk = FrameWalk::new(&segment, config.salt(*serial), HEADER);
             while let Walked::Frame(offset, frame) = walk.step()? {
-                if frame.sequence > last_sequence {
+                let known = if self.clean { frame.sequence } else { frame.watermark() };
+                if known > last_sequence {
                     return Err(Error::corruption(
                         *serial,
                         offset,
@@ -219,10 +235,11 @@ impl Unnamed {
         Ok(())
     }
 
-    /// Removes the files: what an interrupted creation or recovery left.
-    pub(super) fn remove(&self, log: &Log) {
+    /// Removes the files: what an interrupted creation or recovery left. Before anything new is written, so that attempts
+    /// that fail do not add up.
+    pub(super) fn remove(&self, config: &LogConfig) {
         for serial in &self.serials {
-            log.remove_file(&segment_name(*serial));
+            let _best_effort = config.disk.remove(&config.directory.join(segment_name(*serial)));
         }
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn open(
     let files = files::open_all(&config, &manifest)?;
     let found = tail::find_end(&config, &manifest, &files)?;
     leftover.check_is_older(&config, found.last_sequence())?;
+    leftover.remove(&config);
 
     let mut renewed = manifest.clone();
     renewed.durable_sequence = found.durable;
@@ -75,7 +76,6 @@ pub(crate) fn open(
         found.report(&mut recovery);
     }
     log.end_recovery()?;
-    leftover.remove(&log);
     settled.trim(&log);
     Ok((log, recovery))
 }

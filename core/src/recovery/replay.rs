@@ -1,9 +1,7 @@
 //! Showing every record of the log, and writing the tail anew.
 
-use std::sync::Arc;
-
 use super::files::Scanned;
-use super::tail::Found;
+use super::tail::{Found, Walks};
 use super::{Recovery, Visit};
 use crate::batch::FrameBuilder;
 use crate::error::{Error, Result};
@@ -61,7 +59,9 @@ pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut Vis
         loop {
             match walk.step() {
                 Ok(Walked::Frame(offset, frame)) => {
-                    show(log, segment.slot(), offset, &frame, visit)?;
+                    if let Err(error) = show(log, segment.slot(), offset, &frame, visit) {
+                        recovery.damaged.push(error.to_string());
+                    }
                     last = last.max(frame.sequence);
                     recovery.frames += 1;
                     note_damage(recovery, &segment, damaged_from.take(), offset);
@@ -102,10 +102,10 @@ pub(super) fn rewrite(
     visit: &mut Visit<'_>,
 ) -> Result<()> {
     let mut appender = log.appender();
+    let mut walks = Walks::default();
     for good in &found.tail {
         let Some(file) = scanned.iter().find(|file| file.entry.serial == good.serial) else { continue };
-        let segment: &Arc<Segment> = &file.segment;
-        let mut walk = FrameWalk::new(segment, log.salt(good.serial), good.offset);
+        let walk = walks.at(&file.segment, log.salt(good.serial), good.offset);
         let Walked::Frame(_, frame) = walk.step()? else {
             return Err(Error::corruption(good.serial, good.offset, "a commit changed while it was read"));
         };
@@ -152,7 +152,7 @@ fn show_again(log: &Log, appended: &Appended, visit: &mut Visit<'_>) -> Result<(
             appended.serial
         )));
     };
-    let mut walk = FrameWalk::new(segment, log.salt(appended.serial), appended.offset);
+    let mut walk = FrameWalk::only(segment, log.salt(appended.serial), appended.offset);
     match walk.step()? {
         Walked::Frame(offset, frame) => show(log, appended.slot, offset, &frame, visit),
         Walked::Stopped(offset) => Err(Error::corruption(

@@ -14,6 +14,8 @@ use super::Recovery;
 use super::files::Scanned;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+/// Most bytes of what only looks like frames that are checksummed behind the end of a segment.
+const SEARCH_BYTES_MAX: u64 = 1 << 30;
 
 /// A good frame of a segment that was open.
 #[derive(Debug, Clone, Copy)]
@@ -115,19 +117,29 @@ impl Scan {
             }
         };
         self.stopped.get_or_insert((serial, stopped));
-        self.behind(&mut walk, serial, stopped)
+        self.behind(&mut walk, serial, stopped, *expected)
     }
 
     /// Looks for frames behind the end: they are never taken, but they tell what had been durable.
-    fn behind(&mut self, walk: &mut FrameWalk<'_>, serial: u64, stopped: u64) -> Result<()> {
+    fn behind(&mut self, walk: &mut FrameWalk<'_>, serial: u64, stopped: u64, expected: u64) -> Result<()> {
         let mut last = walk.position();
+        let mut budget = SEARCH_BYTES_MAX;
         loop {
-            match walk.step()? {
+            // Only a frame that would tell something new is worth its checksums: bytes of a value may look like frames.
+            let tells = walk.claim()?.is_some_and(|(sequence, lag)| {
+                let watermark = sequence.saturating_sub(u64::from(lag));
+                sequence > expected && watermark > self.watermark && watermark < sequence
+            });
+            let found = if tells && budget > 0 { walk.step()? } else { Walked::Stopped(walk.position()) };
+            match found {
                 Walked::Frame(_, frame) => {
                     self.watermark = self.watermark.max(frame.watermark());
                     last = walk.position();
                 }
                 Walked::Stopped(offset) => {
+                    if tells {
+                        budget = budget.saturating_sub(walk.claimed_bytes()?);
+                    }
                     if walk.is_nonzero()? {
                         last = offset + ALIGNMENT as u64;
                     }
@@ -156,14 +168,15 @@ impl Found {
     ) -> Result<()> {
         let by_serial: HashMap<u64, &Arc<Segment>> =
             files.iter().map(|file| (file.entry.serial, &file.segment)).collect();
+        let mut walks = Walks::default();
         for good in &scan.frames {
             let Some(segment) = by_serial.get(&good.serial) else { continue };
-            let mut walk = FrameWalk::new(segment, Salt::new(config.identity, good.serial), good.offset);
+            let walk = walks.at(segment, Salt::new(config.identity, good.serial), good.offset);
             let Walked::Frame(_, frame) = walk.step()? else { continue };
             if good.sequence <= self.durable {
                 self.cuts.insert(good.serial, good.end);
                 self.last_of_segment.insert(good.serial, good.sequence);
-                self.keep_large(&frame);
+                self.keep_large(&frame, large);
             } else if all_large_are_whole(config, &frame, large) {
                 self.tail.push(*good);
             } else {
@@ -176,12 +189,30 @@ impl Found {
     }
 
     /// Moves the cut of large-value segments behind the values that a durable frame names.
-    fn keep_large(&mut self, frame: &Frame<'_>) {
-        for pointer in large_pointers(frame) {
+    fn keep_large(&mut self, frame: &Frame<'_>, large: &HashMap<u64, &Arc<Segment>>) {
+        for pointer in large_pointers(frame).filter(|pointer| large.contains_key(&pointer.serial)) {
             let end = pointer.offset.saturating_add(pointer.stored_bytes());
             let cut = self.cuts.entry(pointer.serial).or_insert(0);
             *cut = end.max(*cut);
         }
+    }
+}
+
+/// A walk that is kept from frame to frame of one segment, so that without a map each piece of it is read once.
+#[derive(Debug, Default)]
+pub(super) struct Walks<'a> {
+    current: Option<(u64, FrameWalk<'a>)>,
+}
+
+impl<'a> Walks<'a> {
+    pub(super) fn at(&mut self, segment: &'a Segment, salt: Salt, offset: u64) -> &mut FrameWalk<'a> {
+        let serial = segment.serial();
+        if self.current.as_ref().is_none_or(|(current, _)| *current != serial) {
+            self.current = None;
+        }
+        let (_, walk) = self.current.get_or_insert_with(|| (serial, FrameWalk::new(segment, salt, offset)));
+        walk.seek(offset);
+        walk
     }
 }
 
@@ -191,14 +222,16 @@ fn large_pointers<'a>(frame: &Frame<'a>) -> impl Iterator<Item = LargePointer> +
 }
 
 fn all_large_are_whole(config: &LogConfig, frame: &Frame<'_>, large: &HashMap<u64, &Arc<Segment>>) -> bool {
-    large_pointers(frame).all(|pointer| {
-        let Some(segment) = large.get(&pointer.serial) else { return false };
-        let salt = Salt::new(config.identity, pointer.serial).at(pointer.offset);
-        let Ok(bytes) = segment.read(pointer.offset, LARGE_HEADER_BYTES + pointer.length as usize) else {
-            return false;
-        };
-        let crc = crc32c(0, bytes.get(LARGE_HEADER_BYTES..).unwrap_or_default());
-        let stored = crc32c(crc, bytes.get(4..LARGE_HEADER_BYTES).unwrap_or_default()) ^ salt;
-        crc == pointer.crc && u32_at(&bytes, 0) == Some(stored)
-    })
+    let named = frame.records().filter(|(_, record)| record.shape.kind == Kind::LargePut).count();
+    named == large_pointers(frame).count()
+        && large_pointers(frame).all(|pointer| {
+            let Some(segment) = large.get(&pointer.serial) else { return false };
+            let salt = Salt::new(config.identity, pointer.serial).at(pointer.offset);
+            let Ok(bytes) = segment.read(pointer.offset, LARGE_HEADER_BYTES + pointer.length as usize) else {
+                return false;
+            };
+            let crc = crc32c(0, bytes.get(LARGE_HEADER_BYTES..).unwrap_or_default());
+            let stored = crc32c(crc, bytes.get(4..LARGE_HEADER_BYTES).unwrap_or_default()) ^ salt;
+            crc == pointer.crc && u32_at(&bytes, 0) == Some(stored)
+        })
 }

@@ -102,11 +102,14 @@ impl Append for WriteAppend {
     }
 }
 
+/// The first part, without which the others mean nothing, comes last: an append that fails half-way leaves nothing that
+/// looks whole.
 fn write_each(body: &Body, parts: &[&[u8]], border: u64) -> io::Result<()> {
-    let mut at = border;
-    for part in parts {
+    let Some((first, rest)) = parts.split_first() else { return Ok(()) };
+    let mut at = border + first.len() as u64;
+    for part in rest {
         body.file.write_all_at(part, at)?;
         at += part.len() as u64;
     }
-    Ok(())
+    body.file.write_all_at(first, border)
 }

@@ -155,8 +155,20 @@ impl Segment {
         Segment::with(body, access, resume)
     }
 
+    /// Gives the room of a sealed segment behind its end back to the device, unless somebody, anywhere, still has the
+    /// file open: values that are held longer than their database may lie behind the end, and a page that is cut off
+    /// must not be touched any more. Best effort.
+    pub(crate) fn trim(&self, disk: &dyn Disk) {
+        let length = self.published().next_multiple_of(CUT_BYTES);
+        self.body.file.if_nobody_else_holds(&mut || {
+            let file = disk.open(&self.body.path, OpenMode::ReadWrite);
+            let _best_effort = file.and_then(|file| file.set_length(length));
+        });
+    }
+
     /// Chooses the way to append.
     fn with(mut body: Body, access: Access, appends: bool) -> Result<Segment> {
+        body.file.hold();
         let mapped = if appends && access.mapped_append { MappedAppend::start(&body)? } else { None };
         let appends_mapped = mapped.is_some();
         let way: Option<Box<dyn Append>> = match mapped {

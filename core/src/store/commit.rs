@@ -9,7 +9,9 @@ use crate::keys::{Change, Old};
 use crate::location::Location;
 use crate::log::NewFrame;
 use crate::options::Durability;
-use crate::record::{INLINE_VALUE_BYTES_MAX, Kind, NewRecord, Record, content_crc, standalone_bytes};
+use crate::record::{
+    INLINE_VALUE_BYTES_MAX, Kind, LARGE_POINTER_BYTES, NewRecord, Record, content_crc, standalone_bytes,
+};
 
 /// The operations of a commit, encoded as they come.
 #[derive(Debug, Default)]
@@ -21,6 +23,11 @@ pub(crate) struct Operations {
     large: Vec<(usize, Vec<u8>)>,
 }
 
+/// Bytes that a value takes in its record.
+pub(crate) fn inline_bytes(value: &[u8]) -> usize {
+    if value.len() > INLINE_VALUE_BYTES_MAX { LARGE_POINTER_BYTES } else { value.len() }
+}
+
 impl Operations {
     pub(crate) fn len(&self) -> usize {
         self.hashes.len()
@@ -28,7 +35,7 @@ impl Operations {
 
     /// Bytes that the commit would take in the log with one more record of these lengths.
     pub(crate) fn frame_bytes_with(&self, key: &[u8], value: &[u8]) -> usize {
-        let value_bytes = if value.len() > INLINE_VALUE_BYTES_MAX { 0 } else { value.len() };
+        let value_bytes = inline_bytes(value);
         self.builder.frame_bytes_with(key.len(), value_bytes)
     }
 
@@ -152,7 +159,8 @@ impl Store {
         let mut befores = Vec::with_capacity(hashes.len());
         for ((number, hash), (_, record)) in hashes.iter().enumerate().zip(builder.records()) {
             let overtaken = overtaken.get(number).copied().unwrap_or(false);
-            let before = self.look_up(*hash, record.shape.keyspace, record.key, durability)?;
+            // Hidden while it is published, by way of the version table.
+            let before = self.look_up(*hash, record.shape.keyspace, record.key, Durability::Sync)?;
             befores.push(Before { overtaken, ..before });
         }
 
@@ -163,23 +171,19 @@ impl Store {
         let places: Vec<Location> =
             builder.records().map(|(at, _)| appended.location(at)).collect::<Result<_>>()?;
 
-        // 4. Known to readers.
+        // 4. Known to readers, all of it or nothing.
         self.hide_if_it_waits(durability);
-        for (((before, hash), location), (_, record)) in
-            befores.iter().zip(&hashes).zip(places).zip(builder.records())
-        {
-            if !before.overtaken {
-                let change = change_of(&record, *hash, location, before.old);
-                self.publish(
-                    &change,
-                    before,
-                    appended.serial,
-                    record.value,
-                    sequence,
-                    &mut committer.ordered_key,
-                );
+        self.publish_as_one(sequence, || {
+            for (((before, hash), location), (_, record)) in
+                befores.iter().zip(&hashes).zip(places).zip(builder.records())
+            {
+                if !before.overtaken {
+                    let change = change_of(&record, *hash, location, before.old);
+                    let ordered_key = &mut committer.ordered_key;
+                    self.publish(&change, before, appended.serial, record.value, sequence, ordered_key);
+                }
             }
-        }
+        });
         self.show_unless_hiding(sequence);
         Ok(sequence)
     }
@@ -192,7 +196,7 @@ impl Store {
             before.old_serial = record.serial();
             // A commit that waits for the device is hidden by way of the version table, like one under a snapshot.
             if durability == Durability::Sync || self.versions.is_any_live() {
-                before.old_sequence = record.sequence()?;
+                before.old_sequence = record.sequence(&self.log)?;
             }
         }
         Ok(before)
@@ -213,7 +217,9 @@ impl Store {
         {
             self.versions.supersede(change.hash, old.location, before.old_sequence, sequence);
         }
-        self.recent.note(sequence, change.keyspace, change.key);
+        if change.kind != Kind::Tombstone || before.old.is_some() {
+            self.recent.note(sequence, change.keyspace, change.key);
+        }
         self.keys.publish(change, ordered_key);
         if let Some(old) = before.old
             && self.cache.is_occupied()

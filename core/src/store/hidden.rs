@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Store;
+use crate::disk::generation;
 use crate::error::Result;
 use crate::options::Durability;
 
@@ -11,6 +12,9 @@ use crate::options::Durability;
 #[derive(Debug, Default)]
 pub(super) struct Hidden {
     pinned: Option<u64>,
+    /// Targets of syncs that began while something was hidden. Each may be what readers see next, so the version table
+    /// keeps it readable from the moment that the sync begins.
+    targets: Vec<u64>,
 }
 
 /// Keeps the database readable as it was at one sequence, for as long as this lives.
@@ -30,6 +34,10 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
+        if self.store.is_of_the_parent() {
+            // Another thread of the parent may have held the locks at the fork; here nobody would ever release them.
+            return;
+        }
         self.store.versions.unpin(self.sequence);
         if self.for_transaction {
             self.store.recent.end(self.sequence);
@@ -51,16 +59,43 @@ impl Store {
         Pin { store: Arc::clone(self), sequence, for_transaction }
     }
 
+    /// Whether the store was opened before a fork, by the parent of this process.
+    pub(crate) fn is_of_the_parent(&self) -> bool {
+        generation() != self.generation
+    }
+
     /// Hides what is about to be published, if it must be on the device first. Called under the commit lock, before the
-    /// index is changed: a reader that meets a hidden record also meets this flag.
+    /// index is changed: a reader that meets a hidden record also meets this flag. A transaction may begin before what is
+    /// hidden, so changed keys are remembered for it.
     pub(super) fn hide_if_it_waits(&self, durability: Durability) {
-        if durability != Durability::Sync || self.is_hiding.load(Ordering::Relaxed) {
-            return;
+        if durability == Durability::Sync && !self.is_hiding() {
+            self.recent.begin(self.hide());
         }
+    }
+
+    /// Hides what is about to be published, and returns what readers see instead. Called under the commit lock.
+    fn hide(&self) -> u64 {
         let sequence = self.visible();
         self.versions.pin(sequence);
         self.hidden.lock().pinned = Some(sequence);
         self.is_hiding.store(true, Ordering::Release);
+        sequence
+    }
+
+    /// Publishes a commit of many records so that readers see all of it or nothing: it is hidden until `publish` has come
+    /// to its end. Called under the commit lock.
+    pub(super) fn publish_as_one(&self, sequence: u64, publish: impl FnOnce()) {
+        if self.is_hiding() {
+            publish();
+            return;
+        }
+        let pinned = self.hide();
+        publish();
+        let mut hidden = self.hidden.lock();
+        self.visible.store(sequence, Ordering::Release);
+        self.is_hiding.store(false, Ordering::Release);
+        hidden.pinned = None;
+        self.versions.unpin(pinned);
     }
 
     /// Waits until readers see a commit. Buffered commits are seen at once, unless one before them waits for the device:
@@ -69,14 +104,14 @@ impl Store {
         if durability == Durability::Buffered && self.visible() >= sequence {
             return Ok(());
         }
-        let durable = self.log.sync_to(sequence)?;
+        let durable = self.log.sync_to(sequence, &|| self.sync_target())?;
         self.reveal(durable);
         Ok(())
     }
 
     /// Puts everything written so far on the device.
     pub(crate) fn flush(&self) -> Result<()> {
-        let durable = self.log.sync()?;
+        let durable = self.log.sync_to(self.log.appended(), &|| self.sync_target())?;
         self.reveal(durable);
         Ok(())
     }
@@ -96,9 +131,23 @@ impl Store {
         self.log.close()
     }
 
+    /// Decides up to where a sync goes. While something is hidden, that is what readers see next: what is overwritten from
+    /// here on is kept for them.
+    fn sync_target(&self) -> u64 {
+        let committer = self.committer.lock();
+        let target = self.log.appended();
+        let mut hidden = self.hidden.lock();
+        if hidden.pinned.is_some() {
+            self.versions.pin(target);
+            hidden.targets.push(target);
+        }
+        drop(committer);
+        target
+    }
+
     /// Shows what has reached the device to readers.
     fn reveal(&self, durable: u64) {
-        if !self.is_hiding.load(Ordering::Acquire) {
+        if !self.is_hiding() {
             return;
         }
         // Under the commit lock everything that was appended is also published, so nobody sees half a commit.
@@ -112,10 +161,15 @@ impl Store {
             hidden.pinned = None;
         } else {
             self.versions.pin(visible);
+            self.recent.begin(visible);
             hidden.pinned = Some(visible);
         }
+        self.recent.end(pinned);
         self.versions.unpin(pinned);
-        drop(hidden);
+        let (over, ahead) = hidden.targets.iter().partition(|target| **target <= visible);
+        hidden.targets = ahead;
+        let over: Vec<u64> = over;
+        over.into_iter().for_each(|target| self.versions.unpin(target));
         drop(committer);
     }
 }

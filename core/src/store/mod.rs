@@ -8,11 +8,11 @@
 //! A reader sees commits in the order of their sequences. A commit that waits for the device is *hidden* until it is
 //! there: it is in the log and in the index, but readers read as of the last sequence before it, by way of the version
 //! table, as a snapshot would. While nothing is hidden, which is always so with buffered commits alone, that costs a
-//! reader one load.
+//! reader one load. A commit of many records is hidden in the same way while it is published.
 //!
 //! # Locks
 //! The commit lock orders appending, publishing and the beginning of snapshots. It is never held while the device is
-//! waited for. Readers do not take it.
+//! waited for; who syncs takes it for a moment, inside of the turn to sync. Readers of keys do not take it.
 
 mod background;
 mod commit;
@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
+use crate::disk::generation;
 use crate::error::Result;
 use crate::keys::{Change, Keys, Old};
 use crate::log::{Appender, Log, LogConfig};
@@ -35,7 +36,7 @@ use crate::record::Kind;
 use crate::recovery::{self, Recovery};
 
 pub(crate) use background::Background;
-pub(crate) use commit::{Commit, Operations};
+pub(crate) use commit::{Commit, Operations, inline_bytes};
 pub(crate) use hidden::Pin;
 pub(crate) use read::Found;
 pub(crate) use recent::KeyRange;
@@ -69,6 +70,8 @@ pub(crate) struct Store {
     hidden: Mutex<Hidden>,
     /// Whether reads are timed, because some have lately waited for storage.
     times_reads: AtomicBool,
+    /// The process that opened it, in the line of forks.
+    generation: u64,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -88,7 +91,8 @@ impl Store {
             recovery::open(config, manifest, read_damaged, &mut |log, location, record| {
                 let (kind, keyspace, key) = (record.shape.kind, record.shape.keyspace, record.key);
                 if kind == Kind::Keyspace {
-                    return keys.learn_keyspace(log.serial(location)?, location.offset(), keyspace, key);
+                    let place = (log.serial(location)?, location.offset());
+                    return keys.learn_keyspace(place, keyspace, key, read_damaged);
                 }
                 let hash = keys.hash(keyspace, key);
                 let old = keys.find(log, hash, keyspace, key)?.map(|old| Old::of(&old));
@@ -116,6 +120,7 @@ impl Store {
             is_hiding: AtomicBool::new(false),
             hidden: Mutex::new(Hidden::default()),
             times_reads: AtomicBool::new(true),
+            generation: generation(),
             wake: background::Wake::default(),
         }))
     }

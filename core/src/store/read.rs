@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Store;
 use crate::cache::Entry;
 use crate::error::Result;
-use crate::log::{RecordAt, Value};
+use crate::log::{Log, RecordAt, Value};
 
 /// A read that took this long has waited for storage; one from memory takes a tenth of it.
 const SLOW_READ: Duration = Duration::from_micros(4);
@@ -21,10 +21,10 @@ enum Hit<'a> {
 }
 
 impl Hit<'_> {
-    fn sequence(&self) -> Result<u64> {
+    fn sequence(&self, log: &Log) -> Result<u64> {
         match self {
             Hit::Cached(entry) => Ok(entry.sequence),
-            Hit::Logged(record) => record.sequence(),
+            Hit::Logged(record) => record.sequence(log),
         }
     }
 }
@@ -69,7 +69,7 @@ impl Store {
             None => Ok(None),
             Some(Hit::Cached(entry)) => Ok(Some(Found::Cached(entry))),
             Some(Hit::Logged(record)) => {
-                let (place, sequence) = (record.place(), record.sequence());
+                let (place, sequence) = (record.place(), record.sequence(&self.log));
                 let is_mapped = record.is_mapped();
                 let value = record.value(&self.log)?;
                 if self.was_slow(started, is_mapped) {
@@ -89,7 +89,7 @@ impl Store {
     pub(crate) fn scan_record(&self, keyspace: u16, key: &[u8], at: u64) -> Result<Option<RecordAt<'_>>> {
         let hash = self.keys.hash(keyspace, key);
         if let Some(record) = self.keys.find(&self.log, hash, keyspace, key)?
-            && record.sequence()? <= at
+            && record.sequence(&self.log)? <= at
         {
             return Ok(Some(record));
         }
@@ -99,7 +99,7 @@ impl Store {
     /// The sequence of a key's newest record, whether readers see it already or not.
     pub(crate) fn newest_sequence(&self, keyspace: u16, key: &[u8]) -> Result<Option<u64>> {
         let hash = self.keys.hash(keyspace, key);
-        self.keys.find(&self.log, hash, keyspace, key)?.map(|record| record.sequence()).transpose()
+        self.keys.find(&self.log, hash, keyspace, key)?.map(|record| record.sequence(&self.log)).transpose()
     }
 
     fn look(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Hit<'_>>> {
@@ -107,16 +107,16 @@ impl Store {
         if let Some(at) = at {
             return self.look_at(hash, keyspace, key, at);
         }
-        let hit = self.look_newest(hash, keyspace, key)?;
-        // Asked after the index: whoever found something hidden there also finds this flag.
-        if !self.is_hiding.load(Ordering::Acquire) {
-            return Ok(hit);
-        }
         loop {
+            let hit = self.look_newest(hash, keyspace, key)?;
+            // Asked after the index: whoever found something hidden there also finds this flag.
+            if !self.is_hiding() {
+                return Ok(hit);
+            }
             let visible = self.visible();
             let hit = self.look_at(hash, keyspace, key, visible)?;
-            // The version table keeps what is visible readable until something newer is visible.
-            if self.visible() == visible {
+            // The version table keeps what is visible readable only while something is hidden.
+            if self.is_hiding() && self.visible() == visible {
                 return Ok(hit);
             }
         }
@@ -141,7 +141,7 @@ impl Store {
 
     fn look_at(&self, hash: u64, keyspace: u16, key: &[u8], at: u64) -> Result<Option<Hit<'_>>> {
         if let Some(hit) = self.look_newest(hash, keyspace, key)?
-            && hit.sequence()? <= at
+            && hit.sequence(&self.log)? <= at
         {
             return Ok(Some(hit));
         }
@@ -175,7 +175,7 @@ impl Store {
         value: &[u8],
     ) -> Result<()> {
         if self.was_slow(started, record.is_mapped()) && self.cache.admits(value.len()) {
-            self.cache.admit(record.place(), (keyspace, key, value, record.sequence()?));
+            self.cache.admit(record.place(), (keyspace, key, value, record.sequence(&self.log)?));
         }
         Ok(())
     }

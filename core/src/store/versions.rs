@@ -86,6 +86,9 @@ impl Versions {
     /// Keeps the version at `location` if a live snapshot needs it. Called under the commit lock, before the index is
     /// changed.
     pub(super) fn supersede(&self, hash: u64, location: Location, sequence: u64, superseded: u64) {
+        if sequence >= superseded {
+            return;
+        }
         let mut table = self.table.lock();
         let Some((_, pins)) = table.live.range_mut(sequence..superseded).next_back() else { return };
         pins.held.push((hash, location));

@@ -1,0 +1,82 @@
+//! Damaged bytes: what had been on the device is never cut away in silence, and what stands elsewhere than it was written
+//! is nothing.
+
+use std::path::Path;
+
+use super::model::{Driven, PATH, Random, all_options, open, open_image};
+use crate::Error;
+use crate::disk::{Disk, DiskFile, OpenMode, SimulatedDisk};
+use crate::log::segment_name;
+use crate::manifest::SEGMENT_HEADER_BYTES;
+use crate::options::{Durability, Options};
+use crate::record::standalone_bytes;
+
+const VALUE_BYTES: usize = 500;
+const FRAMES: usize = 4;
+
+/// Four commits in one segment, three of them synced, which only the last one tells: the manifest is older than all.
+fn four_commits(options: &Options) -> Driven {
+    let mut random = Random(1);
+    let mut driven = Driven::new(&SimulatedDisk::new(), options);
+    for number in 0..FRAMES {
+        let durability = if number < 3 { Durability::Sync } else { Durability::Buffered };
+        let name = ("default", vec![b'k', number as u8]);
+        driven.put_value(name, random.bytes(VALUE_BYTES), durability).unwrap();
+    }
+    driven
+}
+
+fn segment(disk: &SimulatedDisk) -> std::sync::Arc<dyn DiskFile> {
+    disk.open(&Path::new(PATH).join(segment_name(1)), OpenMode::ReadWrite).unwrap()
+}
+
+/// Where a commit stands, counted from 0.
+fn offset(number: usize) -> u64 {
+    (SEGMENT_HEADER_BYTES + number * standalone_bytes(b"k?", &[0; VALUE_BYTES])) as u64
+}
+
+#[test]
+fn a_damaged_commit_that_had_been_durable_is_corruption() {
+    for options in all_options(64 << 10) {
+        let driven = four_commits(&options);
+        for number in 0..3 {
+            let image = driven.disk.process_death();
+            segment(&image).write_all_at(b"damage", offset(number) + 100).unwrap();
+            let refused = open(&image, &options);
+            assert!(matches!(&refused, Err(Error::Corruption { segment: 1, .. })), "{number}: {refused:?}");
+            let db = open(&image, &options.clone().read_damaged(true)).unwrap();
+            assert_eq!(db.len().unwrap(), FRAMES as u64 - 1);
+            assert!(!db.stats().unwrap().recovery.damaged.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_commit_that_may_not_have_been_durable_is_a_torn_tail() {
+    for options in all_options(64 << 10) {
+        let driven = four_commits(&options);
+        let image = driven.disk.process_death();
+        segment(&image).write_all_at(b"damage", offset(3) + 100).unwrap();
+        // With the last commit goes the word of what had been durable, but nothing of it.
+        let (db, found) = open_image(&image, &options, &driven.history, 3, "the last one is damaged");
+        let recovery = db.stats().unwrap().recovery;
+        assert_eq!((found, recovery.torn_segment, recovery.torn_offset), (3, 1, offset(3)));
+        assert!(recovery.bytes_dropped as usize > VALUE_BYTES);
+    }
+}
+
+#[test]
+fn a_commit_that_stands_elsewhere_is_nothing() {
+    for options in all_options(64 << 10) {
+        let driven = four_commits(&options);
+        let image = driven.disk.process_death();
+        let file = segment(&image);
+        let mut last = vec![0; (offset(4) - offset(3)) as usize];
+        file.read_at(&mut last, offset(3)).unwrap();
+        // The last three are gone, and the last one, which says that they had been durable, stands somewhere behind.
+        file.write_all_at(&vec![0; (offset(4) - offset(1)) as usize], offset(1)).unwrap();
+        file.write_all_at(&last, 8192).unwrap();
+        let (_, found) = open_image(&image, &options, &driven.history, 1, "moved");
+        assert_eq!(found, 1);
+    }
+}

@@ -1,0 +1,210 @@
+//! Calls that fail, one at a time, and a device that is full: a typed error, nothing of the failed write to be seen, reads
+//! that go on, and after the next open everything that was acknowledged.
+
+use std::io::ErrorKind as IoKind;
+
+use super::model::{Driven, Random, all_options, assert_same, open, open_image, read_all};
+use crate::disk::{Call, Fault, SimulatedDisk};
+use crate::options::{Durability, Options};
+use crate::{Error, ErrorKind};
+
+const STEPS: usize = 60;
+/// Calls of one kind that are made to fail, in turn.
+const SWEEP: u64 = 9;
+
+/// Runs random operations until one fails. `None` where none did.
+fn until_error(driven: &mut Driven, random: &mut Random, steps: usize) -> Option<Error> {
+    (0..steps).find_map(|_| driven.step(random).err())
+}
+
+/// Every way to write is refused, and so is a flush that would have something to do.
+fn assert_refuses_writes(driven: &mut Driven, context: &str) {
+    let db = &driven.db;
+    let mut batch = db.batch();
+    batch.put("default", b"key 1", b"refused").unwrap();
+    let mut transaction = db.begin_transaction().unwrap();
+    transaction.put("default", b"key 1", b"refused").unwrap();
+    let outcomes = [
+        db.put(b"key 1", b"refused"),
+        db.put_with(b"key 1", b"refused", Durability::Sync),
+        db.put(b"key 1", &vec![1; (1 << 20) + 1]),
+        db.delete(b"key 1"),
+        batch.commit(),
+        transaction.commit(),
+        db.keyspace("refused").map(|_| ()),
+    ];
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        assert!(matches!(outcome, Err(Error::Poisoned(_))), "write {number}: {outcome:?}, {context}");
+    }
+}
+
+/// What must hold after an operation has failed, whatever it was.
+fn check_after(mut driven: Driven, error: &Error, options: &Options, random: &mut Random, context: &str) {
+    let context = &format!("{context}: {error}");
+    let kinds = [ErrorKind::Io, ErrorKind::Poisoned, ErrorKind::NoSpace];
+    assert!(kinds.contains(&error.kind()), "{:?}, {context}", error.kind());
+    assert_same(&read_all(&driven.db), &driven.state, context);
+    if driven.db.stats().unwrap().poisoned {
+        assert!(error.kind() != ErrorKind::NoSpace, "a full device is a clean error, {context}");
+        driven.disk.clear_trace();
+        assert_refuses_writes(&mut driven, context);
+        assert_same(&read_all(&driven.db), &driven.state, context);
+        let image = driven.disk.process_death();
+        let _poisoned = driven.db.flush();
+        assert!(matches!(driven.db.close(), Err(Error::Poisoned(_))), "closing, {context}");
+        // Nothing is written or synced any more, above all not what had failed.
+        assert_eq!(driven.disk.trace(), [], "{context}");
+        let history = driven.history.with(&driven.attempt);
+        open_image(&image, options, &history, driven.history.len(), context);
+        // The same directory, in the same process, after the close that failed.
+        open_image(&driven.disk, options, &history, driven.history.len(), context);
+    } else {
+        // A clean error: the same handle goes on.
+        if let Some(error) = until_error(&mut driven, random, 12) {
+            panic!("the handle does not go on: {error}, {context}");
+        }
+        assert_same(&read_all(&driven.db), &driven.state, context);
+        let image = driven.disk.process_death();
+        open_image(&image, options, &driven.history, driven.history.len(), context);
+        let (image, least) = (driven.disk.crash(&mut || random.next()), driven.durable());
+        open_image(&image, options, &driven.history, least, context);
+    }
+}
+
+#[test]
+fn a_call_that_fails_is_a_typed_error_and_leaves_nothing_to_be_seen() {
+    let kinds = [
+        Call::Create,
+        Call::Allocate,
+        Call::Write,
+        Call::Sync,
+        Call::SyncDirectory,
+        Call::Rename,
+        Call::Remove,
+        Call::Length,
+        Call::Map,
+        Call::Populate,
+    ];
+    let mut failed = [0_u32; 10];
+    for (way, options) in all_options(64 << 10).into_iter().enumerate() {
+        for (number, call) in kinds.into_iter().enumerate() {
+            for after in 0..SWEEP {
+                let mut random = Random(after * 31 + way as u64);
+                let disk = SimulatedDisk::new();
+                let mut driven = Driven::new(&disk, &options);
+                driven.large_one_in = if after % 3 == 0 { 12 } else { 0 };
+                let half_written = random.one_in(2);
+                disk.fail_after(Fault { call: Some(call), after, error: IoKind::Other, half_written });
+                let context = format!("{call:?} {after} fails, {options:?}");
+                if let Some(error) = until_error(&mut driven, &mut random, STEPS) {
+                    failed[number] += 1;
+                    disk.clear_faults();
+                    check_after(driven, &error, &options, &mut random, &context);
+                }
+            }
+        }
+    }
+    for (call, failed) in kinds.into_iter().zip(failed) {
+        // A file that cannot be removed is no error of anybody's write, and neither is one asked for its length.
+        let must = !matches!(call, Call::Remove);
+        assert!(!must || failed > 0, "no operation ever met a failing {call:?}");
+    }
+}
+
+#[test]
+fn a_failed_append_or_sync_of_the_log_ends_all_writing() {
+    for options in all_options(1 << 20) {
+        // Stores into a map cannot fail; what can is a write.
+        let writes = options != all_options(1 << 20)[0];
+        for call in [Call::Sync].into_iter().chain(writes.then_some(Call::Write)) {
+            let disk = SimulatedDisk::new();
+            let mut driven = Driven::new(&disk, &options);
+            let name = ("default", b"key 1".to_vec());
+            driven.put_value(name.clone(), (*b"first").into(), Durability::Sync).unwrap();
+            disk.fail_after(Fault { half_written: true, ..Fault::next(call, IoKind::Other) });
+            let context = format!("{call:?} fails, {options:?}");
+            let error = driven.put_value(name, vec![7; 3000].into(), Durability::Sync).unwrap_err();
+            assert!(matches!(error, Error::Io { .. }), "{error}, {context}");
+            assert!(driven.db.stats().unwrap().poisoned, "{context}");
+            check_after(driven, &error, &options, &mut Random(1), &context);
+        }
+    }
+}
+
+#[test]
+fn a_commit_whose_sync_fails_is_never_seen() {
+    for options in all_options(64 << 10) {
+        let disk = SimulatedDisk::new();
+        let db = open(&disk, &options).unwrap();
+        db.put(b"a", b"old").unwrap();
+        let snapshot = db.snapshot().unwrap();
+        disk.fail_after(Fault::next(Call::Sync, IoKind::Other));
+        assert!(matches!(db.put_with(b"a", b"new", Durability::Sync), Err(Error::Io { .. })));
+        assert_eq!(db.get(b"a").unwrap().as_deref(), Some(&b"old"[..]));
+        assert_eq!(db.scan_prefix(b"").unwrap(), [(b"a".to_vec(), b"old".to_vec())]);
+        assert_eq!(db.snapshot().unwrap().get(b"a").unwrap().as_deref(), Some(&b"old"[..]));
+        assert_eq!(snapshot.get(b"a").unwrap().as_deref(), Some(&b"old"[..]));
+        assert_eq!(
+            db.begin_transaction().unwrap().get("default", b"a").unwrap().as_deref(),
+            Some(&b"old"[..])
+        );
+    }
+}
+
+#[test]
+fn a_full_device_is_a_clean_error_and_the_same_handle_goes_on_with_room() {
+    let mut met = 0;
+    for (way, options) in all_options(64 << 10).into_iter().enumerate() {
+        for room_kib in (0..400).step_by(25) {
+            let mut random = Random(room_kib + way as u64);
+            let disk = SimulatedDisk::new();
+            let mut driven = Driven::new(&disk, &options);
+            driven.large_one_in = if room_kib % 2 == 0 { 0 } else { 10 };
+            disk.set_room(room_kib << 10);
+            let context = format!("{room_kib} KiB of room, {options:?}");
+            for _ in 0..STEPS {
+                let Err(error) = driven.step(&mut random) else { continue };
+                met += 1;
+                assert!(matches!(error, Error::NoSpace(_)), "{error}, {context}");
+                assert!(!driven.db.stats().unwrap().poisoned, "{context}");
+                assert_same(&read_all(&driven.db), &driven.state, &context);
+            }
+            let image = driven.disk.process_death();
+            image.set_room(u64::MAX);
+            open_image(&image, &options, &driven.history, driven.history.len(), &context);
+            disk.set_room(u64::MAX);
+            let error = until_error(&mut driven, &mut random, 20);
+            assert!(error.is_none(), "{error:?}, {context}");
+            assert_same(&read_all(&driven.db), &driven.state, &context);
+            driven.db.flush().unwrap();
+            let cut = driven.disk.crash(&mut || random.next());
+            open_image(&cut, &options, &driven.history, driven.history.len(), &context);
+        }
+    }
+    assert!(met > 100, "the device was full {met} times only");
+}
+
+#[test]
+fn pages_that_cannot_be_populated_on_a_full_device_are_a_clean_error() {
+    let options = &all_options(1 << 20)[0];
+    let disk = SimulatedDisk::new();
+    let mut driven = Driven::new(&disk, options);
+    let mut random = Random(5);
+    let mut put = |driven: &mut Driven, number: u8| {
+        let value = random.bytes(100_000);
+        driven.put_value(("default", vec![number]), value, Durability::Buffered)
+    };
+    put(&mut driven, 0).unwrap();
+    for _ in 0..2 {
+        // So many that the background cannot help either.
+        (0..1000).for_each(|_| disk.fail_after(Fault::next(Call::Populate, IoKind::StorageFull)));
+        let error = (1..40).find_map(|number| put(&mut driven, number).err()).unwrap();
+        assert!(matches!(error, Error::NoSpace(_)), "{error}");
+        assert!(!driven.db.stats().unwrap().poisoned);
+        assert_same(&read_all(&driven.db), &driven.state, "populating fails");
+        disk.clear_faults();
+        put(&mut driven, 40).unwrap();
+        let image = disk.process_death();
+        open_image(&image, options, &driven.history, driven.history.len(), "after populating failed");
+    }
+}

@@ -1,0 +1,8 @@
+//! The whole engine on the simulated disk: power cuts, deaths of the process, calls that fail, and the order of syncs.
+
+mod damage;
+mod faults;
+mod model;
+mod power_cut;
+mod regressions;
+mod sync_order;

@@ -1,0 +1,184 @@
+//! One test for each bug that power cuts and failing calls have brought to light, headed by its story.
+
+use std::path::Path;
+
+use super::model::{Driven, History, PATH, Random, all_options, open, open_image};
+use crate::disk::{Call, Disk, Fault, OpenMode, SimulatedDisk};
+use crate::log::segment_name;
+use crate::options::Durability;
+
+fn name(number: usize) -> (&'static str, Vec<u8>) {
+    ("default", format!("key {number}").into_bytes())
+}
+
+/// A large-value segment stays open for long. After an unclean end it was kept only as far as records of *open* log
+/// segments named values in it: those that sealed ones named were cut off, or the whole file was removed.
+#[test]
+fn values_that_a_sealed_segment_names_survive_an_unclean_end() {
+    let large = (1 << 20) + 1;
+    for options in all_options(4 << 20) {
+        let mut random = Random(1);
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        driven.put_value(name(0), random.bytes(large), Durability::Buffered).unwrap();
+        for number in 1..10 {
+            driven.put_value(name(number), random.bytes(900_000), Durability::Sync).unwrap();
+        }
+        // In the same large-value segment, named by nobody but a frame that the power cut may lose.
+        driven.put_value(name(10), random.bytes(large), Durability::Buffered).unwrap();
+        for image in [disk.process_death(), disk.crash(&mut || random.next())] {
+            let (db, _) = open_image(&image, &options, &driven.history, 10, "first");
+            drop(db);
+            open_image(&image, &options, &driven.history, 10, "after a close");
+        }
+    }
+}
+
+/// The process dies; the next one copies the commits that may not be on the device into a new segment and syncs it, and
+/// the power goes before the manifest names the copy. The original went with the power, so the copy had "newer" commits
+/// than the log: the database was said to be damaged and did not open any more.
+#[test]
+fn a_copy_that_an_interrupted_recovery_left_is_no_corruption() {
+    for options in all_options(64 << 10) {
+        let mut random = Random(2);
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        driven.put_value(name(0), random.bytes(50), Durability::Sync).unwrap();
+        for number in 1..20 {
+            driven.put_value(name(number), random.bytes(500), Durability::Buffered).unwrap();
+        }
+        let dying = disk.process_death();
+        dying.fail_after(Fault::next(Call::Rename, std::io::ErrorKind::Other));
+        assert!(open(&dying, &options).is_err());
+        // Odd numbers lose everything that was not synced.
+        open_image(&dying.crash(&mut || 3), &options, &driven.history, 1, "nothing unsynced is left");
+        for _ in 0..5 {
+            open_image(&dying.crash(&mut || random.next()), &options, &driven.history, 1, "some is left");
+        }
+    }
+}
+
+/// The manifest could not be written after a sync had succeeded: the commit that had waited for the sync was told to have
+/// failed, and was seen a little later all the same.
+#[test]
+fn a_commit_that_is_on_the_device_has_not_failed_where_only_its_segment_could_not_be_sealed() {
+    for options in all_options(64 << 10) {
+        let mut random = Random(3);
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        for number in 0..2 {
+            driven.put_value(name(number), random.bytes(40_000), Durability::Buffered).unwrap();
+        }
+        // The spare is there, so that the next write to a new file is the manifest's.
+        disk.fail_after(Fault::next(Call::Create, std::io::ErrorKind::Other));
+        driven.put_value(name(2), random.bytes(10), Durability::Sync).unwrap();
+        let history = &driven.history;
+        open_image(&disk.crash(&mut || random.next()), &options, history, 3, "not sealed");
+        driven.db.close().unwrap();
+        open_image(&disk, &options, history, 3, "closed");
+    }
+}
+
+/// A poisoned log was closed as if in order where everything acknowledged happened to be on the device: a rename or a sync
+/// of the directory that had failed was tried again and believed.
+#[test]
+fn a_poisoned_log_is_not_closed_in_order() {
+    let options = &all_options(64 << 10)[1];
+    let mut random = Random(4);
+    let disk = SimulatedDisk::new();
+    let mut driven = Driven::new(&disk, options);
+    driven.put_value(name(0), random.bytes(10), Durability::Sync).unwrap();
+    disk.fail_after(Fault::next(Call::Write, std::io::ErrorKind::Other));
+    assert!(driven.put_value(name(1), random.bytes(10), Durability::Buffered).is_err());
+    assert!(matches!(driven.db.close(), Err(crate::Error::Poisoned(_))));
+    let (db, _) = open_image(&disk, options, &driven.history, 1, "opened again");
+    assert!(!db.stats().unwrap().recovery.clean);
+}
+
+/// After a sync of the directory had failed, the background still prepared a segment: it wrote a manifest and synced the
+/// directory once more.
+#[test]
+fn nothing_is_prepared_ahead_in_a_poisoned_log() {
+    let options = &all_options(64 << 10)[1];
+    let mut random = Random(7);
+    let disk = SimulatedDisk::new();
+    let mut driven = Driven::new(&disk, options);
+    driven.put_value(name(0), random.bytes(40_000), Durability::Buffered).unwrap();
+    disk.fail_after(Fault::next(Call::Sync, std::io::ErrorKind::Other));
+    assert!(driven.db.flush().is_err());
+    disk.clear_trace();
+    assert!(matches!(driven.prepare_spare(), Err(crate::Error::Poisoned(_))));
+    assert_eq!(disk.trace(), []);
+}
+
+/// Records of one size are the worst case for a tail that was cut off: where the first of them is written anew, the old ones
+/// behind it would be the next commits again.
+#[test]
+fn what_stands_behind_a_cut_never_comes_back() {
+    for options in all_options(64 << 10) {
+        for seed in 0..12 {
+            let mut random = Random(seed);
+            let disk = SimulatedDisk::new();
+            let mut driven = Driven::new(&disk, &options);
+            let put = |driven: &mut Driven, random: &mut Random, count| {
+                for _ in 0..count {
+                    let number = 10 + random.below(20);
+                    driven.put_value(name(number), random.bytes(480), Durability::Buffered).unwrap();
+                }
+            };
+            put(&mut driven, &mut random, 30);
+            for life in 0..3 {
+                let context = format!("seed {seed}, life {life}");
+                let image = driven.disk.crash(&mut || random.next());
+                let (db, found) = open_image(&image, &options, &driven.history, driven.durable(), &context);
+                let mut history = driven.history.clone();
+                history.cut_to(found);
+                driven = Driven::on(&image, db, history);
+                put(&mut driven, &mut random, 1 + life);
+                let death = image.process_death();
+                open_image(&death, &options, &driven.history, driven.history.len(), &context);
+                put(&mut driven, &mut random, 8);
+            }
+        }
+    }
+}
+
+/// A segment that was prepared ahead and too small for a commit was used for a later one: its serial is lower, so the next
+/// recovery read the commits in the wrong order.
+#[test]
+fn a_spare_that_was_too_small_once_is_not_used_later() {
+    for options in all_options(64 << 10) {
+        let mut random = Random(5);
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        driven.put_value(name(0), random.bytes(40_000), Durability::Buffered).unwrap();
+        driven.prepare_spare().unwrap();
+        driven.put_value(name(1), random.bytes(90_000), Durability::Buffered).unwrap();
+        driven.put_value(name(2), random.bytes(40_000), Durability::Buffered).unwrap();
+        open_image(&disk.process_death(), &options, &driven.history, 3, "unclean");
+        driven.db.close().unwrap();
+        open_image(&disk, &options, &driven.history, 3, "closed");
+    }
+}
+
+/// A segment that a recovery had removed came back with the power cut after it, since nothing had synced the directory
+/// since: it had commits that the recovery had dropped, so the database was said to be damaged.
+#[test]
+fn a_removed_segment_that_comes_back_is_no_corruption() {
+    let options = &all_options(64 << 10)[1];
+    let mut random = Random(6);
+    let disk = SimulatedDisk::new();
+    let mut driven = Driven::new(&disk, options);
+    driven.put_value(name(0), random.bytes(10), Durability::Buffered).unwrap();
+    driven.put_value(name(1), random.bytes((1 << 20) + 1), Durability::Buffered).unwrap();
+    // The commit's record reaches the device, its large value does not: recovery drops both, and the segment.
+    let path = Path::new(PATH).join(segment_name(1));
+    disk.open(&path, OpenMode::ReadOnly).unwrap().sync().unwrap();
+    let cut = disk.crash(&mut || 3);
+    let (db, found) = open_image(&cut, options, &driven.history, 1, "the value is lost");
+    assert_eq!(found, 1);
+    let mut history: History = driven.history.clone();
+    history.cut_to(found);
+    open_image(&cut.crash(&mut || 3), options, &history, 1, "the removal is lost");
+    drop(db);
+}
