@@ -328,6 +328,13 @@ impl LargePointer {
     }
 }
 
+/// Whether `bytes`, which begin with the header of a large value, are the value that `pointer` names, at this place.
+pub(crate) fn large_is_intact(bytes: &[u8], pointer: &LargePointer, salt: u32) -> bool {
+    let Some((header, value)) = bytes.split_at_checked(LARGE_HEADER_BYTES) else { return false };
+    let crc = crc32c(0, value);
+    crc == pointer.crc && header == large_header(pointer.length, crc, salt)
+}
+
 /// The header that stands before a large value with this CRC.
 pub(crate) fn large_header(length: u32, value_crc: u32, salt: u32) -> [u8; LARGE_HEADER_BYTES] {
     let mut header = [0; LARGE_HEADER_BYTES];

@@ -2,12 +2,12 @@
 
 use super::Log;
 use super::segments::Slot;
-use crate::checksum::{Salt, crc32c};
+use crate::checksum::Salt;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::record::{
     ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, Record, RecordShape, SEQUENCE_AT,
-    STANDALONE_HEADER_BYTES, u32_at, u64_at,
+    STANDALONE_HEADER_BYTES, large_is_intact, u32_at, u64_at,
 };
 use crate::segment::{Bytes, Segment, Slice};
 
@@ -111,12 +111,7 @@ fn first_read(segment: &Segment, offset: u64, key_bytes: usize) -> Result<Bytes<
 fn read_large(slot: &Slot, pointer: &LargePointer) -> Result<Slice> {
     let length = LARGE_HEADER_BYTES + pointer.length as usize;
     let bytes = slot.segment.slice(pointer.offset, length)?;
-    let value = bytes.get(LARGE_HEADER_BYTES..).unwrap_or_default();
-    let crc = crc32c(0, value);
-    let header = bytes.get(4..LARGE_HEADER_BYTES).unwrap_or_default();
-    let stored = u32_at(&bytes, 0).map(|stored| stored ^ slot.salt.at(pointer.offset));
-    if crc != pointer.crc || stored != Some(crc32c(crc, header)) || u32_at(&bytes, 4) != Some(pointer.length)
-    {
+    if !large_is_intact(&bytes, pointer, slot.salt.at(pointer.offset)) {
         return Err(damaged(slot, pointer.offset, "a large value does not pass its checksum"));
     }
     Ok(bytes)

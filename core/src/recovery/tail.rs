@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::checksum::{Salt, crc32c};
+use crate::checksum::Salt;
 use crate::error::{Error, Result};
 use crate::log::{FrameWalk, LogConfig, Walked};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentKind};
-use crate::record::{ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, u32_at};
+use crate::record::{ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, large_is_intact};
 use crate::segment::Segment;
 
 use super::Recovery;
@@ -230,8 +230,6 @@ fn all_large_are_whole(config: &LogConfig, frame: &Frame<'_>, large: &HashMap<u6
             let Ok(bytes) = segment.read(pointer.offset, LARGE_HEADER_BYTES + pointer.length as usize) else {
                 return false;
             };
-            let crc = crc32c(0, bytes.get(LARGE_HEADER_BYTES..).unwrap_or_default());
-            let stored = crc32c(crc, bytes.get(4..LARGE_HEADER_BYTES).unwrap_or_default()) ^ salt;
-            crc == pointer.crc && u32_at(&bytes, 0) == Some(stored)
+            large_is_intact(&bytes, &pointer, salt)
         })
 }
