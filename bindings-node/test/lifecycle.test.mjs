@@ -146,5 +146,5 @@ test('the quickstart runs as it is printed', (context) => {
   const quickstart = fileURLToPath(new URL('../examples/quickstart.mjs', import.meta.url))
   const { status, stdout, stderr } = spawnSync(process.execPath, [quickstart, directory(context)], { encoding: 'utf8' })
   assert.equal(status, 0, stderr)
-  assert.equal(stdout, 'Alice\nuser:1 = Alice\nuser:2 = Bob\nvisits: 1\n')
+  assert.equal(stdout, 'user:1 is Alice\nuser:1 = Alice\nuser:2 = Bob\nvisits: 1\n')
 })

@@ -90,10 +90,10 @@ def test_the_quickstart_runs_as_printed(tmp_path: Path) -> None:
     for command in (quickstart, [*quickstart, str(tmp_path / "db")]):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.splitlines() == [
-            "user:123 is b'Alice'",
-            "b'user:123' = b'Alice'",
-            "b'user:456' = b'Bob'",
-            "visit number 1",
+            "user:1 is b'Alice'",
+            "b'user:1' = b'Alice'",
+            "b'user:2' = b'Bob'",
+            "visits: 1",
         ]
         assert done.stderr == ""
 

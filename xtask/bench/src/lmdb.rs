@@ -62,6 +62,12 @@ impl Store for Lmdb<'_> {
         Ok(self.database.get(&transaction, key)?.map(digest))
     }
 
+    fn first(&self) -> Result<Option<Key>> {
+        let transaction = self.environment.read_txn()?;
+        let entry = self.database.iter(&transaction)?.next().transpose()?;
+        Ok(entry.and_then(|(key, _)| key.try_into().ok()))
+    }
+
     fn with_lookup(&self, work: &mut dyn FnMut(Lookup<'_>) -> Result<()>) -> Result<()> {
         let transaction = self.environment.read_txn()?;
         work(&|key| Ok(self.database.get(&transaction, key)?.map(digest)))

@@ -19,6 +19,8 @@ const SECOND: u64 = 2;
 pub(crate) enum Phase {
     /// Writes keys that are not there yet.
     Put,
+    /// Begins a scan of everything and takes its first entry: once, right after the puts.
+    FirstOfScan,
     /// Reads one key in a call of its own.
     Get,
     /// Reads one key in the cheapest way the store has.
@@ -31,13 +33,14 @@ pub(crate) enum Phase {
 
 impl Phase {
     /// Every phase, in the order of the round.
-    pub(crate) const ALL: [Phase; 5] =
-        [Phase::Put, Phase::Get, Phase::Lookup, Phase::Absent, Phase::Overwrite];
+    pub(crate) const ALL: [Phase; 6] =
+        [Phase::Put, Phase::FirstOfScan, Phase::Get, Phase::Lookup, Phase::Absent, Phase::Overwrite];
 
     /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Phase::Put => "put, new key",
+            Phase::FirstOfScan => "first entry of a scan, once, right after the puts",
             Phase::Get => "get",
             Phase::Lookup => "get, no copy",
             Phase::Absent => "get, absent key",
@@ -62,6 +65,11 @@ pub(crate) struct Timing {
 /// Runs every phase on a fresh store.
 pub(crate) fn run_round(store: &dyn Store, workload: &Workload) -> Result<Vec<(Phase, Timing)>> {
     let put = time_puts(store, &workload.new, FIRST)?;
+    let first = workload.new.iter().min();
+    let first_of_scan = time_calls(first.as_slice(), |key| {
+        ensure!(store.first()?.as_ref() == Some(*key), "a scan did not begin with the first key");
+        Ok(())
+    })?;
     let get = time_calls(&workload.drawn, |key| expect(key, store.get(key)?, Some(FIRST)))?;
     let mut lookup = None;
     store.with_lookup(&mut |find| {
@@ -73,7 +81,7 @@ pub(crate) fn run_round(store: &dyn Store, workload: &Workload) -> Result<Vec<(P
     for key in workload.drawn.iter().step_by(97) {
         expect(key, store.get(key)?, Some(SECOND))?;
     }
-    let mut timings = vec![(Phase::Put, put), (Phase::Get, get)];
+    let mut timings = vec![(Phase::Put, put), (Phase::FirstOfScan, first_of_scan), (Phase::Get, get)];
     timings.extend(lookup.map(|timing| (Phase::Lookup, timing)));
     timings.extend([(Phase::Absent, absent), (Phase::Overwrite, overwrite)]);
     Ok(timings)
@@ -96,7 +104,7 @@ fn expect(key: &Key, found: Option<u64>, version: Option<u64>) -> Result<()> {
     Ok(())
 }
 
-fn time_calls(keys: &[Key], mut call: impl FnMut(&Key) -> Result<()>) -> Result<Timing> {
+fn time_calls<K>(keys: &[K], mut call: impl FnMut(&K) -> Result<()>) -> Result<Timing> {
     let mut blocks = Vec::with_capacity(keys.len().div_ceil(CALLS_PER_BLOCK));
     let begin = Instant::now();
     let mut block_begin = begin;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use opendb::{OpenDB, Options};
+use opendb::{OpenDB, Options, Scan};
 
 use crate::workload::{Key, VALUE_BYTES, digest};
 
@@ -19,6 +19,9 @@ pub(crate) trait Store {
 
     /// Reads the newest value as a program that asks once in a while would, and gives its digest.
     fn get(&self, key: &Key) -> Result<Option<u64>>;
+
+    /// The first key in order, by a scan that is left after it; `None` in an empty store.
+    fn first(&self) -> Result<Option<Key>>;
 
     /// Hands `work` the cheapest way this store has to read many values.
     fn with_lookup(&self, work: &mut dyn FnMut(Lookup<'_>) -> Result<()>) -> Result<()>;
@@ -93,6 +96,11 @@ impl Store for OpenDB {
         Ok(OpenDB::get(self, key)?.map(|value| digest(&value)))
     }
 
+    fn first(&self) -> Result<Option<Key>> {
+        let entry = self.iter(&Scan::all())?.next().transpose()?;
+        Ok(entry.and_then(|(key, _)| key.try_into().ok()))
+    }
+
     fn with_lookup(&self, work: &mut dyn FnMut(Lookup<'_>) -> Result<()>) -> Result<()> {
         work(&|key| Ok(self.get_ref(key)?.map(|value| digest(&value))))
     }
@@ -109,6 +117,10 @@ impl Store for Memory {
 
     fn get(&self, key: &Key) -> Result<Option<u64>> {
         Ok(self.0.borrow().get(key).map(|value| digest(value)))
+    }
+
+    fn first(&self) -> Result<Option<Key>> {
+        Ok(self.0.borrow().first_key_value().map(|(key, _)| *key))
     }
 
     fn with_lookup(&self, work: &mut dyn FnMut(Lookup<'_>) -> Result<()>) -> Result<()> {
