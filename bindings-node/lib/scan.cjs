@@ -37,8 +37,8 @@ class ScanIterator {
   }
 
   next() {
-    // What a page holds must not outlive the database: after close the native layer is asked, and refuses.
-    if (this.#offset === this.#page.length || this.#database.closed) this.#turnPage()
+    if (this.#database.closed && !this.#done) this.#refuse()
+    if (this.#offset === this.#page.length) this.#turnPage()
     if (this.#done) return { done: true, value: undefined }
     return { done: false, value: this.#withValues ? this.#takeEntry() : this.#takeKey() }
   }
@@ -54,6 +54,12 @@ class ScanIterator {
 
   [DISPOSE]() {
     this.#finish()
+  }
+
+  /** What a page holds must not outlive the database: ends the iterator and throws what the closed database throws. */
+  #refuse() {
+    this.#finish()
+    native.databaseKeyspaces(this.#database.handle)
   }
 
   #turnPage() {
