@@ -125,7 +125,7 @@ impl Options {
     }
 
     /// Opens a damaged database for reading what is still readable (default: no, damage is [`Error::Corruption`]).
-    /// Every write is refused with [`Error::ReadOnly`], nothing in the directory is changed, and
+    /// Every write is refused with [`Error::ReadOnly`], nothing in the directory is changed but the lock file, and
     /// [`crate::Stats::recovery`] tells what is missing: a key whose newest record is lost shows an older value or
     /// none, and commits behind a lost one are shown.
     #[must_use]

@@ -8,12 +8,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use opendb::{Durability, Error, ErrorKind, OpenDB, Options, Scan};
-use opendb_tests::{damage, place};
+use opendb_tests::place;
 use tempfile::TempDir;
+
+mod common {
+    pub(crate) mod watch;
+}
+
+use common::watch::Watch;
 
 /// Longest value that stands in its record: one byte more, and it is a large value.
 const INLINE_BYTES_MAX: usize = 1 << 20;
-/// How long the instants that a bug needs are looked for. What was broken showed within a tenth of it.
+/// How long the instants that a bug needs are looked for. What was broken showed in far less.
 const LOOKING: Duration = Duration::from_millis(1200);
 
 /// A database where a sync takes the time of a device, as long as the usual temporary place is on one.
@@ -46,6 +52,7 @@ impl Drop for Stopping<'_> {
 
 /// Looks again and again, while each worker does its work again and again in a thread of its own.
 fn look_while(workers: &[&(dyn Fn() + Sync)], mut look: impl FnMut()) {
+    let _watch = Watch::start("readers beside writers");
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let _stopping = Stopping(&stop);
@@ -66,6 +73,7 @@ fn look_while(workers: &[&(dyn Fn() + Sync)], mut look: impl FnMut()) {
 /// Starts a commit that waits for the device, and does `meanwhile` once it is in the log, most often before it is to be
 /// seen.
 fn while_it_waits(db: &OpenDB, commit: impl FnOnce() + Send, meanwhile: impl FnOnce()) {
+    let _watch = Watch::start("a transaction beside a commit that waits");
     let before = db.stats().unwrap().last_sequence;
     thread::scope(|scope| {
         let commit = scope.spawn(commit);
@@ -139,7 +147,7 @@ fn a_commit_that_is_not_seen_yet_conflicts_with_a_scan_over_it() {
             if transaction.keys("default", &Scan::prefix(key.clone())).unwrap().count() == 0 {
                 unseen += 1;
                 transaction.put("default", &key, b"the first one").unwrap();
-                committed = transaction.commit().map_err(assert_conflict).is_ok();
+                committed = transaction.commit().inspect_err(assert_conflict).is_ok();
             }
         });
         assert!(!committed, "round {round}: the prefix was said to be empty, with a put before in the log");
@@ -167,16 +175,18 @@ fn a_commit_that_is_not_seen_yet_conflicts_with_a_read_of_its_key() {
             let is_old = match round % 3 {
                 0 => transaction.get("default", b"a").unwrap().unwrap() == b"before",
                 1 => !transaction.exists("default", b"b").unwrap(),
-                _ => transaction.iter("default", &Scan::all()).unwrap().next().unwrap().unwrap().1 == b"before",
+                _ => {
+                    transaction.iter("default", &Scan::all()).unwrap().next().unwrap().unwrap().1 == b"before"
+                }
             };
             transaction.put("default", b"a", b"after").unwrap();
-            lost = transaction.commit().map_err(assert_conflict).is_ok() && is_old;
+            lost = transaction.commit().inspect_err(assert_conflict).is_ok() && is_old;
         });
         assert!(!lost, "round {round}: an update was lost");
     }
 }
 
-fn assert_conflict(error: Error) {
+fn assert_conflict(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Transaction, "{error}");
 }
 
@@ -203,49 +213,6 @@ fn a_batch_is_seen_as_a_whole() {
             let entries = db.scan_prefix(b"").unwrap();
             assert!(entries.iter().all(|entry| entry.1 == entries[0].1), "a scan sees half a batch");
         });
-    }
-}
-
-/// A flush that was under way when the last handle was closed wrote its manifest after the close. Where the directory was
-/// open again by then, the manifest of the new engine was replaced by an older one, which did not name its segments: after
-/// the next unclean end commits that had been durable were gone, or the database did not open.
-#[test]
-fn a_flush_under_way_writes_no_manifest_after_the_close() {
-    let directory = place::in_memory().unwrap();
-    let options = Options::new().segment_bytes(64 << 10);
-    let mut count = 0_u64;
-    let mut fill = |db: &OpenDB| {
-        for _ in 0..40 {
-            count += 1;
-            db.put(&count.to_be_bytes(), &[1; 3000]).unwrap();
-        }
-        count
-    };
-    for round in 0..40 {
-        let db = OpenDB::open_with_options(directory.path(), options.clone()).unwrap();
-        fill(&db);
-        let late = thread::spawn({
-            let db = db.clone();
-            move || db.flush()
-        });
-        if round % 2 == 0 {
-            thread::yield_now();
-        }
-        db.close().unwrap();
-        let db = OpenDB::open_with_options(directory.path(), options.clone()).unwrap();
-        let keys = fill(&db);
-        db.flush().unwrap();
-        if let Err(error) = late.join().unwrap() {
-            assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-        }
-        // What a killed process would have left.
-        let copy = place::in_memory().unwrap();
-        for (name, bytes) in damage::read_files(directory.path()).unwrap() {
-            std::fs::write(copy.path().join(name), bytes).unwrap();
-        }
-        let again = OpenDB::open_with_options(copy.path(), options.clone()).unwrap();
-        assert_eq!(again.len().unwrap(), keys, "round {round}");
-        db.close().unwrap();
     }
 }
 
@@ -288,6 +255,7 @@ fn a_key_written_again_and_again_takes_its_room_once() {
 fn a_transaction_that_conflicts_writes_no_large_value() {
     let (_directory, db) = in_memory();
     let value = vec![0; 2 << 20];
+    db.put(b"first", b"").unwrap();
     for by_scan in [false, true] {
         let before = db.stats().unwrap();
         for _ in 0..5 {
@@ -298,12 +266,15 @@ fn a_transaction_that_conflicts_writes_no_large_value() {
             }
             transaction.put("default", b"large", &value).unwrap();
             db.put(b"read", b"changed").unwrap();
-            assert_conflict(transaction.commit().unwrap_err());
+            assert_conflict(&transaction.commit().unwrap_err());
             db.delete(b"read").unwrap();
         }
         let after = db.stats().unwrap();
         assert_eq!(after.large_bytes, before.large_bytes);
-        assert_eq!(after.allocated_bytes, before.allocated_bytes, "room was allocated for what is not committed");
+        assert_eq!(
+            after.allocated_bytes, before.allocated_bytes,
+            "room was allocated for what is not committed"
+        );
     }
 }
 

@@ -91,6 +91,10 @@ pub(super) fn open_as_they_are(
                 continue;
             }
         };
+        if segment.published() < end {
+            let (serial, found) = (entry.serial, segment.published());
+            damaged.push(format!("segment {serial}: the file ends at {found}, it had {end} bytes"));
+        }
         let header = segment.read_at_most(0, SEGMENT_HEADER_BYTES);
         if let Err(error) = header.and_then(|header| check_segment_header(&header, manifest.identity, entry))
         {
