@@ -293,6 +293,7 @@ impl Log {
 
     /// Creates a segment ahead when the one being appended to is more than half full. For the background.
     pub(crate) fn prepare_spare(&self) -> Result<()> {
+        self.check_not_poisoned()?;
         let mut state = self.state.lock();
         let half_full =
             state.log.last().is_some_and(|one| one.segment.published() > one.segment.capacity() / 2);

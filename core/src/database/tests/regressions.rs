@@ -103,7 +103,8 @@ fn nothing_is_prepared_ahead_in_a_poisoned_log() {
     let mut random = Random(7);
     let disk = SimulatedDisk::new();
     let mut driven = Driven::new(&disk, options);
-    driven.put_value(name(0), random.bytes(40_000), Durability::Buffered).unwrap();
+    // Too little for the background to prepare anything by itself meanwhile.
+    driven.put_value(name(0), random.bytes(10), Durability::Buffered).unwrap();
     disk.fail_after(Fault::next(Call::Sync, std::io::ErrorKind::Other));
     assert!(driven.db.flush().is_err());
     disk.clear_trace();
