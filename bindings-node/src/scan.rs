@@ -130,7 +130,8 @@ pub(crate) fn cursor_page<'env>(
     let page = page.ok_or_else(|| ended(env, "the iterator is closed: begin another scan"))?;
     match page.map_err(|error| thrown(env, &error))? {
         page if page.is_empty() => Ok(None),
-        page => BufferSlice::from_data(env, page).map(Some),
+        // A copy, which the collector sees and frees; memory of ours would wait for the event loop to give it back.
+        page => BufferSlice::copy_from(env, page).map(Some),
     }
 }
 
