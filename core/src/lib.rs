@@ -26,7 +26,7 @@
 //! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
 //! 2  log  index  order  cache  keyspace
 //! 1  segment  disk                           one file; the operating system
-//! 0  record  batch  manifest  checksum  location  options  error    pure: no I/O, no threads, no clock
+//! 0  record  batch  manifest  mark  checksum  location  options  error    pure: no I/O, no threads, no clock
 //! ```
 //!
 //! `FORMAT.md` beside the sources describes the files byte by byte.
@@ -44,6 +44,7 @@ mod keyspace;
 mod location;
 mod log;
 mod manifest;
+mod mark;
 mod options;
 mod order;
 mod record;

@@ -260,6 +260,13 @@ pub(crate) fn check_segment_header(bytes: &[u8], identity: [u8; 16], entry: &Seg
     }
 }
 
+/// Whether `bytes` begin with the whole header of another segment than this one: a copy under its name.
+pub(crate) fn is_header_of_another(bytes: &[u8], identity: [u8; 16], serial: u64) -> bool {
+    let Some(header) = bytes.get(..SEGMENT_HEADER_BYTES) else { return false };
+    let is_whole = header.starts_with(SEGMENT_MAGIC) && u32_at(header, 60) == Some(crc32c(0, &header[..60]));
+    is_whole && (u64_at(header, 16) != Some(serial) || header.get(24..40) != Some(&identity))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,6 +330,19 @@ mod tests {
         let crc = crc32c(0, &bytes[..content]);
         bytes[content..].copy_from_slice(&crc.to_le_bytes());
         assert!(matches!(Manifest::decode(&bytes), Err(Error::Corruption { offset: 92, .. })));
+    }
+
+    #[test]
+    fn a_copy_of_another_segment_is_known_by_its_header() {
+        let header = segment_header([1; 16], 7, SegmentKind::Log, 4096);
+        assert!(!is_header_of_another(&header, [1; 16], 7));
+        assert!(is_header_of_another(&header, [1; 16], 8));
+        assert!(is_header_of_another(&header, [2; 16], 7));
+        let mut torn = header;
+        torn[20] ^= 1;
+        assert!(!is_header_of_another(&torn, [1; 16], 8), "nobody's");
+        assert!(!is_header_of_another(&header[..63], [1; 16], 8));
+        assert!(!is_header_of_another(&[0; 64], [1; 16], 8));
     }
 
     #[test]

@@ -34,29 +34,48 @@ enum Damage {
     Flip(usize, u8),
 }
 
+/// How the life of the database ended before its files were damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Closed in order.
+    Closed,
+    /// The process died after everything was synced: nothing follows that would tell of it.
+    Synced,
+    /// The process died behind commits that were not synced.
+    Writing,
+}
+
+const ENDINGS: [Ending; 3] = [Ending::Closed, Ending::Synced, Ending::Writing];
+
 #[test]
 fn a_cleanly_closed_database() {
-    every_damage(AppendMode::Mapped, true);
-    every_damage(AppendMode::Write, true);
+    every_damage(AppendMode::Mapped, Ending::Closed);
+    every_damage(AppendMode::Write, Ending::Closed);
 }
 
 #[test]
-fn a_database_that_was_not_closed() {
-    every_damage(AppendMode::Mapped, false);
-    every_damage(AppendMode::Write, false);
+fn a_database_that_was_synced_and_not_closed() {
+    every_damage(AppendMode::Mapped, Ending::Synced);
+    every_damage(AppendMode::Write, Ending::Synced);
+}
+
+#[test]
+fn a_database_that_was_being_written_to() {
+    every_damage(AppendMode::Mapped, Ending::Writing);
+    every_damage(AppendMode::Write, Ending::Writing);
 }
 
 #[test]
 fn without_damage_everything_is_there() {
     for append in [AppendMode::Mapped, AppendMode::Write] {
-        for clean in [true, false] {
-            let base = base(append, clean);
+        for ending in ENDINGS {
+            let base = base(append, ending);
             let directory = place::in_memory().unwrap();
             write_files(directory.path(), &base.files);
             let database = OpenDB::open_with_options(directory.path(), options(append)).unwrap();
             let content = read_content(&database).unwrap();
             // A copy of a directory in use holds everything that was written before the copy.
-            assert_eq!(Some(&content), base.states.last(), "{append:?}, clean: {clean}");
+            assert_eq!(Some(&content), base.states.last(), "{append:?}, {ending:?}");
             assert_eq!(
                 database.stats().unwrap().keys,
                 content.values().map(|space| space.len() as u64).sum()
@@ -70,7 +89,7 @@ fn options(append: AppendMode) -> Options {
 }
 
 /// Makes the database, and copies its directory after the close or in the middle of its life.
-fn base(append: AppendMode, clean: bool) -> Base {
+fn base(append: AppendMode, ending: Ending) -> Base {
     let directory = place::in_memory().unwrap();
     let database = OpenDB::open_with_options(directory.path(), options(append)).unwrap();
     let mut base = Base { files: BTreeMap::new(), states: Vec::new(), history: BTreeMap::new() };
@@ -88,10 +107,14 @@ fn base(append: AppendMode, clean: bool) -> Base {
         Ok(())
     })
     .unwrap();
-    if clean {
+    match ending {
+        Ending::Closed => database.close().unwrap(),
+        Ending::Synced => database.flush().unwrap(),
+        Ending::Writing => {}
+    }
+    if ending != Ending::Writing {
         let last = base.states.pop().unwrap();
         base.states = vec![last];
-        database.close().unwrap();
     }
     base.files = read_files(directory.path()).unwrap();
     assert!(base.files.keys().any(|name| is_segment(name)), "no segment among {:?}", base.files.keys());
@@ -108,10 +131,10 @@ fn write_files(directory: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
     }
 }
 
-fn every_damage(append: AppendMode, clean: bool) {
-    let base = base(append, clean);
+fn every_damage(append: AppendMode, ending: Ending) {
+    let base = base(append, ending);
     let cases = cases(&base);
-    println!("{append:?}, clean: {clean}: {} cases", cases.len());
+    println!("{append:?}, {ending:?}: {} cases", cases.len());
     let began = Instant::now();
     let next = AtomicUsize::new(0);
     let findings = Mutex::new(Vec::new());
@@ -134,7 +157,7 @@ fn every_damage(append: AppendMode, clean: bool) {
     let findings = findings.into_inner().unwrap();
     assert!(
         findings.is_empty(),
-        "{append:?}, clean: {clean}: {} of {} cases:\n{}",
+        "{append:?}, {ending:?}: {} of {} cases:\n{}",
         findings.len(),
         cases.len(),
         summary(findings)

@@ -1,15 +1,15 @@
 //! One open directory, shared by all handles of this process.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use crate::disk::{DirectoryLock, Disk, UnixDisk, generation};
+use crate::disk::{DirectoryLock, Disk, FileIdentity, UnixDisk, generation};
 use crate::error::{Error, Result};
-use crate::log::{LogConfig, MANIFEST_NAME, SegmentSizes, create_manifest, read_manifest};
+use crate::log::{LogConfig, MANIFEST_NAME, MARK_NAME, SegmentSizes, create_manifest, read_manifest};
 use crate::manifest::Manifest;
 use crate::options::{AppendMode, Durability, Options};
 use crate::recovery::has_segments;
@@ -19,9 +19,10 @@ use crate::store::{Background, Store};
 /// Where a directory's engine is found, if it is open.
 type Place = Arc<Mutex<Weak<Engine>>>;
 
-/// The engines of this process by directory. The fork generation is part of the name: a child of a fork has its parent's
-/// table in memory but none of its engines.
-static ENGINES: LazyLock<Mutex<HashMap<(u64, PathBuf), Place>>> = LazyLock::new(Mutex::default);
+/// The engines of this process by directory, whatever its path: one that was moved is the same, one that took its path is
+/// another. The fork generation is part of the name: a child of a fork has its parent's table in memory but none of its
+/// engines.
+static ENGINES: Mutex<BTreeMap<(u64, FileIdentity), Place>> = Mutex::new(BTreeMap::new());
 
 /// One open directory.
 #[derive(Debug)]
@@ -56,15 +57,17 @@ impl Handle {
     /// Opens a directory, or joins the engine that has it open.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Arc<Handle>> {
         options.check()?;
-        let disk: Arc<dyn Disk> = Arc::new(UnixDisk);
-        prepare_directory(&*disk, path, options)?;
-        let path =
-            path.canonicalize().map_err(|error| Error::io(format!("opening {}", path.display()), error))?;
-        let key = (generation(), path.clone());
-        let place = Arc::clone(ENGINES.lock().entry(key).or_default());
+        check_path(path)?;
+        prepare_directory(&UnixDisk::default(), path, options)?;
+        let context = |error| Error::io(format!("opening {}", path.display()), error);
+        let path = path.canonicalize().map_err(context)?;
+        let (disk, identity) = UnixDisk::holding(path.clone()).map_err(context)?;
+        let place = place_of(identity);
+        let disk: Arc<dyn Disk> = Arc::new(disk);
         let mut current = place.lock();
         if let Some(engine) = current.upgrade() {
             engine.check_options(options)?;
+            engine.store.log.check_directory()?;
             engine.life.lock().handles += 1;
             drop(current);
             return Ok(Handle::on(engine, options));
@@ -142,7 +145,8 @@ impl Drop for Handle {
 impl Engine {
     fn open(disk: &Arc<dyn Disk>, path: PathBuf, options: &Options, place: Place) -> Result<Arc<Engine>> {
         let lock = DirectoryLock::acquire(disk, &path)?;
-        let manifest = manifest_of(&**disk, &path, options)?;
+        let manifest =
+            manifest_of(&**disk, &path, options).map_err(|error| located(error, &path, options))?;
         let access = access(&**disk, &path, options);
         let config = LogConfig {
             disk: Arc::clone(disk),
@@ -151,7 +155,8 @@ impl Engine {
             sizes: SegmentSizes { fixed: options.segment_bytes },
             identity: manifest.identity,
         };
-        let store = Store::open(config, manifest, options.read_damaged, options.cache_bytes)?;
+        let store = Store::open(config, manifest, options.read_damaged, options.cache_bytes)
+            .map_err(|error| located(error, &path, options))?;
         let background = match options.read_damaged {
             true => None,
             false => Some(Background::start(&store)?),
@@ -169,14 +174,24 @@ impl Engine {
 
     /// Refuses options under which the engine that is already open does not run.
     fn check_options(&self, options: &Options) -> Result<()> {
-        let comparable =
-            |options: &Options| Options { create: true, durability: Durability::Buffered, ..options.clone() };
-        if comparable(options) == comparable(&self.options) {
+        let open = &self.options;
+        let segment_bytes = options.segment_bytes.is_some() && options.segment_bytes != open.segment_bytes;
+        let contradictions = [
+            ("append", options.append != AppendMode::Auto && options.append != open.append),
+            ("mapped_reads", options.mapped_reads != open.mapped_reads),
+            ("cache_bytes", options.cache_bytes != open.cache_bytes),
+            ("segment_bytes", segment_bytes),
+            ("read_damaged", options.read_damaged != open.read_damaged),
+        ];
+        let names: Vec<&str> =
+            contradictions.iter().filter(|(_, contradicts)| *contradicts).map(|(name, _)| *name).collect();
+        if names.is_empty() {
             return Ok(());
         }
         Err(Error::InvalidArgument(format!(
-            "{} is already open in this process with other options; open it with the same ones, or close it first",
-            self.path.display()
+            "{} is already open in this process with other options ({}); open it with the same ones, or close it first",
+            self.path.display(),
+            names.join(", ")
         )))
     }
 
@@ -198,10 +213,50 @@ impl Engine {
     }
 }
 
+/// Where the engine of a directory is found. Places that nobody uses any more are given up.
+fn place_of(directory: FileIdentity) -> Place {
+    let mut engines = ENGINES.lock();
+    engines.retain(|_, place| Arc::strong_count(place) > 1);
+    Arc::clone(engines.entry((generation(), directory)).or_default())
+}
+
+/// Says of what is damaged where it is, and what can be done.
+fn located(error: Error, path: &Path, options: &Options) -> Error {
+    match error {
+        Error::Corruption { segment, offset, reason } => {
+            let way_out = match options.read_damaged || segment == 0 {
+                true => "",
+                false => "; the option read_damaged opens what can still be read",
+            };
+            Error::Corruption {
+                segment,
+                offset,
+                reason: format!("{reason} (in {}{way_out})", path.display()),
+            }
+        }
+        other => other,
+    }
+}
+
+/// Refuses what cannot be a path.
+fn check_path(path: &Path) -> Result<()> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.is_empty() {
+        return Err(Error::InvalidArgument("the path is empty; name the database's directory".to_owned()));
+    }
+    if bytes.contains(&0) {
+        return Err(Error::InvalidArgument("the path has a NUL byte in it".to_owned()));
+    }
+    Ok(())
+}
+
 /// Creates the directory if that is wanted, and refuses before anything is made if not.
 fn prepare_directory(disk: &dyn Disk, path: &Path, options: &Options) -> Result<()> {
     let context = |what: &str| format!("{what} {}", path.display());
-    if options.create {
+    if path.metadata().is_ok_and(|found| !found.is_dir()) {
+        return Err(Error::io(context("opening"), std::io::ErrorKind::NotADirectory.into()));
+    }
+    if options.create && !options.read_damaged {
         // Without a manifest nothing says that the directory's own name was ever synced, even if it is there.
         let is_new = !path.join(MANIFEST_NAME).exists();
         let new: Vec<&Path> = path.ancestors().take(usize::from(is_new) + missing_parents(path)).collect();
@@ -212,9 +267,16 @@ fn prepare_directory(disk: &dyn Disk, path: &Path, options: &Options) -> Result<
         }
         return Ok(());
     }
-    let found = std::fs::metadata(path.join(MANIFEST_NAME));
-    let hint = "; allow it to be created, or check the path";
-    found.map(|_| ()).map_err(|error| Error::io(context("finding a database in") + hint, error))
+    match std::fs::metadata(path.join(MANIFEST_NAME)) {
+        Ok(_) => Ok(()),
+        // A damaged directory may have lost it; what is there will tell.
+        Err(_) if options.read_damaged && path.is_dir() => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let hint = "; allow it to be created, or check the path";
+            Err(Error::io(context("finding a database in") + hint, error))
+        }
+        Err(error) => Err(Error::io(context("finding a database in"), error)),
+    }
 }
 
 /// How many of the directories above this one are not there yet.
@@ -228,7 +290,7 @@ fn manifest_of(disk: &dyn Disk, path: &Path, options: &Options) -> Result<Manife
         return Ok(manifest);
     }
     let names = disk.list(path).map_err(|error| Error::io(format!("listing {}", path.display()), error))?;
-    if has_segments(&names) || options.read_damaged {
+    if has_segments(&names) || names.iter().any(|name| name == MARK_NAME) || options.read_damaged {
         return Err(Error::corruption(0, 0, "the manifest is missing; restore the directory from a backup"));
     }
     let manifest = Manifest::new(random()?, random()?);

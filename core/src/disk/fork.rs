@@ -1,5 +1,5 @@
-//! Notices that the process is the child of a fork.
-#![allow(unsafe_code)] // One call registers the handler; see its SAFETY comment.
+//! Notices that the process is the child of a fork, and closes there what belongs to the parent.
+#![allow(unsafe_code)] // Registering the handler, and what the handler does; see the SAFETY comments.
 
 /// A number that is the same for the whole life of a process and another one in the child of a `fork`.
 ///
@@ -26,9 +26,54 @@ pub(crate) fn generation() -> u64 {
 }
 
 #[cfg(unix)]
+pub(super) use unix::ClosedInChildren;
+
+#[cfg(unix)]
 mod unix {
+    use std::fs::File;
+    use std::os::fd::{AsRawFd, RawFd};
     use std::sync::LazyLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+    /// How many files at a time are closed in children; what is open beyond them is not.
+    const FILES_MAX: usize = 1024;
+    const NONE: RawFd = -1;
+
+    /// Descriptors that a child of a fork is not to have. A plain array, because the handler may not wait for a lock.
+    static FILES: [AtomicI32; FILES_MAX] = [const { AtomicI32::new(NONE) }; FILES_MAX];
+
+    /// Has a file closed in every child of a fork, for as long as this lives: a lock that a child had open too would
+    /// outlive its owner.
+    #[derive(Debug)]
+    pub(in super::super) struct ClosedInChildren {
+        place: &'static AtomicI32,
+        forks: u64,
+    }
+
+    impl ClosedInChildren {
+        /// `None` where forks are not watched or too many files are registered; the children then share the file.
+        /// Drop this before the file is closed.
+        pub(in super::super) fn register(file: &File) -> Option<ClosedInChildren> {
+            if !*REGISTERED {
+                return None;
+            }
+            let place = FILES.iter().find(|place| {
+                let taken =
+                    place.compare_exchange(NONE, file.as_raw_fd(), Ordering::AcqRel, Ordering::Relaxed);
+                taken.is_ok()
+            });
+            place.map(|place| ClosedInChildren { place, forks: FORKS.load(Ordering::Relaxed) })
+        }
+    }
+
+    impl Drop for ClosedInChildren {
+        fn drop(&mut self) {
+            // In a child the place was given back when it came to life, and may be another file's by now.
+            if self.forks == FORKS.load(Ordering::Relaxed) {
+                self.place.store(NONE, Ordering::Release);
+            }
+        }
+    }
 
     /// How many forks lie between the first process of this line and the present one.
     pub(super) static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -50,13 +95,21 @@ mod unix {
     }
 
     fn register() -> bool {
-        // SAFETY: the signature is the one POSIX gives. `count` stays callable for as long as this code is loaded
+        // SAFETY: the signature is the one POSIX gives. `begin_child` stays callable for as long as this code is loaded
         // (the C library drops the handlers of a library that is unloaded), takes no lock, allocates nothing and
         // cannot unwind, which is all that a handler may rely on in the child of a fork.
-        unsafe { pthread_atfork(None, None, Some(count)) == 0 }
+        unsafe { pthread_atfork(None, None, Some(begin_child)) == 0 }
     }
 
-    unsafe extern "C" fn count() {
+    unsafe extern "C" fn begin_child() {
         FORKS.fetch_add(1, Ordering::Relaxed);
+        for place in &FILES {
+            let file = place.swap(NONE, Ordering::Relaxed);
+            if file != NONE {
+                // SAFETY: `close` may be called in the child of a fork. The descriptor was open in the parent, so it is
+                // open here, where nothing has run yet; its owner sees by the generation that it is closed.
+                unsafe { libc::close(file) };
+            }
+        }
     }
 }

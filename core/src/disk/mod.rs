@@ -26,7 +26,7 @@ pub(crate) use map::Map;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use simulated::{Call, Fault, Operation, SimulatedDisk};
 #[cfg(unix)]
-pub(crate) use unix::UnixDisk;
+pub(crate) use unix::{FileIdentity, UnixDisk};
 
 /// A directory tree and the calls that change it.
 ///
@@ -62,6 +62,12 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Tries to take the lock that the file at `path` stands for, and never waits. The file is created if it is
     /// missing and is never removed. The holder's process id stands in it as decimal text.
     fn lock(&self, path: &Path) -> io::Result<LockAttempt>;
+
+    /// Whether the file that was locked still has its name. Where it does not, the directory's files were removed or
+    /// replaced, and somebody else may have locked what is there now.
+    fn is_lock_in_place(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// One open file. Closed when dropped.

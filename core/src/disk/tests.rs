@@ -16,7 +16,10 @@ pub(crate) fn on_each_disk(test: impl Fn(&Arc<dyn Disk>, &Path)) {
     #[cfg(all(unix, not(miri)))]
     {
         let directory = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(UnixDisk);
+        let disk: Arc<dyn Disk> = Arc::new(UnixDisk::default());
+        test(&disk, directory.path());
+        let directory = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(UnixDisk::holding(directory.path().to_path_buf()).unwrap().0);
         test(&disk, directory.path());
     }
 }
@@ -189,11 +192,11 @@ mod unix_disk {
     fn what_is_made_belongs_to_its_owner_alone() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("a/b");
-        UnixDisk.create_directory(&directory).unwrap();
+        UnixDisk::default().create_directory(&directory).unwrap();
         assert_eq!(mode(&directory), 0o700);
-        UnixDisk.open(&directory.join("file"), OpenMode::CreateNew).unwrap();
+        UnixDisk::default().open(&directory.join("file"), OpenMode::CreateNew).unwrap();
         assert_eq!(mode(&directory.join("file")), 0o600);
-        let _lock = UnixDisk.lock(&directory.join("LOCK")).unwrap();
+        let _lock = UnixDisk::default().lock(&directory.join("LOCK")).unwrap();
         assert_eq!(mode(&directory.join("LOCK")), 0o600);
     }
 
@@ -206,11 +209,11 @@ mod unix_disk {
         symlink(&file, &link).unwrap();
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         for path in [&link, &pipe] {
-            assert!(UnixDisk.open(path, OpenMode::ReadOnly).is_err(), "{}", path.display());
-            assert!(UnixDisk.open(path, OpenMode::ReadWrite).is_err(), "{}", path.display());
-            assert!(UnixDisk.lock(path).is_err(), "{}", path.display());
+            assert!(UnixDisk::default().open(path, OpenMode::ReadOnly).is_err(), "{}", path.display());
+            assert!(UnixDisk::default().open(path, OpenMode::ReadWrite).is_err(), "{}", path.display());
+            assert!(UnixDisk::default().lock(path).is_err(), "{}", path.display());
         }
-        assert!(UnixDisk.open(&file, OpenMode::ReadOnly).is_ok());
+        assert!(UnixDisk::default().open(&file, OpenMode::ReadOnly).is_ok());
     }
 
     #[test]
@@ -219,14 +222,14 @@ mod unix_disk {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"\xff\xfe")), b"").unwrap();
         fs::write(root.path().join("text"), b"").unwrap();
-        assert_eq!(UnixDisk.list(root.path()).unwrap(), ["text"]);
+        assert_eq!(UnixDisk::default().list(root.path()).unwrap(), ["text"]);
     }
 
     #[test]
     fn allocated_room_is_really_there_also_in_holes() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("file");
-        let file = UnixDisk.open(&path, OpenMode::CreateNew).unwrap();
+        let file = UnixDisk::default().open(&path, OpenMode::CreateNew).unwrap();
         file.set_length(1 << 20).unwrap();
         assert!(fs::metadata(&path).unwrap().blocks() * 512 < 1 << 20, "a hole takes no room");
         file.allocate(1 << 20).unwrap();
@@ -237,10 +240,10 @@ mod unix_disk {
     fn filesystems_that_keep_allocations_are_known_by_name() {
         #[cfg(target_os = "linux")]
         {
-            assert!(UnixDisk.keeps_allocations(Path::new("/dev/shm")), "tmpfs");
-            assert!(!UnixDisk.keeps_allocations(Path::new("/proc")), "proc");
+            assert!(UnixDisk::default().keeps_allocations(Path::new("/dev/shm")), "tmpfs");
+            assert!(!UnixDisk::default().keeps_allocations(Path::new("/proc")), "proc");
         }
-        assert!(!UnixDisk.keeps_allocations(Path::new("/no such directory")));
+        assert!(!UnixDisk::default().keeps_allocations(Path::new("/no such directory")));
     }
 
     /// Not a test of its own: the second process of the test below, which runs this very binary.
@@ -249,7 +252,7 @@ mod unix_disk {
     #[test]
     fn second_process_holds_the_lock() {
         let Some(directory) = env::var_os(DIRECTORY) else { return };
-        let disk: Arc<dyn Disk> = Arc::new(UnixDisk);
+        let disk: Arc<dyn Disk> = Arc::new(UnixDisk::default());
         let _lock = DirectoryLock::acquire(&disk, Path::new(&directory)).unwrap();
         fs::write(Path::new(&directory).join("held"), b"").unwrap();
         // Until the parent closes its end, or kills.
@@ -259,7 +262,7 @@ mod unix_disk {
     #[test]
     fn another_process_is_kept_out_and_named() {
         let root = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(UnixDisk);
+        let disk: Arc<dyn Disk> = Arc::new(UnixDisk::default());
         // A longer number than any process has must not shine through.
         fs::write(root.path().join("LOCK"), b"99999999999\n").unwrap();
         let mut child = Command::new(env::current_exe().unwrap())
@@ -314,7 +317,7 @@ mod unix_disk {
     #[test]
     fn a_forked_child_that_drops_its_copy_does_not_unlock_the_parent() {
         let root = tempfile::tempdir().unwrap();
-        let disk: Arc<dyn Disk> = Arc::new(UnixDisk);
+        let disk: Arc<dyn Disk> = Arc::new(UnixDisk::default());
         let mut lock = Some(DirectoryLock::acquire(&disk, root.path()).unwrap());
         in_fork(|| {
             drop(lock.take());
@@ -323,6 +326,60 @@ mod unix_disk {
         assert!(DirectoryLock::acquire(&disk, root.path()).is_err(), "the parent still holds it");
         drop(lock);
         assert!(DirectoryLock::acquire(&disk, root.path()).is_ok());
+    }
+
+    #[test]
+    fn a_forked_child_that_lives_on_does_not_keep_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(UnixDisk::default());
+        let lock = DirectoryLock::acquire(&disk, root.path()).unwrap();
+        // The child asks for the lock while the parent has it, and its own open files are left alone.
+        let refused = in_fork(|| u8::from(DirectoryLock::acquire(&disk, root.path()).is_err()));
+        assert_eq!(refused, 1);
+        let names = |directory: &str| -> Vec<PathBuf> {
+            let files = fs::read_dir(directory).unwrap();
+            files.filter_map(|file| fs::read_link(file.unwrap().path()).ok()).collect()
+        };
+        let path = root.path().join("LOCK");
+        assert!(names("/proc/self/fd").contains(&path));
+        assert_eq!(in_fork(|| u8::from(names("/proc/self/fd").contains(&path))), 0);
+        drop(lock);
+    }
+
+    #[test]
+    fn a_held_directory_is_the_same_wherever_it_is_moved() {
+        let root = tempfile::tempdir().unwrap();
+        let (path, moved) = (root.path().join("here"), root.path().join("there"));
+        fs::create_dir(&path).unwrap();
+        let (disk, identity) = UnixDisk::holding(path.clone()).unwrap();
+        let _lock = disk.lock(&path.join("LOCK")).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("other"), b"").unwrap();
+        disk.open(&path.join("new"), OpenMode::CreateNew).unwrap();
+        disk.rename(&path.join("new"), &path.join("file")).unwrap();
+        disk.sync_directory(&path).unwrap();
+        let mut names = disk.list(&path).unwrap();
+        names.sort();
+        assert_eq!(names, ["LOCK", "file"]);
+        assert!(moved.join("file").exists() && !path.join("file").exists());
+        assert!(disk.is_lock_in_place().unwrap());
+        assert_ne!(identity, UnixDisk::holding(path).unwrap().1);
+        assert_eq!(identity, UnixDisk::holding(moved).unwrap().1);
+    }
+
+    #[test]
+    fn a_lock_file_that_was_replaced_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("LOCK");
+        let (disk, _) = UnixDisk::holding(root.path().to_path_buf()).unwrap();
+        assert!(disk.is_lock_in_place().unwrap(), "nothing was locked yet");
+        let _lock = disk.lock(&path).unwrap();
+        assert!(disk.is_lock_in_place().unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!disk.is_lock_in_place().unwrap());
+        fs::write(&path, b"").unwrap();
+        assert!(!disk.is_lock_in_place().unwrap());
     }
 }
 

@@ -1,25 +1,88 @@
 //! The real disk: files of a Unix system.
-#![allow(unsafe_code)] // The system calls that the standard library has no name for.
+#![allow(unsafe_code)] // One system call that neither the standard library nor rustix has a name for.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[cfg(target_os = "macos")]
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use memmap2::MmapOptions;
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 
+use super::fork::ClosedInChildren;
 use super::{Disk, DiskFile, HeldLock, LockAttempt, Map, OpenMode, generation};
 
 /// How much is written at once where room has to be made by writing zeros.
 const ZERO_FILL_BYTES: usize = 64 << 10;
 
+/// What names a file or directory for as long as somebody has it open: its device and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileIdentity {
+    device: u64,
+    inode: u64,
+}
+
+impl FileIdentity {
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // the widths and signs differ between systems
+    fn of(stat: &rustix::fs::Stat) -> FileIdentity {
+        FileIdentity { device: stat.st_dev as u64, inode: stat.st_ino as u64 }
+    }
+}
+
 /// The filesystems of this machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct UnixDisk;
+///
+/// One directory can be *held*: the names in it are then looked up in the directory that was there when it was
+/// opened, wherever it is moved meanwhile and whatever else has taken its path.
+#[derive(Debug, Default)]
+pub(crate) struct UnixDisk {
+    held: Option<HeldDirectory>,
+}
+
+#[derive(Debug)]
+struct HeldDirectory {
+    directory: File,
+    path: PathBuf,
+    /// The lock file, once it is locked: its name in the directory, and what it is.
+    locked: OnceLock<(PathBuf, FileIdentity)>,
+}
+
+impl UnixDisk {
+    /// The filesystems of this machine with this directory held, and what names it.
+    pub(crate) fn holding(path: PathBuf) -> io::Result<(UnixDisk, FileIdentity)> {
+        let directory = open_directory(CWD, &path)?;
+        let identity = FileIdentity::of(&rustix::fs::fstat(&directory)?);
+        let held = HeldDirectory { directory, path, locked: OnceLock::new() };
+        Ok((UnixDisk { held: Some(held) }, identity))
+    }
+
+    /// Where to look a path up: by its name in the directory that is held, or as it is.
+    fn place<'a>(&'a self, path: &'a Path) -> (BorrowedFd<'a>, &'a Path) {
+        match (&self.held, path.file_name()) {
+            (Some(held), Some(name)) if path.parent() == Some(&held.path) => {
+                (held.directory.as_fd(), Path::new(name))
+            }
+            _ => (CWD, path),
+        }
+    }
+
+    fn open_file(&self, path: &Path, flags: OFlags) -> io::Result<File> {
+        let (directory, name) = self.place(path);
+        open_regular(directory, name, flags)
+    }
+
+    fn directory(&self, path: &Path) -> io::Result<File> {
+        match &self.held {
+            // Opened anew, because what one reads of a directory goes on where the last one who read it stopped.
+            Some(held) if held.path == path => open_directory(held.directory.as_fd(), Path::new(".")),
+            _ => open_directory(CWD, path),
+        }
+    }
+}
 
 impl Disk for UnixDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
@@ -27,8 +90,7 @@ impl Disk for UnixDisk {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let directory = File::open(path)?;
-        match directory.sync_all() {
+        match self.directory(path)?.sync_all() {
             // Some network and FUSE filesystems have no sync of a directory: entries are durable there when the call
             // that made them returns, or never will be, and no call of ours changes that.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOTSUP)) => Ok(()),
@@ -38,28 +100,34 @@ impl Disk for UnixDisk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(path)? {
-            names.extend(entry?.file_name().into_string().ok());
+        for entry in Dir::new(self.directory(path)?)? {
+            let name = entry?.file_name().to_str().map(str::to_owned);
+            names.extend(name.ok().filter(|name| name != "." && name != ".."));
         }
         Ok(names)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(mode != OpenMode::ReadOnly).create_new(mode == OpenMode::CreateNew);
-        Ok(Arc::new(UnixFile { file: open_regular(&mut options, path)? }))
+        let flags = match mode {
+            OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            OpenMode::ReadWrite => OFlags::RDWR,
+            OpenMode::ReadOnly => OFlags::RDONLY,
+        };
+        Ok(Arc::new(UnixFile { file: self.open_file(path, flags)? }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        let ((from_directory, from), (to_directory, to)) = (self.place(from), self.place(to));
+        Ok(rustix::fs::renameat(from_directory, from, to_directory, to)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        let (directory, name) = self.place(path);
+        Ok(rustix::fs::unlinkat(directory, name, AtFlags::empty())?)
     }
 
     fn keeps_allocations(&self, path: &Path) -> bool {
-        keeps_allocations(path)
+        self.directory(path).is_ok_and(|directory| keeps_allocations(&directory))
     }
 
     fn storage_waits(&self) -> u64 {
@@ -74,30 +142,50 @@ impl Disk for UnixDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<LockAttempt> {
-        let mut options = OpenOptions::new();
         // Not truncated: the text in it is the holder's, which may be somebody else.
-        options.read(true).write(true).create(true).truncate(false);
-        let file = open_regular(&mut options, path)?;
+        let file = self.open_file(path, OFlags::RDWR | OFlags::CREATE)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Busy(read_process(&file))),
             Err(TryLockError::Error(error)) => return Err(error),
         }
+        let identity = FileIdentity::of(&rustix::fs::fstat(&file)?);
         // From here on the guard gives the lock back, also when the id cannot be written.
-        let held = FileLock { file, generation: generation() };
-        let text = format!("{}\n", process::id());
-        // Written first and cut after, so that nobody finds the file empty.
-        held.file.write_all_at(text.as_bytes(), 0)?;
-        held.file.set_len(text.len() as u64)?;
+        let closed_in_children = ClosedInChildren::register(&file);
+        let held = FileLock { file: Some(file), closed_in_children, generation: generation() };
+        held.write_process()?;
+        if let (Some(held), Some(name)) = (&self.held, path.file_name()) {
+            // Set once: whoever has it already has the same file locked.
+            let _same = held.locked.set((PathBuf::from(name), identity));
+        }
         Ok(LockAttempt::Held(Box::new(held)))
+    }
+
+    fn is_lock_in_place(&self) -> io::Result<bool> {
+        let Some((held, (name, identity))) =
+            self.held.as_ref().and_then(|held| Some((held, held.locked.get()?)))
+        else {
+            return Ok(true);
+        };
+        match rustix::fs::statat(&held.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(FileIdentity::of(&stat) == *identity),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
+fn open_directory(at: BorrowedFd<'_>, path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::openat(at, path, flags, Mode::empty())?))
+}
+
 /// Opens a regular file: closed on `exec`, for its owner alone when it is new, and never through a symbolic link.
-fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+fn open_regular(at: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<File> {
     // Not blocking, so that a pipe in the file's place is refused below instead of being waited for. It means
-    // nothing for regular files. The standard library adds O_CLOEXEC.
-    let file = options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    // nothing for regular files.
+    let always = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::openat(at, path, flags | always, Mode::RUSR | Mode::WUSR)?);
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
@@ -115,20 +203,41 @@ fn read_process(file: &File) -> Option<u32> {
 /// A held `flock`.
 #[derive(Debug)]
 struct FileLock {
-    file: File,
+    /// There until this is dropped.
+    file: Option<File>,
+    closed_in_children: Option<ClosedInChildren>,
     generation: u64,
+}
+
+impl FileLock {
+    /// Writes down who holds the lock. That is for people only, so a full device does not matter.
+    fn write_process(&self) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let text = format!("{}\n", process::id());
+        // Written first and cut after, so that nobody finds the file empty.
+        match file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64)) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+            other => other,
+        }
+    }
 }
 
 impl HeldLock for FileLock {}
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // The lock belongs to the open file, which the child of a fork shares: unlocking there would take the lock
-        // away from the parent. Closing does not, as long as the parent has the file open. In the process that took
-        // it the lock is given back by name, because a child may still have the file open.
+        let Some(file) = self.file.take() else { return };
+        let closed_in_children = self.closed_in_children.take();
         if self.generation == generation() {
-            let _closing_does_it_too = self.file.unlock();
+            // Before the file is closed: its descriptor may be another file's right after.
+            drop(closed_in_children);
+            // A child that was forked at a bad moment may still have the file open, so the lock is given back by name.
+            let _closing_does_it_too = file.unlock();
+        } else if closed_in_children.is_some() {
+            // This is the child of a fork: the descriptor was closed when it came to life, and may be another file's.
+            let _not_ours = file.into_raw_fd();
         }
+        // Otherwise it is closed here. Closing the child's copy does not unlock the parent's.
     }
 }
 
@@ -223,17 +332,13 @@ fn zero_fill(file: &File, from: u64, to: u64) -> io::Result<()> {
 /// Asks the filesystem for the room and the length at once; false where it has no such call.
 #[cfg(target_os = "linux")]
 fn allocate_extents(file: &File, length: u64) -> io::Result<bool> {
-    let length = libc::off_t::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    use rustix::io::Errno;
     loop {
-        // SAFETY: the descriptor is open for as long as `file` is borrowed; the call takes numbers only.
-        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length) } == 0 {
-            return Ok(true);
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Ok(false),
-            _ => return Err(error),
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length) {
+            Ok(()) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -274,21 +379,8 @@ fn allocate_extents(_file: &File, _length: u64) -> io::Result<bool> {
 /// Ext2 to ext4, XFS and tmpfs write allocated blocks in place. Filesystems that copy on write, overlays, network and
 /// FUSE filesystems may need room again for each write, whatever was allocated.
 #[cfg(target_os = "linux")]
-fn keeps_allocations(path: &Path) -> bool {
-    use std::ffi::CString;
-    use std::mem::MaybeUninit;
-    use std::os::unix::ffi::OsStrExt;
-
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
-        return false;
-    };
-    let mut answer = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: `path` is a string that ends in NUL and `answer` has the room of the structure; both live past the call.
-    if unsafe { libc::statfs(path.as_ptr(), answer.as_mut_ptr()) } != 0 {
-        return false;
-    }
-    // SAFETY: the call succeeded, so it filled the structure.
-    let answer = unsafe { answer.assume_init() };
+fn keeps_allocations(directory: &File) -> bool {
+    let Ok(answer) = rustix::fs::fstatfs(directory) else { return false };
     // The width and sign of these numbers differ between architectures.
     let kind = i128::from(answer.f_type);
     [i128::from(libc::EXT4_SUPER_MAGIC), i128::from(libc::XFS_SUPER_MAGIC), i128::from(libc::TMPFS_MAGIC)]
@@ -297,6 +389,6 @@ fn keeps_allocations(path: &Path) -> bool {
 
 /// Not known here.
 #[cfg(not(target_os = "linux"))]
-fn keeps_allocations(_path: &Path) -> bool {
+fn keeps_allocations(_directory: &File) -> bool {
     false
 }

@@ -8,8 +8,8 @@ use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
 
 /// Name of the manifest.
 pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
-/// Name of a manifest that is being written.
-const NEW_MANIFEST_NAME: &str = "MANIFEST.new";
+/// What the name of a file that is being written ends in.
+const NEW_SUFFIX: &str = ".new";
 const SEGMENT_SUFFIX: &str = ".segment";
 
 /// The file name of a segment.
@@ -56,20 +56,39 @@ pub(super) enum WriteFailure {
     Unknown(Error),
 }
 
-/// Replaces the manifest: written aside, synced, renamed, directory synced.
+impl WriteFailure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            WriteFailure::Unchanged(error) | WriteFailure::Unknown(error) => error,
+        }
+    }
+}
+
+/// Replaces the manifest.
 pub(super) fn write_manifest(
     disk: &dyn Disk,
     directory: &Path,
     manifest: &Manifest,
 ) -> std::result::Result<(), WriteFailure> {
-    let (path, aside) = (directory.join(MANIFEST_NAME), directory.join(NEW_MANIFEST_NAME));
+    replace_file(disk, directory, MANIFEST_NAME, &manifest.encode())
+}
+
+/// Puts a file of these bytes into the directory, in place of one that has the name: written aside, synced, renamed,
+/// directory synced.
+pub(super) fn replace_file(
+    disk: &dyn Disk,
+    directory: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> std::result::Result<(), WriteFailure> {
+    let (path, aside) = (directory.join(name), directory.join(format!("{name}{NEW_SUFFIX}")));
     let written = (|| {
         match disk.remove(&aside) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let file = disk.open(&aside, OpenMode::CreateNew)?;
-        file.write_all_at(&manifest.encode(), 0)?;
+        file.write_all_at(bytes, 0)?;
         file.sync()
     })();
     written.map_err(|error| {
@@ -82,9 +101,7 @@ pub(super) fn write_manifest(
 
 /// Writes the manifest of a new database.
 pub(crate) fn create_manifest(disk: &dyn Disk, directory: &Path, manifest: &Manifest) -> Result<()> {
-    write_manifest(disk, directory, manifest).map_err(|failure| match failure {
-        WriteFailure::Unchanged(error) | WriteFailure::Unknown(error) => error,
-    })
+    write_manifest(disk, directory, manifest).map_err(WriteFailure::into_error)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 mod append;
 mod large;
 mod manifest_file;
+mod mark_file;
 mod read;
 mod segments;
 mod state;
@@ -33,6 +34,7 @@ use crate::segment::Access;
 
 pub(crate) use append::{Appended, Appender, NewFrame, frame_bytes_max};
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
+pub(crate) use mark_file::{MARK_NAME, MarkFile, check_mark, read_mark};
 pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
 pub(crate) use state::{OpenedSegment, SegmentSizes};
 
@@ -69,6 +71,8 @@ pub(crate) struct Log {
     segments: SegmentTable,
     state: Mutex<State>,
     large: Mutex<LargeWriter>,
+    /// The durable mark, once recovery has ended. The last lock of all.
+    mark: Mutex<Option<MarkFile>>,
     /// Held by whoever syncs. Others wait for their turn and then mostly find that it was done for them.
     sync_turn: Mutex<()>,
     /// Sequence of the last frame appended.
@@ -119,6 +123,23 @@ impl Log {
         // Only the first reason is kept: it is the one to look into.
         let _first_wins = self.poison.set(error.to_string());
         error
+    }
+
+    /// Ends all writing when the directory is not ours any more: its files were removed or replaced, and somebody else may
+    /// have locked and filled it since. Asked before every step that changes the directory or promises durability.
+    pub(crate) fn check_directory(&self) -> Result<()> {
+        let context = || format!("looking for the lock file of {}", self.config.directory.display());
+        match self.config.disk.is_lock_in_place() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.poisoned_by(Error::io(
+                format!(
+                    "{}, whose files were removed or replaced while it was open; close the database",
+                    context()
+                ),
+                std::io::ErrorKind::NotFound.into(),
+            ))),
+            Err(error) => Err(self.poisoned_by(Error::io(context(), error))),
+        }
     }
 
     /// Whether the background should look for room ahead.

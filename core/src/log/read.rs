@@ -43,6 +43,7 @@ impl std::ops::Deref for Value {
 }
 
 fn damaged(slot: &Slot, offset: u64, reason: &str) -> Error {
+    let reason = format!("{reason} (in {})", slot.segment.path().display());
     Error::corruption(slot.segment.serial(), offset, reason)
 }
 

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::large::LargeWriter;
 use super::manifest_file::{WriteFailure, segment_name, write_manifest};
+use super::mark_file::MarkFile;
 use super::segments::SegmentTable;
 use super::{Log, LogConfig, LogStats};
 use crate::checksum::Salt;
@@ -144,6 +145,7 @@ impl Log {
     pub(crate) fn assemble(
         config: LogConfig,
         mut manifest: Manifest,
+        mark: Option<MarkFile>,
         opened: Vec<OpenedSegment>,
     ) -> Result<Log> {
         manifest.clean = false;
@@ -181,6 +183,7 @@ impl Log {
             segments,
             state: Mutex::new(state),
             large: Mutex::new(large),
+            mark: Mutex::new(mark),
             sync_turn: Mutex::new(()),
             appended: AtomicU64::new(durable),
             durable: AtomicU64::new(durable),
@@ -199,6 +202,7 @@ impl Log {
         needed: u64,
     ) -> Result<Arc<Segment>> {
         self.check_not_poisoned()?;
+        self.check_directory()?;
         let slot = state.free_slot()?;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
@@ -240,13 +244,15 @@ impl Log {
         if state.deferred || state.ended {
             return Ok(());
         }
+        self.check_directory()?;
         state.manifest.generation += 1;
         state.manifest.durable_sequence = self.durable();
         let written = write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
         written.map_err(|failure| match failure {
             WriteFailure::Unchanged(error) => error,
             WriteFailure::Unknown(error) => self.poisoned_by(error),
-        })
+        })?;
+        self.mark(Some(state.manifest.generation))
     }
 
     /// The log segments, oldest first, as recovery goes through them.
@@ -273,12 +279,17 @@ impl Log {
 
     /// Removes a file that nothing needs any more. If that fails it is removed at the next open.
     pub(crate) fn remove_file(&self, name: &str) {
+        if self.check_directory().is_err() {
+            return;
+        }
         let _best_effort = self.config.disk.remove(&self.config.directory.join(name));
     }
 
     /// Gives back the room behind the end of a sealed segment.
     pub(crate) fn trim(&self, serial: u64) {
-        if let Some(slot) = self.segments.by_serial(serial) {
+        if self.check_directory().is_ok()
+            && let Some(slot) = self.segments.by_serial(serial)
+        {
             slot.segment.trim(&*self.config.disk);
         }
     }

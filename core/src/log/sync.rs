@@ -26,11 +26,12 @@ impl Log {
         if self.durable() >= wanted {
             return Ok(self.durable());
         }
+        self.check_directory()?;
         // Everything up to `target` is in one of the segments listed after it was read.
         let target = target();
-        let (large, log) = {
+        let (large, log, recovering) = {
             let state = self.state.lock();
-            (state.unsynced_large(), state.log.clone())
+            (state.unsynced_large(), state.log.clone(), state.deferred)
         };
         // Large values first: a durable record must find its value.
         let large_ends: Vec<u64> = large.iter().map(|one| one.segment.published()).collect();
@@ -39,6 +40,10 @@ impl Log {
         }
         self.durable.store(target, Ordering::Release);
         self.syncs.fetch_add(1, Ordering::Relaxed);
+        if !recovering {
+            // What recovery has written anew counts only once a manifest names it.
+            self.mark(None)?;
+        }
         self.seal_full(&large, &large_ends, &log)?;
         Ok(target)
     }

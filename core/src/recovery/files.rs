@@ -6,7 +6,9 @@ use crate::checksum::Salt;
 use crate::disk::OpenMode;
 use crate::error::{Error, Result};
 use crate::log::{FrameWalk, Log, LogConfig, OpenedSegment, Walked, segment_name, serial_of_name};
-use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind, check_segment_header};
+use crate::manifest::{
+    Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind, check_segment_header, is_header_of_another,
+};
 use crate::segment::Segment;
 
 use super::tail::Found;
@@ -166,6 +168,8 @@ impl Settled {
 #[derive(Debug)]
 pub(super) struct Unnamed {
     serials: Vec<u64>,
+    /// Those that are copies of other segments. They are left alone, and their serials are not used.
+    strange: Vec<u64>,
     /// Whether the manifest had been written by a close in order.
     clean: bool,
     /// Serials that the manifest does not know of: the files were made after it was written.
@@ -186,15 +190,27 @@ pub(super) fn unnamed(config: &LogConfig, manifest: &Manifest) -> Result<Unnamed
     let is_named = |serial: &u64| manifest.segments.iter().any(|entry| entry.serial == *serial);
     // A name far beyond any serial that can have been given out is not ours.
     let bound = manifest.next_serial.saturating_add(SERIALS_AHEAD_MAX);
-    let is_ours = |serial: &u64| !is_named(serial) && *serial < bound;
-    let serials = names.iter().filter_map(|name| serial_of_name(name)).filter(is_ours);
-    Ok(Unnamed { serials: serials.collect(), clean: manifest.clean, unknown_from: manifest.next_serial })
+    let may_be_ours = |serial: &u64| !is_named(serial) && *serial < bound;
+    let serials = names.iter().filter_map(|name| serial_of_name(name)).filter(may_be_ours);
+    let (strange, serials) = serials.partition(|serial| is_strange(config, *serial));
+    Ok(Unnamed { serials, strange, clean: manifest.clean, unknown_from: manifest.next_serial })
+}
+
+/// Whether a file is another segment under this one's name: a copy that somebody has put there.
+fn is_strange(config: &LogConfig, serial: u64) -> bool {
+    let path = config.directory.join(segment_name(serial));
+    let mut header = [0; SEGMENT_HEADER_BYTES];
+    let file = config.disk.open(&path, OpenMode::ReadOnly);
+    let read = file.and_then(|file| file.read_at(&mut header, 0));
+    read.is_ok_and(|read| {
+        is_header_of_another(header.get(..read).unwrap_or_default(), config.identity, serial)
+    })
 }
 
 impl Unnamed {
     /// A serial above every one that was ever used, these files' included.
     pub(super) fn next_serial(&self, manifest: &Manifest) -> u64 {
-        let highest = self.serials.iter().copied().max().unwrap_or(0);
+        let highest = self.serials.iter().chain(&self.strange).copied().max().unwrap_or(0);
         manifest.next_serial.max(highest.saturating_add(1))
     }
 

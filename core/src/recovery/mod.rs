@@ -14,7 +14,7 @@ mod tail;
 
 use crate::error::Result;
 use crate::location::Location;
-use crate::log::{Log, LogConfig};
+use crate::log::{Log, LogConfig, MarkFile, check_mark, read_mark};
 use crate::manifest::Manifest;
 use crate::record::Record;
 
@@ -53,15 +53,21 @@ pub(crate) fn open(
     visit: &mut Visit<'_>,
 ) -> Result<(Log, Recovery)> {
     let mut recovery = Recovery { clean: manifest.clean, ..Recovery::default() };
+    let mark = read_mark(&*config.disk, &config.directory, config.identity);
     if read_damaged {
+        if let Err(error) = mark.and_then(|mark| check_mark(mark.as_ref(), &manifest)) {
+            recovery.damaged.push(error.to_string());
+        }
         let opened = files::open_as_they_are(&config, &manifest, &mut recovery.damaged);
-        let log = Log::assemble(config, manifest, opened)?;
+        let log = Log::assemble(config, manifest, None, opened)?;
         replay::replay_damaged(&log, &mut recovery, visit)?;
         return Ok((log, recovery));
     }
+    let mark = mark?;
+    check_mark(mark.as_ref(), &manifest)?;
     let leftover = files::unnamed(&config, &manifest)?;
     let files = files::open_all(&config, &manifest)?;
-    let found = tail::find_end(&config, &manifest, &files)?;
+    let found = tail::find_end(&config, &manifest, mark.map(|(mark, _)| mark), &files)?;
     leftover.check_is_older(&config, found.last_sequence())?;
     leftover.remove(&config);
 
@@ -69,7 +75,8 @@ pub(crate) fn open(
     renewed.durable_sequence = found.durable;
     renewed.next_serial = leftover.next_serial(&manifest);
     let mut settled = files::settle(&config, files, &found)?;
-    let log = Log::assemble(config, renewed, std::mem::take(&mut settled.opened))?;
+    let mark = MarkFile::open(&*config.disk, &config.directory, &manifest, mark)?;
+    let log = Log::assemble(config, renewed, Some(mark), std::mem::take(&mut settled.opened))?;
     replay::replay(&log, found.durable, &mut recovery, visit)?;
     if !manifest.clean {
         replay::rewrite(&log, &settled.scanned, &found, &mut recovery, visit)?;

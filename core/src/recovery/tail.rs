@@ -7,6 +7,7 @@ use crate::checksum::Salt;
 use crate::error::{Error, Result};
 use crate::log::{FrameWalk, LogConfig, Walked};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentKind};
+use crate::mark::Mark;
 use crate::record::{ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, large_is_intact};
 use crate::segment::Segment;
 
@@ -67,7 +68,12 @@ struct Scan {
 }
 
 /// Finds the end of the log.
-pub(super) fn find_end(config: &LogConfig, manifest: &Manifest, files: &[Scanned]) -> Result<Found> {
+pub(super) fn find_end(
+    config: &LogConfig,
+    manifest: &Manifest,
+    mark: Option<Mark>,
+    files: &[Scanned],
+) -> Result<Found> {
     if manifest.clean {
         return Ok(Found { clean: true, durable: manifest.durable_sequence, ..Found::default() });
     }
@@ -78,7 +84,8 @@ pub(super) fn find_end(config: &LogConfig, manifest: &Manifest, files: &[Scanned
     for file in files.iter().filter(log).filter(|file| !file.entry.sealed) {
         scan.segment(config, file, &mut expected)?;
     }
-    let durable = manifest.durable_sequence.max(scan.watermark);
+    let marked = mark.map_or(0, |mark| mark.durable);
+    let durable = manifest.durable_sequence.max(scan.watermark).max(marked);
     if expected <= durable {
         let (serial, offset) = scan.stopped.unwrap_or((0, 0));
         let reason = format!("commit {expected} had been on the device and cannot be read any more");

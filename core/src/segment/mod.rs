@@ -384,7 +384,9 @@ impl Body {
 
 /// The first bytes of a new file.
 fn fill_new(file: &dyn DiskFile, path: &Path, capacity: u64, header: &[u8]) -> Result<()> {
-    file.allocate(capacity).map_err(|error| failed("allocating room for", path, error))?;
+    // A full device is told how much it would have taken, and what takes less.
+    let allocating = format!("allocating {capacity} bytes (the option segment_bytes) for");
+    file.allocate(capacity).map_err(|error| failed(&allocating, path, error))?;
     file.write_all_at(header, 0).map_err(|error| failed("writing the header of", path, error))?;
     file.sync().map_err(|error| failed("syncing", path, error))
 }

@@ -1,11 +1,9 @@
 //! What goes on beside the calls: pages populated and segments prepared ahead, the device synced, keys sorted.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
 
 use super::Store;
 use crate::error::{Error, Result};
@@ -15,7 +13,8 @@ const SYNC_EVERY: Duration = Duration::from_millis(500);
 /// How long the sorting of keys may rest when nobody wakes it.
 const ORDER_EVERY: Duration = Duration::from_millis(100);
 
-/// Wakes the threads.
+/// Wakes the threads. They rest on the standard library's lock: parking_lot keeps a table of resting threads, which in the
+/// child of a fork would name threads that are not there.
 #[derive(Debug, Default)]
 pub(super) struct Wake {
     stopping: AtomicBool,
@@ -24,10 +23,15 @@ pub(super) struct Wake {
 }
 
 impl Wake {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        // Nothing is behind the lock that a panic could have left half done.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn rest(&self, time: Duration) {
-        let mut turn = self.turn.lock();
+        let turn = self.turn();
         if !self.stopping.load(Ordering::Acquire) {
-            self.woken.wait_for(&mut turn, time);
+            let _woken_or_not = self.woken.wait_timeout(turn, time);
         }
     }
 
@@ -36,7 +40,7 @@ impl Wake {
     }
 
     fn stop(&self) {
-        let turn = self.turn.lock();
+        let turn = self.turn();
         self.stopping.store(true, Ordering::Release);
         drop(turn);
         self.woken.notify_all();
@@ -116,10 +120,12 @@ impl Store {
                 continue;
             }
             last = Instant::now();
-            if self.log.durable() < self.log.appended() {
-                // A failure poisons the log, which the next write tells.
-                let _told_by_the_writer = self.flush();
-            }
+            // A failure poisons the log, which the next write tells. The mark is synced when the log rests: until then each
+            // commit tells of those before it.
+            let _told_by_the_writer = match self.log.durable() < self.log.appended() {
+                true => self.sync_written(),
+                false => self.log.sync_mark(),
+            };
             // Reads are timed, for the cache, only while the process has to wait for storage at all.
             let waits_now = self.log.storage_waits();
             self.times_reads.store(waits_now != waits, Ordering::Relaxed);

@@ -109,8 +109,14 @@ impl Store {
         Ok(())
     }
 
-    /// Puts everything written so far on the device.
+    /// Puts everything written so far on the device, and the word that it is there.
     pub(crate) fn flush(&self) -> Result<()> {
+        self.sync_written()?;
+        self.log.sync_mark()
+    }
+
+    /// Puts everything written so far on the device.
+    pub(super) fn sync_written(&self) -> Result<()> {
         let durable = self.log.sync_to(self.log.appended(), &|| self.sync_target())?;
         self.reveal(durable);
         Ok(())
@@ -127,7 +133,7 @@ impl Store {
         let committer = self.committer.lock();
         self.log.end_appending();
         drop(committer);
-        self.flush()?;
+        self.sync_written()?;
         self.log.close()
     }
 

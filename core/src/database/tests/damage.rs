@@ -6,7 +6,7 @@ use std::path::Path;
 use super::model::{Driven, PATH, Random, all_options, open, open_image};
 use crate::Error;
 use crate::disk::{Disk, DiskFile, OpenMode, SimulatedDisk};
-use crate::log::segment_name;
+use crate::log::{MANIFEST_NAME, MARK_NAME, segment_name};
 use crate::manifest::SEGMENT_HEADER_BYTES;
 use crate::options::{Durability, Options};
 use crate::record::standalone_bytes;
@@ -66,6 +66,42 @@ fn a_damaged_commit_that_may_not_have_been_durable_is_a_torn_tail() {
 }
 
 #[test]
+fn damage_to_the_last_synced_commit_is_corruption_though_nothing_follows_it() {
+    for options in all_options(64 << 10) {
+        for flushed in [false, true] {
+            let mut driven = Driven::new(&SimulatedDisk::new(), &options);
+            let durability = if flushed { Durability::Buffered } else { Durability::Sync };
+            driven.put_value(("default", b"k0".to_vec()), vec![7; VALUE_BYTES].into(), durability).unwrap();
+            if flushed {
+                driven.db.flush().unwrap();
+            }
+            let image = driven.disk.process_death();
+            segment(&image).write_all_at(b"damage", offset(0) + 100).unwrap();
+            let refused = open(&image, &options);
+            assert!(matches!(&refused, Err(Error::Corruption { segment: 1, .. })), "{flushed}: {refused:?}");
+            assert!(image.open(&Path::new(PATH).join(segment_name(1)), OpenMode::ReadOnly).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_is_an_old_copy_is_refused() {
+    for options in all_options(64 << 10) {
+        let driven = four_commits(&options);
+        let path = Path::new(PATH).join(MANIFEST_NAME);
+        let file = driven.disk.open(&path, OpenMode::ReadOnly).unwrap();
+        let mut old = vec![0; file.length().unwrap() as usize];
+        file.read_at(&mut old, 0).unwrap();
+        let disk = driven.disk.clone();
+        drop(driven); // closes the database, so that a newer manifest is written
+        disk.remove(&path).unwrap();
+        disk.open(&path, OpenMode::CreateNew).unwrap().write_all_at(&old, 0).unwrap();
+        let refused = open(&disk, &options);
+        assert!(matches!(&refused, Err(Error::Corruption { segment: 0, .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_commit_that_stands_elsewhere_is_nothing() {
     for options in all_options(64 << 10) {
         let driven = four_commits(&options);
@@ -73,6 +109,8 @@ fn a_commit_that_stands_elsewhere_is_nothing() {
         let file = segment(&image);
         let mut last = vec![0; (offset(4) - offset(3)) as usize];
         file.read_at(&mut last, offset(3)).unwrap();
+        // Without the durable mark only commits tell what had been durable.
+        image.remove(&Path::new(PATH).join(MARK_NAME)).unwrap();
         // The last three are gone, and the last one, which says that they had been durable, stands somewhere behind.
         file.write_all_at(&vec![0; (offset(4) - offset(1)) as usize], offset(1)).unwrap();
         file.write_all_at(&last, 8192).unwrap();

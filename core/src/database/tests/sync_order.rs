@@ -12,7 +12,7 @@ use super::model::{PATH, Random, all_options};
 use crate::database::engine::Handle;
 use crate::database::{Batch, Keyspace};
 use crate::disk::{Disk, DiskFile, LockAttempt, OpenMode, Operation, SimulatedDisk};
-use crate::log::segment_name;
+use crate::log::{MANIFEST_NAME, MARK_NAME, segment_name};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES};
 use crate::options::{Durability, Options};
 use crate::store::Operations;
@@ -45,7 +45,9 @@ impl Disk for Watched {
         let file = self.disk.open(from, OpenMode::ReadOnly)?;
         let mut bytes = vec![0; file.length()? as usize];
         file.read_at(&mut bytes, 0)?;
-        self.manifests.lock().push(Manifest::decode(&bytes).unwrap());
+        if to.ends_with(MANIFEST_NAME) {
+            self.manifests.lock().push(Manifest::decode(&bytes).unwrap());
+        }
         self.disk.rename(from, to)
     }
 
@@ -112,8 +114,13 @@ impl Audit {
                 }
                 Operation::SyncDirectory(path) => self.directory_synced(path, at),
                 Operation::Rename(from, to) => {
-                    assert_eq!((from, to), (&path("MANIFEST.new"), &path("MANIFEST")));
-                    self.replaced(manifests.next().unwrap());
+                    assert_eq!(*from, to.with_extension("new"));
+                    let aside = self.files[from];
+                    assert!(aside.synced > Some(aside.written), "{} was not synced", from.display());
+                    match to.ends_with(MANIFEST_NAME) {
+                        true => self.replaced(manifests.next().unwrap()),
+                        false => assert_eq!(*to, path(MARK_NAME)),
+                    }
                 }
                 Operation::Remove(path) => self.removed(path),
                 Operation::CreateDirectory(_) | Operation::SetLength(..) => {}
@@ -153,8 +160,6 @@ impl Audit {
     /// A manifest is renamed into place.
     fn replaced(&mut self, manifest: &Manifest) {
         assert!(self.pending.is_none(), "a manifest was replaced before the directory was synced");
-        let aside = self.files[&path("MANIFEST.new")];
-        assert!(aside.synced.is_some_and(|synced| synced > aside.written), "the manifest was not synced");
         for entry in &manifest.segments {
             let name = path_of(entry.serial);
             if self.known.contains(&name) {
