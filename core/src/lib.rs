@@ -25,7 +25,7 @@
 //! 4  store  scan                             the only place where log, keys and cache meet
 //! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
 //! 2  log  index  order  cache  keyspace
-//! 1  segment  disk                           one file; the operating system
+//! 1  segment  disk  epoch                    one file; the operating system; values that may be taken away
 //! 0  record  batch  manifest  mark  checksum  location  options  error    pure: no I/O, no threads, no clock
 //! ```
 //!
@@ -37,6 +37,7 @@ mod checksum;
 mod conflict;
 mod database;
 mod disk;
+mod epoch;
 mod error;
 mod index;
 mod keys;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::keys::{ordered_key, split_ordered_key};
 use crate::order::Cursor;
-use crate::store::{KeyRange, Pin};
+use crate::store::{KeyRange, Pin, Store};
 
 /// Which entries of a keyspace are wanted, in which order.
 ///
@@ -219,6 +219,7 @@ pub(crate) struct Walk {
 impl Walk {
     /// Begins a walk at the moment of `pin`, mixed with the writes that a transaction has made so far.
     pub(crate) fn new(
+        store: &Store,
         pin: Arc<Pin>,
         keyspace: u16,
         scan: &Scan,
@@ -228,7 +229,7 @@ impl Walk {
         let range = scan.key_range(keyspace);
         let cursor = range.as_ref().map(|range| {
             let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
-            pin.store().keys.order.cursor(lower, upper, scan.reverse)
+            store.keys.order.cursor(lower, upper, scan.reverse)
         });
         let own = own.filter(|writes| !writes.is_empty()).zip(range).map(|(writes, range)| OwnRange {
             writes,
@@ -239,15 +240,15 @@ impl Walk {
         Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, own, stored: None }
     }
 
-    /// The next entry.
-    pub(crate) fn step(&mut self) -> Result<Option<Entry>> {
+    /// The next entry, in the store that the walk was begun in.
+    pub(crate) fn step(&mut self, store: &Store) -> Result<Option<Entry>> {
         if self.left == 0 {
             return Ok(None);
         }
         let next = if self.own.is_none() && self.stored.is_none() {
-            self.next_stored()?
+            self.next_stored(store)?
         } else {
-            self.next_mixed()?
+            self.next_mixed(store)?
         };
         match next {
             Some(_) => self.left -= 1,
@@ -263,12 +264,11 @@ impl Walk {
 
     /// Whether this is a copy, in the child of a fork, of what the parent walks.
     pub(crate) fn is_of_the_parent(&self) -> bool {
-        self.pin.store().is_of_the_parent()
+        self.pin.is_of_the_parent()
     }
 
-    fn next_stored(&mut self) -> Result<Option<Entry>> {
+    fn next_stored(&mut self, store: &Store) -> Result<Option<Entry>> {
         let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
-        let store = self.pin.store();
         while let Some(ordered) = cursor.next() {
             let Some((_, key)) = split_ordered_key(ordered) else { continue };
             if let Some(mut record) = store.scan_record(self.keyspace, key, self.pin.sequence)? {
@@ -281,10 +281,10 @@ impl Walk {
     }
 
     /// The next of the stored entries and the own writes, which hide the stored entry of their key.
-    fn next_mixed(&mut self) -> Result<Option<Entry>> {
+    fn next_mixed(&mut self, store: &Store) -> Result<Option<Entry>> {
         loop {
             if self.stored.is_none() {
-                self.stored = self.next_stored()?;
+                self.stored = self.next_stored(store)?;
             }
             let next_own = self.own.as_ref().and_then(|own| own.peek(self.reverse));
             let Some((own, value)) = next_own else {

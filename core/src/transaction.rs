@@ -25,7 +25,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    pub(crate) fn begin(store: &Arc<Store>) -> Work {
+    pub(crate) fn begin(store: &Store) -> Work {
         Work {
             pin: Arc::new(store.pin(true)),
             reads: Arc::default(),
@@ -44,20 +44,20 @@ impl Work {
     }
 
     /// The transaction's own write, or else the value at its snapshot.
-    pub(crate) fn get(&self, keyspace: u16, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn get(&self, store: &Store, keyspace: u16, key: &[u8]) -> Result<Option<Vec<u8>>> {
         if let Some(own) = self.own(keyspace, key) {
             return Ok(own.as_deref().map(<[u8]>::to_vec));
         }
-        let value = self.pin.store().get(keyspace, key, Some(self.pin.sequence))?;
+        let value = store.get(keyspace, key, Some(self.pin.sequence))?;
         self.reads.lock().add_point(keyspace, key, value.is_some());
         Ok(value)
     }
 
-    pub(crate) fn exists(&self, keyspace: u16, key: &[u8]) -> Result<bool> {
+    pub(crate) fn exists(&self, store: &Store, keyspace: u16, key: &[u8]) -> Result<bool> {
         if let Some(own) = self.own(keyspace, key) {
             return Ok(own.is_some());
         }
-        let exists = self.pin.store().exists(keyspace, key, Some(self.pin.sequence))?;
+        let exists = store.exists(keyspace, key, Some(self.pin.sequence))?;
         self.reads.lock().add_point(keyspace, key, exists);
         Ok(exists)
     }
@@ -80,9 +80,15 @@ impl Work {
     }
 
     /// A scan of the snapshot with the writes made so far.
-    pub(crate) fn walk(&self, keyspace: u16, scan: &Scan, keys_only: bool) -> TrackedWalk {
-        let walk =
-            Walk::new(Arc::clone(&self.pin), keyspace, scan, keys_only, Some(Arc::clone(&self.writes)));
+    pub(crate) fn walk(&self, store: &Store, keyspace: u16, scan: &Scan, keys_only: bool) -> TrackedWalk {
+        let walk = Walk::new(
+            store,
+            Arc::clone(&self.pin),
+            keyspace,
+            scan,
+            keys_only,
+            Some(Arc::clone(&self.writes)),
+        );
         let track = scan.key_range(keyspace).map(|range| Track {
             reads: Arc::clone(&self.reads),
             number: self.reads.lock().add_range(range.clone()),
@@ -96,12 +102,11 @@ impl Work {
 
     /// Applies all writes as one commit, or nothing of it: [`Error::Transaction`] if anything that was read has changed.
     /// Without writes there is nothing to apply and nothing that could conflict.
-    pub(crate) fn commit(self, durability: Durability) -> Result<()> {
+    pub(crate) fn commit(self, store: &Store, durability: Durability) -> Result<()> {
         if self.writes.is_empty() {
             return Ok(());
         }
-        let store = Arc::clone(self.pin.store());
-        let committed = self.check_and_commit(&store, durability);
+        let committed = self.check_and_commit(store, durability);
         if matches!(committed, Err(Error::Transaction(_))) && store.is_hiding() {
             // It may have conflicted with a commit that nobody sees yet; seen, it is not met again.
             let _told_by_the_writer = store.flush();
@@ -109,7 +114,7 @@ impl Work {
         committed
     }
 
-    fn check_and_commit(&self, store: &Arc<Store>, durability: Durability) -> Result<()> {
+    fn check_and_commit(&self, store: &Store, durability: Durability) -> Result<()> {
         let reads = self.reads.lock();
         let checked = reads.check(store, self.pin.sequence)?;
         let mut operations = Operations::default();
@@ -155,8 +160,8 @@ impl TrackedWalk {
         TrackedWalk { walk, track: None }
     }
 
-    pub(crate) fn step(&mut self) -> Result<Option<Entry>> {
-        let entry = self.walk.step()?;
+    pub(crate) fn step(&mut self, store: &Store) -> Result<Option<Entry>> {
+        let entry = self.walk.step(store)?;
         if let (Some(track), Some((key, _))) = (&mut self.track, &entry) {
             ordered_key(track.last.get_or_insert_default(), track.keyspace, key);
         }

@@ -49,7 +49,8 @@ impl Batch {
     }
 
     fn add(&mut self, keyspace: &str, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let store = self.handle.store_to_write()?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.writable(&guard)?;
         check_key(key)?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
         if self.operations.frame_bytes_with(key, value.unwrap_or_default()) as u64 > frame_bytes_max() {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
 use crate::disk::{DirectoryLock, Disk, FileIdentity, UnixDisk, generation};
+use crate::epoch::{self, Guard, Retirable};
 use crate::error::{Error, Result};
 use crate::log::{LogConfig, MANIFEST_NAME, MARK_NAME, SegmentSizes, create_manifest, read_manifest};
 use crate::manifest::Manifest;
@@ -27,7 +27,6 @@ static ENGINES: Mutex<BTreeMap<(u64, FileIdentity), Place>> = Mutex::new(BTreeMa
 /// One open directory.
 #[derive(Debug)]
 pub(super) struct Engine {
-    pub(super) store: Arc<Store>,
     pub(super) path: PathBuf,
     options: Options,
     pub(super) append: AppendMode,
@@ -41,16 +40,19 @@ pub(super) struct Engine {
 #[derive(Debug)]
 struct Life {
     handles: usize,
+    store: Option<Arc<Store>>,
     background: Option<Background>,
     lock: Option<DirectoryLock>,
 }
 
-/// What an `OpenDB` and its clones share.
+/// What an `OpenDB` and its clones share, and everything that was made through them. Nothing else keeps the store, so
+/// that closing the handle gives it back whatever of these is still there.
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) engine: Arc<Engine>,
+    /// Empty once the handle is closed.
+    store: Retirable<Arc<Store>>,
     durability: Durability,
-    closed: AtomicBool,
 }
 
 impl Handle {
@@ -67,15 +69,14 @@ impl Handle {
         let mut current = place.lock();
         if let Some(engine) = current.upgrade() {
             engine.check_options(options)?;
-            engine.store.log.check_directory()?;
-            engine.life.lock().handles += 1;
+            engine.add_handle()?;
             drop(current);
-            return Ok(Handle::on(engine, options));
+            return Handle::on(engine, options);
         }
         let engine = Engine::open(&disk, path, options, Arc::clone(&place))?;
         *current = Arc::downgrade(&engine);
         drop(current);
-        Ok(Handle::on(engine, options))
+        Handle::on(engine, options)
     }
 
     /// Opens a database on another disk, for this crate's own tests.
@@ -86,36 +87,67 @@ impl Handle {
         let parent = path.parent().unwrap_or(path);
         disk.sync_directory(parent).map_err(|error| Error::io("syncing its parent", error))?;
         let engine = Engine::open(disk, path.to_path_buf(), options, Place::default())?;
-        Ok(Handle::on(engine, options))
+        Handle::on(engine, options)
     }
 
-    fn on(engine: Arc<Engine>, options: &Options) -> Arc<Handle> {
-        Arc::new(Handle { engine, durability: options.durability, closed: AtomicBool::new(false) })
+    fn on(engine: Arc<Engine>, options: &Options) -> Result<Arc<Handle>> {
+        // It is there: the new handle is counted already, and the engine ends with its last one.
+        let store = engine.life.lock().store.clone().ok_or(Error::Closed)?;
+        let store = Retirable::new(store, engine.generation);
+        Ok(Arc::new(Handle { engine, store, durability: options.durability }))
     }
 
-    /// The store, unless this handle is closed or belongs to the parent of a fork.
+    /// Begins a call that reads, unless the handle belongs to the parent of a fork. While the guard lives nothing that is
+    /// closed is given back, so it is held neither while the device is waited for nor while the user's code runs.
     #[inline]
-    pub(super) fn store(&self) -> Result<&Arc<Store>> {
+    pub(super) fn pin(&self) -> Result<Guard> {
         if generation() != self.engine.generation {
             return Err(Error::Forked);
         }
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::Closed);
-        }
-        Ok(&self.engine.store)
+        Ok(epoch::pin(self.engine.generation))
+    }
+
+    /// The store, unless this handle is closed.
+    #[inline]
+    pub(super) fn store<'g>(&'g self, guard: &'g Guard) -> Result<&'g Store> {
+        self.store.get(guard).map(|store| &**store).ok_or(Error::Closed)
+    }
+
+    /// The store, unless this handle is closed or may not write.
+    pub(super) fn writable<'g>(&'g self, guard: &'g Guard) -> Result<&'g Store> {
+        let store = self.store(guard)?;
+        self.check_writable()?;
+        Ok(store)
+    }
+
+    /// The store for a call that may wait or run for long. It stays there until the call has left it.
+    pub(super) fn shared_store(&self) -> Result<Arc<Store>> {
+        let guard = self.pin()?;
+        self.store.get(&guard).map(Arc::clone).ok_or(Error::Closed)
     }
 
     /// The store for a write.
     #[inline]
-    pub(super) fn store_to_write(&self) -> Result<&Arc<Store>> {
-        let store = self.store()?;
-        if self.engine.options.read_damaged {
-            return Err(Error::ReadOnly(
+    pub(super) fn store_to_write(&self) -> Result<Arc<Store>> {
+        let store = self.shared_store()?;
+        self.check_writable()?;
+        Ok(store)
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        match self.engine.options.read_damaged {
+            false => Ok(()),
+            true => Err(Error::ReadOnly(
                 "the database was opened with read_damaged; salvage what can be read into a new one"
                     .to_owned(),
-            ));
+            )),
         }
-        Ok(store)
+    }
+
+    /// Refuses if this handle is closed or belongs to the parent of a fork.
+    pub(super) fn check_open(&self) -> Result<()> {
+        let guard = self.pin()?;
+        self.store(&guard).map(|_| ())
     }
 
     /// What commits through this handle wait for.
@@ -123,12 +155,13 @@ impl Handle {
         self.durability
     }
 
-    /// Closes the handle; with the last one the engine ends.
+    /// Closes the handle; with the last one the engine ends. Calls that are under way go on with the store, which is
+    /// dropped by whoever leaves it last.
     pub(super) fn close(&self) -> Result<()> {
         if generation() != self.engine.generation {
             return Err(Error::Forked);
         }
-        if self.closed.swap(true, Ordering::AcqRel) {
+        if !self.store.retire() {
             return Ok(());
         }
         self.engine.release()
@@ -162,12 +195,11 @@ impl Engine {
             false => Some(Background::start(&store)?),
         };
         Ok(Arc::new(Engine {
-            store,
             path,
             options: options.clone(),
             append: if access.mapped_append { AppendMode::Mapped } else { AppendMode::Write },
             generation: generation(),
-            life: Mutex::new(Life { handles: 1, background, lock: Some(lock) }),
+            life: Mutex::new(Life { handles: 1, store: Some(store), background, lock: Some(lock) }),
             place,
         }))
     }
@@ -195,6 +227,16 @@ impl Engine {
         )))
     }
 
+    /// Counts one more handle, unless the directory is not what it was when the engine opened it.
+    fn add_handle(&self) -> Result<()> {
+        let mut life = self.life.lock();
+        if let Some(store) = &life.store {
+            store.log.check_directory()?;
+        }
+        life.handles += 1;
+        Ok(())
+    }
+
     /// Gives back a handle. The last one ends the engine.
     fn release(&self) -> Result<()> {
         let mut current = self.place.lock();
@@ -207,7 +249,10 @@ impl Engine {
         if let Some(background) = life.background.take() {
             background.stop();
         }
-        let closed = if self.options.read_damaged { Ok(()) } else { self.store.close() };
+        let closed = match life.store.take() {
+            Some(store) if !self.options.read_damaged => store.close(),
+            _ => Ok(()),
+        };
         life.lock = None;
         closed
     }

@@ -18,12 +18,17 @@ struct Steps {
 impl Steps {
     fn step(&mut self) -> Option<Result<Entry>> {
         let walk = self.walk.as_mut()?;
-        let stepped = self.handle.store().map(|_| ()).and_then(|()| walk.step());
+        let stepped = step(&self.handle, walk);
         if !matches!(stepped, Ok(Some(_))) {
             self.walk = None;
         }
         stepped.transpose()
     }
+}
+
+fn step(handle: &Handle, walk: &mut TrackedWalk) -> Result<Option<Entry>> {
+    let guard = handle.pin()?;
+    walk.step(handle.store(&guard)?)
 }
 
 /// Entries in key order, as of the moment the iterator was made. Reads as it goes, so a scan of a large database holds

@@ -1,5 +1,6 @@
 //! One keyspace.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::engine::Handle;
@@ -12,7 +13,7 @@ use crate::scan::Scan;
 use crate::store::Commit;
 
 /// A key space of its own in the database, with the same calls. A cheap clone is the same keyspace.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Keyspace {
     pub(super) handle: Arc<Handle>,
     pub(super) entry: Arc<KeyspaceEntry>,
@@ -74,7 +75,8 @@ impl Keyspace {
     /// # Errors
     /// [`crate::Error::Corruption`] where the record does not pass its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let store = self.handle.store()?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
         check_key(key)?;
         store.get(self.entry.number, key, None)
     }
@@ -84,7 +86,8 @@ impl Keyspace {
     /// # Errors
     /// As [`Keyspace::get`].
     pub fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
-        let store = self.handle.store()?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
         check_key(key)?;
         Ok(store.get_ref(self.entry.number, key, None)?.map(ValueRef))
     }
@@ -94,7 +97,8 @@ impl Keyspace {
     /// # Errors
     /// As [`Keyspace::get`].
     pub fn exists(&self, key: &[u8]) -> Result<bool> {
-        let store = self.handle.store()?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
         check_key(key)?;
         store.exists(self.entry.number, key, None)
     }
@@ -129,7 +133,7 @@ impl Keyspace {
     /// # Errors
     /// [`crate::Error::Closed`] after the handle was closed.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let store = self.handle.store()?;
+        let store = self.handle.shared_store()?;
         Ok(Snapshot {
             handle: Arc::clone(&self.handle),
             pin: Arc::new(store.pin(false)),
@@ -142,7 +146,7 @@ impl Keyspace {
     /// # Errors
     /// [`crate::Error::Closed`] after the handle was closed.
     pub fn len(&self) -> Result<u64> {
-        self.handle.store()?;
+        self.handle.check_open()?;
         Ok(self.entry.keys())
     }
 
@@ -152,5 +156,11 @@ impl Keyspace {
     /// [`crate::Error::Closed`] after the handle was closed.
     pub fn is_empty(&self) -> Result<bool> {
         Ok(self.len()? == 0)
+    }
+}
+
+impl fmt::Debug for Keyspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyspace").field("name", &self.name()).finish_non_exhaustive()
     }
 }

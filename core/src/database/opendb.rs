@@ -1,5 +1,6 @@
 //! The database handle.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ const TRANSACT_REST_MAX: Duration = Duration::from_millis(8);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OpenDB {
     handle: Arc<Handle>,
     default: Keyspace,
@@ -66,7 +67,7 @@ impl OpenDB {
     }
 
     fn of(handle: Arc<Handle>) -> Result<OpenDB> {
-        let entry = handle.store()?.keys.keyspaces.by_name(DEFAULT_KEYSPACE)?;
+        let entry = handle.shared_store()?.keys.keyspaces.by_name(DEFAULT_KEYSPACE)?;
         let default = Keyspace { handle: Arc::clone(&handle), entry };
         Ok(OpenDB { handle, default })
     }
@@ -241,7 +242,7 @@ impl OpenDB {
     /// # Errors
     /// [`Error::InvalidArgument`] for a name or number outside the limits; otherwise as [`OpenDB::put`].
     pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
-        let store = self.handle.store()?;
+        let store = self.handle.shared_store()?;
         check_keyspace_name(name)?;
         if store.keys.keyspaces.number(name).is_err() {
             self.handle.store_to_write()?.create_keyspace(name, self.handle.durability())?;
@@ -255,7 +256,8 @@ impl OpenDB {
     /// # Errors
     /// [`Error::Closed`] after the handle was closed.
     pub fn keyspaces(&self) -> Result<Vec<String>> {
-        Ok(self.handle.store()?.keys.keyspaces.names())
+        let guard = self.handle.pin()?;
+        Ok(self.handle.store(&guard)?.keys.keyspaces.names())
     }
 
     /// Returns when everything written so far is on the device.
@@ -271,7 +273,8 @@ impl OpenDB {
     /// # Errors
     /// [`Error::Closed`] after the handle was closed.
     pub fn stats(&self) -> Result<Stats> {
-        let store = self.handle.store()?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
         let (log, cache) = (store.log.stats(), store.cache.stats());
         let (snapshots, versions) = store.snapshot_counts();
         let live_bytes = store.keys.live_bytes();
@@ -309,13 +312,21 @@ impl OpenDB {
 
     /// Closes this handle and its clones. With the last handle on the directory everything is put on the device and the
     /// directory is unlocked. Afterwards every call through the handle, its iterators, snapshots and transactions
-    /// included, is [`Error::Closed`]; closing again is fine. Dropping the last clone, iterator, snapshot, transaction,
-    /// batch and keyspace of the handle does the same, but cannot tell of an error.
+    /// included, is [`Error::Closed`]; closing again is fine. Its memory, maps and open files are given back as well, while
+    /// all of these are still there: only a [`ValueRef`] keeps what it looks at. Calls that are under way in other threads
+    /// come to their end first. Dropping the last clone, iterator, snapshot, transaction, batch and keyspace of the
+    /// handle does the same, but cannot tell of an error.
     ///
     /// # Errors
     /// As [`OpenDB::flush`]. The handle is closed in any case; what could not be written is recovered at the next open.
     pub fn close(&self) -> Result<()> {
         self.handle.close()
+    }
+}
+
+impl fmt::Debug for OpenDB {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenDB").field("path", &self.path()).finish_non_exhaustive()
     }
 }
 

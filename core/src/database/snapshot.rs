@@ -1,5 +1,6 @@
 //! A consistent read-only view.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::engine::Handle;
@@ -12,7 +13,7 @@ use crate::transaction::TrackedWalk;
 
 /// The database as it was at one moment, between two commits. Later commits do not show in it. While it is alive, the old
 /// versions that it sees are kept; a cheap clone is the same moment.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Snapshot {
     pub(super) handle: Arc<Handle>,
     pub(super) pin: Arc<Pin>,
@@ -25,7 +26,8 @@ impl Snapshot {
     /// # Errors
     /// [`crate::Error::KeyspaceNotFound`] where there is none of that name.
     pub fn keyspace(&self, name: &str) -> Result<Snapshot> {
-        let keyspace = self.handle.store()?.keys.keyspaces.number(name)?;
+        let guard = self.handle.pin()?;
+        let keyspace = self.handle.store(&guard)?.keys.keyspaces.number(name)?;
         Ok(Snapshot { keyspace, ..self.clone() })
     }
 
@@ -34,7 +36,8 @@ impl Snapshot {
     /// # Errors
     /// [`crate::Error::Corruption`] where the record does not pass its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let store = self.handle.store()?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
         check_key(key)?;
         store.get(self.keyspace, key, Some(self.pin.sequence))
     }
@@ -44,7 +47,8 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
-        let store = self.handle.store()?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
         check_key(key)?;
         Ok(store.get_ref(self.keyspace, key, Some(self.pin.sequence))?.map(ValueRef))
     }
@@ -54,7 +58,8 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn exists(&self, key: &[u8]) -> Result<bool> {
-        let store = self.handle.store()?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
         check_key(key)?;
         store.exists(self.keyspace, key, Some(self.pin.sequence))
     }
@@ -84,8 +89,15 @@ impl Snapshot {
     }
 
     fn walk(&self, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
-        self.handle.store()?;
-        let walk = Walk::new(Arc::clone(&self.pin), self.keyspace, scan, keys_only, None);
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
+        let walk = Walk::new(store, Arc::clone(&self.pin), self.keyspace, scan, keys_only, None);
         Ok(TrackedWalk::untracked(walk))
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("sequence", &self.pin.sequence).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use super::{Iter, KeyValue, Keys};
 use crate::error::Result;
 use crate::options::{Durability, check_key, check_value};
 use crate::scan::Scan;
-use crate::transaction::Work;
+use crate::transaction::{TrackedWalk, Work};
 
 /// A serializable transaction: it reads one snapshot and its own writes, and applies its writes all at once, unless
 /// something that it has read was changed meanwhile. Dropped without a commit, it is rolled back.
@@ -35,13 +35,9 @@ pub struct Transaction {
 
 impl Transaction {
     pub(super) fn begin(handle: &Arc<Handle>) -> Result<Transaction> {
-        let work = Work::begin(handle.store()?);
+        let store = handle.shared_store()?;
+        let work = Work::begin(&store);
         Ok(Transaction { handle: Arc::clone(handle), work })
-    }
-
-    /// The keyspace's number, after the handle was asked.
-    fn keyspace(&self, name: &str) -> Result<u16> {
-        self.handle.store()?.keys.keyspaces.number(name)
     }
 
     /// The value of a key: this transaction's own write, or else the one at its snapshot.
@@ -49,9 +45,11 @@ impl Transaction {
     /// # Errors
     /// [`crate::Error::KeyspaceNotFound`] for a keyspace that was never created.
     pub fn get(&self, keyspace: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let keyspace = self.keyspace(keyspace)?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
+        let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_key(key)?;
-        self.work.get(keyspace, key)
+        self.work.get(store, keyspace, key)
     }
 
     /// Whether a key is there, by its own writes and its snapshot.
@@ -59,9 +57,11 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::get`].
     pub fn exists(&self, keyspace: &str, key: &[u8]) -> Result<bool> {
-        let keyspace = self.keyspace(keyspace)?;
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
+        let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_key(key)?;
-        self.work.exists(keyspace, key)
+        self.work.exists(store, keyspace, key)
     }
 
     /// Stores a value when the transaction commits. Until then only this transaction sees it.
@@ -83,8 +83,8 @@ impl Transaction {
     }
 
     fn write(&mut self, keyspace: &str, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        self.handle.store_to_write()?;
-        let keyspace = self.keyspace(keyspace)?;
+        let guard = self.handle.pin()?;
+        let keyspace = self.handle.writable(&guard)?.keys.keyspaces.number(keyspace)?;
         check_key(key)?;
         self.work.write(keyspace, key, value)
     }
@@ -103,8 +103,7 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::get`].
     pub fn iter(&self, keyspace: &str, scan: &Scan) -> Result<Iter> {
-        let keyspace = self.keyspace(keyspace)?;
-        Ok(Iter::new(Arc::clone(&self.handle), self.work.walk(keyspace, scan, false)))
+        Ok(Iter::new(Arc::clone(&self.handle), self.walk(keyspace, scan, false)?))
     }
 
     /// Keys in order, as [`Transaction::iter`].
@@ -112,8 +111,14 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::get`].
     pub fn keys(&self, keyspace: &str, scan: &Scan) -> Result<Keys> {
-        let keyspace = self.keyspace(keyspace)?;
-        Ok(Keys::new(Arc::clone(&self.handle), self.work.walk(keyspace, scan, true)))
+        Ok(Keys::new(Arc::clone(&self.handle), self.walk(keyspace, scan, true)?))
+    }
+
+    fn walk(&self, keyspace: &str, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
+        let keyspace = store.keys.keyspaces.number(keyspace)?;
+        Ok(self.work.walk(store, keyspace, scan, keys_only))
     }
 
     /// Applies all writes at once.
@@ -131,8 +136,8 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::commit`].
     pub fn commit_with(self, durability: Durability) -> Result<()> {
-        self.handle.store()?;
-        self.work.commit(durability)
+        let store = self.handle.shared_store()?;
+        self.work.commit(&store, durability)
     }
 
     /// Forgets all writes. Dropping the transaction does the same.
@@ -140,7 +145,7 @@ impl Transaction {
     /// # Errors
     /// [`crate::Error::Closed`] after the handle was closed; the transaction is gone in any case.
     pub fn rollback(self) -> Result<()> {
-        self.handle.store().map(|_| ())
+        self.handle.check_open()
     }
 }
 

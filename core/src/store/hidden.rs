@@ -1,6 +1,6 @@
 //! Commits that wait for the device, snapshots, and who sees what.
 
-use std::sync::Arc;
+use std::sync::Weak;
 use std::sync::atomic::Ordering;
 
 use super::Store;
@@ -17,30 +17,35 @@ pub(super) struct Hidden {
     targets: Vec<u64>,
 }
 
-/// Keeps the database readable as it was at one sequence, for as long as this lives.
+/// Keeps the database readable as it was at one sequence, for as long as this lives and the database is open. It does not
+/// keep the database open.
 #[derive(Debug)]
 pub(crate) struct Pin {
-    store: Arc<Store>,
+    store: Weak<Store>,
+    /// The process that began it, in the line of forks.
+    generation: u64,
     pub(crate) sequence: u64,
     /// Whether changed keys are remembered for this one.
     for_transaction: bool,
 }
 
 impl Pin {
-    pub(crate) fn store(&self) -> &Arc<Store> {
-        &self.store
+    /// Whether this is a copy, in the child of a fork, of what the parent has pinned.
+    pub(crate) fn is_of_the_parent(&self) -> bool {
+        generation() != self.generation
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        if self.store.is_of_the_parent() {
+        if self.is_of_the_parent() {
             // Another thread of the parent may have held the locks at the fork; here nobody would ever release them.
             return;
         }
-        self.store.versions.unpin(self.sequence);
+        let Some(store) = self.store.upgrade() else { return };
+        store.versions.unpin(self.sequence);
         if self.for_transaction {
-            self.store.recent.end(self.sequence);
+            store.recent.end(self.sequence);
         }
     }
 }
@@ -48,7 +53,7 @@ impl Drop for Pin {
 impl Store {
     /// Begins a snapshot of what readers see now. It shares the commit lock, so it never sees half a commit. For a
     /// transaction, keys that change from here on are remembered.
-    pub(crate) fn pin(self: &Arc<Store>, for_transaction: bool) -> Pin {
+    pub(crate) fn pin(&self, for_transaction: bool) -> Pin {
         let committer = self.committer.lock();
         let sequence = self.visible();
         self.versions.pin(sequence);
@@ -56,12 +61,7 @@ impl Store {
             self.recent.begin(sequence);
         }
         drop(committer);
-        Pin { store: Arc::clone(self), sequence, for_transaction }
-    }
-
-    /// Whether the store was opened before a fork, by the parent of this process.
-    pub(crate) fn is_of_the_parent(&self) -> bool {
-        generation() != self.generation
+        Pin { store: Weak::clone(&self.own), generation: self.generation, sequence, for_transaction }
     }
 
     /// Hides what is about to be published, if it must be on the device first. Called under the commit lock, before the

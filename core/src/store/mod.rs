@@ -21,8 +21,8 @@ mod read;
 mod recent;
 mod versions;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -72,6 +72,8 @@ pub(crate) struct Store {
     times_reads: AtomicBool,
     /// The process that opened it, in the line of forks.
     generation: u64,
+    /// This store itself, for pins, which may outlive it.
+    own: Weak<Store>,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -108,7 +110,7 @@ impl Store {
                 Ok(())
             })?;
         let (appender, visible) = (log.appender(), log.appended());
-        Ok(Arc::new(Store {
+        Ok(Arc::new_cyclic(|own| Store {
             log,
             keys,
             cache: Cache::new(cache_bytes),
@@ -121,6 +123,7 @@ impl Store {
             hidden: Mutex::new(Hidden::default()),
             times_reads: AtomicBool::new(true),
             generation: generation(),
+            own: Weak::clone(own),
             wake: background::Wake::default(),
         }))
     }

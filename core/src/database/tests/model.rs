@@ -166,7 +166,7 @@ pub(super) fn read_all(db: &OpenDB) -> State {
             state.entries.insert((known, key), value.into());
         }
         // What waits for the device, and may wait for ever after a failed sync, is counted already.
-        if !keyspace.handle.engine.store.is_hiding() {
+        if !keyspace.handle.shared_store().unwrap().is_hiding() {
             assert_eq!(keyspace.len().unwrap(), count, "length of a keyspace");
         }
         state.keyspaces.insert(name);
@@ -267,7 +267,7 @@ impl Driven {
 
     /// What the background does when a segment is more than half full, at a moment that the test chooses.
     pub(super) fn prepare_spare(&self) -> Result<()> {
-        self.db.keyspace(DEFAULT)?.handle.engine.store.log.prepare_spare()
+        self.db.keyspace(DEFAULT)?.handle.shared_store()?.log.prepare_spare()
     }
 
     fn name(&self, random: &mut Random) -> Name {

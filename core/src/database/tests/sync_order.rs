@@ -206,7 +206,7 @@ fn open(disk: &SimulatedDisk, options: &Options) -> Opened {
     let manifests = Arc::default();
     let watched: Arc<dyn Disk> = Arc::new(Watched { disk: disk.clone(), manifests: Arc::clone(&manifests) });
     let handle = Handle::open_on(&watched, Path::new(PATH), options).unwrap();
-    let entry = handle.store().unwrap().keys.keyspaces.by_name("default").unwrap();
+    let entry = handle.shared_store().unwrap().keys.keyspaces.by_name("default").unwrap();
     Opened { default: Keyspace { handle: Arc::clone(&handle), entry }, handle, manifests }
 }
 
@@ -228,7 +228,7 @@ fn write(opened: &Opened, random: &mut Random, count: usize) {
             batch.commit_with(durability).unwrap();
         }
         if random.one_in(9) {
-            opened.handle.store().unwrap().log.prepare_spare().unwrap();
+            opened.handle.shared_store().unwrap().log.prepare_spare().unwrap();
         }
     }
 }
