@@ -11,10 +11,20 @@
  * Calls without `Async` in their name run on the calling thread and return when they are done. Those that return a
  * promise run on the thread pool of Node.js, with a copy of what they were given.
  *
+ * Iterators, transactions, batches and snapshots hold memory outside the JavaScript heap. One that has ended gives it
+ * back at once: an iterator at its end, after an error, or when a loop over it is left; a transaction that is committed
+ * or rolled back; a batch that is committed; a snapshot that is closed; any of them that `using` disposes of. One that
+ * is dropped unfinished waits for the garbage collector, and after it for the next turn of the event loop: Node.js
+ * frees such memory at no other time, so a long loop that drops them and never returns to the event loop grows.
+ * End what you begin.
+ *
  * @packageDocumentation
  */
 
-/** Bytes on the way in: a `Buffer` or `Uint8Array` as it is, a string as UTF-8 (a lone surrogate becomes U+FFFD). */
+/**
+ * Bytes on the way in: a `Buffer` or `Uint8Array` as it is, a string as UTF-8. A string with half of a surrogate pair
+ * has no UTF-8 and is `OPENDB_INVALID_ARGUMENT`.
+ */
 export type Bytes = string | Uint8Array
 
 /** A key and its value. */
@@ -191,8 +201,9 @@ export class OpenDBError extends Error {
  * of one entry if that is larger.
  *
  * The Buffers it gives are views of their page and keep it in memory: to keep few entries of many, copy them with
- * `Buffer.from`. Leaving a `for...of` early closes the iterator; so do `return()`, `using`, and the garbage collector.
- * An open one does not hold up `close` of the database: after it, `next` throws `OPENDB_CLOSED`.
+ * `Buffer.from`. It is closed at its end, by an error of `next`, by leaving a `for...of` early, by `return()` and by
+ * `using`; one that is dropped in the middle, also within a generator, waits for the garbage collector and the event
+ * loop. An open one does not hold up `close` of the database: after it, `next` throws `OPENDB_CLOSED`.
  */
 export class ScanIterator<T> implements IterableIterator<T> {
   private constructor()
@@ -263,7 +274,7 @@ export class OpenDB {
   /**
    * Opens a database: the same as {@link open}.
    *
-   * @param path The directory, as a string or a `file:` URL.
+   * @param path The directory, as a string or a `file:` URL; neither empty nor with a NUL character.
    * @throws `OPENDB_LOCKED`, `OPENDB_CORRUPTION`, `OPENDB_UNSUPPORTED`, `OPENDB_NO_SPACE`, `OPENDB_IO`
    */
   constructor(path: string | URL, options?: OpenOptions)
@@ -276,7 +287,7 @@ export class OpenDB {
   /**
    * The keyspace of this name, created if missing.
    *
-   * @param name 1 to 255 bytes of UTF-8. A database has at most 4,095 keyspaces.
+   * @param name 1 to 255 bytes of UTF-8, without half of a surrogate pair. A database has at most 4,095 keyspaces.
    * @throws what `put` throws
    */
   keyspace(name: string): Keyspace
@@ -315,7 +326,8 @@ export class OpenDB {
   stats(): Stats
   /**
    * Closes the database. Afterwards every call of it, and of all that came from it, is `OPENDB_CLOSED`; closing again
-   * is no error. The last object that closes waits for the device and lets other processes in.
+   * is no error. The last object that closes waits for the device and lets other processes in. The memory of the
+   * database is given back then, except for what unfinished iterators, transactions, batches and snapshots of it hold.
    *
    * @throws `OPENDB_IO`
    */
@@ -333,11 +345,14 @@ export class Keyspace {
 }
 
 export interface Snapshot extends Readable {}
-/** A view of one moment, from {@link OpenDB.snapshot}. While it is open, the values it sees take room. */
+/**
+ * A view of one moment, from {@link OpenDB.snapshot}. While it is open, the values it sees take room: close it, or take
+ * it with `using`. One that is dropped open waits for the garbage collector and the event loop.
+ */
 export class Snapshot {
   private constructor()
   /**
-   * The same moment of another keyspace.
+   * The same moment of another keyspace, to be closed for itself.
    *
    * @throws `OPENDB_KEYSPACE_NOT_FOUND`
    */
@@ -351,7 +366,9 @@ export class Snapshot {
 /**
  * A serializable transaction, from {@link OpenDB.beginTransaction}: it reads its own writes and one snapshot, over all
  * keyspaces. Its first argument is the name of a keyspace, such as `'default'`; one that was never created is
- * `OPENDB_KEYSPACE_NOT_FOUND`. Once it has ended, its calls are `OPENDB_INVALID_ARGUMENT`.
+ * `OPENDB_KEYSPACE_NOT_FOUND`. Once it has ended, its calls are `OPENDB_INVALID_ARGUMENT`. One that is dropped
+ * unfinished applies nothing, and keeps its snapshot until the garbage collector and the event loop had their turn:
+ * commit it, roll it back, or begin it with `using`.
  */
 export class Transaction {
   private constructor()

@@ -33,7 +33,7 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 export type AppendModeName = 'auto' | 'mapped' | 'write'
 
 /** Begins a batch. */
-export declare function batchBegin(database: DatabaseHandle): BatchHandle
+export declare function batchBegin(database: DatabaseHandle, batch: BatchHandle): void
 
 /** Applies the batch. */
 export declare function batchCommit(batch: BatchHandle, durability?: DurabilityName | undefined | null): void
@@ -43,6 +43,9 @@ export declare function batchCommitAsync(batch: BatchHandle, durability?: Durabi
 
 /** Adds the removal of a key to the batch. */
 export declare function batchDelete(batch: BatchHandle, keyspace: string, key: Uint8Array): void
+
+/** A handle for a batch. */
+export declare function batchNew(): BatchHandle
 
 /** Adds a value under a key to the batch. */
 export declare function batchPut(batch: BatchHandle, keyspace: string, key: Uint8Array, value: Uint8Array): void
@@ -56,10 +59,13 @@ export declare function batchSize(batch: BatchHandle): number
 /** Gives up a scan. */
 export declare function cursorClose(cursor: CursorHandle): void
 
-/** The next page of a scan, `undefined` at its end. */
+/** A handle for a scan. */
+export declare function cursorNew(): CursorHandle
+
+/** The next page of a scan, `null` at its end. */
 export declare function cursorPage(cursor: CursorHandle, pageBytes: number): Buffer | null
 
-/** Closes the database. */
+/** Closes the database and gives it up; closing again does nothing. */
 export declare function databaseClose(database: DatabaseHandle): void
 
 /** Waits until everything written so far is on the device. */
@@ -84,7 +90,7 @@ export declare function databaseOpenAsync(path: string, settings: OpenSettings):
 export declare function databasePath(database: DatabaseHandle): string
 
 /** A view of the keyspace `"default"` as it is now. */
-export declare function databaseSnapshot(database: DatabaseHandle): SnapshotHandle
+export declare function databaseSnapshot(database: DatabaseHandle, snapshot: SnapshotHandle): void
 
 /** What the database holds and has done. */
 export declare function databaseStats(database: DatabaseHandle): StatsObject
@@ -101,6 +107,9 @@ export declare function errorRaise(kind: number): void
 /** For tests: as `errorRaise`, on a thread of the pool. */
 export declare function errorRaiseAsync(kind: number): Promise<void>
 
+/** Gives up a keyspace. */
+export declare function keyspaceClose(keyspace: KeyspaceHandle): void
+
 /** Removes a key; an absent one is no error. */
 export declare function keyspaceDelete(keyspace: KeyspaceHandle, key: Uint8Array, durability?: DurabilityName | undefined | null): void
 
@@ -114,10 +123,10 @@ export declare function keyspaceExists(keyspace: KeyspaceHandle, key: Uint8Array
 export declare function keyspaceGet(keyspace: KeyspaceHandle, key: Uint8Array, room: Buffer): number | Buffer | undefined
 
 /** Begins a scan of keys and values. */
-export declare function keyspaceIter(keyspace: KeyspaceHandle, scan: ScanSettings): CursorHandle
+export declare function keyspaceIter(keyspace: KeyspaceHandle, scan: ScanSettings, cursor: CursorHandle): void
 
 /** Begins a scan of keys. */
-export declare function keyspaceKeys(keyspace: KeyspaceHandle, scan: ScanSettings): CursorHandle
+export declare function keyspaceKeys(keyspace: KeyspaceHandle, scan: ScanSettings, cursor: CursorHandle): void
 
 /** Stores a value under a key. */
 export declare function keyspacePut(keyspace: KeyspaceHandle, key: Uint8Array, value: Uint8Array, durability?: DurabilityName | undefined | null): void
@@ -134,6 +143,17 @@ export interface KindOfError {
   kind: number
   /** `OPENDB_` and the stable name. */
   code: string
+}
+
+/** For tests: how many native objects are alive in this process. */
+export declare function liveObjects(): LiveObjects
+
+/** How many native objects there are. */
+export interface LiveObjects {
+  /** The handles. */
+  handles: number
+  /** The handles that hold something. */
+  held: number
 }
 
 /** How a database is opened; what is absent keeps the default of the core. */
@@ -198,13 +218,16 @@ export declare function snapshotExists(snapshot: SnapshotHandle, key: Uint8Array
 export declare function snapshotGet(snapshot: SnapshotHandle, key: Uint8Array, room: Buffer): number | Buffer | undefined
 
 /** Begins a scan of keys and values. */
-export declare function snapshotIter(snapshot: SnapshotHandle, scan: ScanSettings): CursorHandle
+export declare function snapshotIter(snapshot: SnapshotHandle, scan: ScanSettings, cursor: CursorHandle): void
 
 /** Begins a scan of keys. */
-export declare function snapshotKeys(snapshot: SnapshotHandle, scan: ScanSettings): CursorHandle
+export declare function snapshotKeys(snapshot: SnapshotHandle, scan: ScanSettings, cursor: CursorHandle): void
 
 /** The same moment of another keyspace. */
-export declare function snapshotKeyspace(snapshot: SnapshotHandle, name: string): SnapshotHandle
+export declare function snapshotKeyspace(snapshot: SnapshotHandle, name: string, other: SnapshotHandle): void
+
+/** A handle for a snapshot. */
+export declare function snapshotNew(): SnapshotHandle
 
 /** What the database holds and has done. */
 export interface StatsObject {
@@ -258,7 +281,7 @@ export interface StatsObject {
 export declare function transactionActive(transaction: TransactionHandle): boolean
 
 /** Begins a transaction. */
-export declare function transactionBegin(database: DatabaseHandle): TransactionHandle
+export declare function transactionBegin(database: DatabaseHandle, transaction: TransactionHandle): void
 
 /** Commits the transaction. */
 export declare function transactionCommit(transaction: TransactionHandle, durability?: DurabilityName | undefined | null): void
@@ -276,10 +299,13 @@ export declare function transactionExists(transaction: TransactionHandle, keyspa
 export declare function transactionGet(transaction: TransactionHandle, keyspace: string, key: Uint8Array, room: Buffer): number | Buffer | undefined
 
 /** Begins a scan of keys and values as the transaction sees them. */
-export declare function transactionIter(transaction: TransactionHandle, keyspace: string, scan: ScanSettings): CursorHandle
+export declare function transactionIter(transaction: TransactionHandle, keyspace: string, scan: ScanSettings, cursor: CursorHandle): void
 
 /** Begins a scan of keys as the transaction sees them. */
-export declare function transactionKeys(transaction: TransactionHandle, keyspace: string, scan: ScanSettings): CursorHandle
+export declare function transactionKeys(transaction: TransactionHandle, keyspace: string, scan: ScanSettings, cursor: CursorHandle): void
+
+/** A handle for a transaction. */
+export declare function transactionNew(): TransactionHandle
 
 /** Stores a value under a key when the transaction commits. */
 export declare function transactionPut(transaction: TransactionHandle, keyspace: string, key: Uint8Array, value: Uint8Array): void
@@ -291,7 +317,7 @@ export declare function transactionRelease(transaction: TransactionHandle): void
 export declare function transactionRollback(transaction: TransactionHandle): void
 
 /**
- * Runs `work` in the core's own `transact`, which knows when to try again and for how long. `work` gets a transaction
- * and says how it went.
+ * Runs `work` in the core's own `transact`, which knows when to try again and for how long. While `work` runs, `lent`
+ * holds the transaction; `work` says how it went.
  */
-export declare function transactionRun(database: DatabaseHandle, work: (transaction: TransactionHandle) => number): void
+export declare function transactionRun(database: DatabaseHandle, lent: TransactionHandle, work: () => number): void

@@ -1,6 +1,7 @@
 'use strict'
 
 const { native } = require('./error.cjs')
+const { batches, snapshots } = require('./handles.cjs')
 const { toBytes, toDurability, toName, toOpenSettings, toPath, toScanSettings, toWork } = require('./options.cjs')
 const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal, room, toBuffer, toText } = require('./scan.cjs')
 const { Batch, begin, runOnce, runUntilCommitted } = require('./transaction.cjs')
@@ -53,12 +54,24 @@ class Store {
   }
 
   iter(options) {
-    return iterEntries(native.keyspaceIter(this.#keyspace, toScanSettings(options)), this.#database)
+    const settings = toScanSettings(options)
+    return iterEntries((cursor) => native.keyspaceIter(this.#keyspace, settings, cursor), this.#database)
   }
 
   keys(options) {
-    return iterKeys(native.keyspaceKeys(this.#keyspace, toScanSettings(options)), this.#database)
+    const settings = toScanSettings(options)
+    return iterKeys((cursor) => native.keyspaceKeys(this.#keyspace, settings, cursor), this.#database)
   }
+}
+
+/** The native keyspace of this name, which all objects over it share: it has no end of its own but the database's. */
+function openKeyspace(database, name) {
+  let keyspace = database.keyspaces.get(name)
+  if (keyspace === undefined) {
+    keyspace = native.databaseKeyspace(database.handle, name)
+    database.keyspaces.set(name, keyspace)
+  }
+  return keyspace
 }
 
 /** A database that is open. */
@@ -71,8 +84,8 @@ class OpenDB extends Store {
     const opened = options === INTERNAL
     const handle = opened ? path : native.databaseOpen(toPath(path), toOpenSettings(options))
     // Shared with all that comes from this database: it keeps the handle alive and says whether it was closed.
-    const database = { handle, closed: false }
-    super(native.databaseKeyspace(handle, 'default'), database)
+    const database = { handle, keyspaces: new Map(), closed: false }
+    super(openKeyspace(database, 'default'), database)
     this.#database = database
     this.#path = native.databasePath(handle)
   }
@@ -90,7 +103,7 @@ class OpenDB extends Store {
   }
 
   keyspace(name) {
-    return new Keyspace(INTERNAL, native.databaseKeyspace(this.#database.handle, toName(name)), this.#database, name)
+    return new Keyspace(INTERNAL, openKeyspace(this.#database, toName(name)), this.#database, name)
   }
 
   keyspaces() {
@@ -98,7 +111,8 @@ class OpenDB extends Store {
   }
 
   batch() {
-    return new Batch(INTERNAL, native.batchBegin(this.#database.handle), this.#database)
+    const handle = batches.fill((batch) => native.batchBegin(this.#database.handle, batch))
+    return new Batch(INTERNAL, handle, this.#database)
   }
 
   beginTransaction() {
@@ -114,7 +128,8 @@ class OpenDB extends Store {
   }
 
   snapshot() {
-    return new Snapshot(INTERNAL, native.databaseSnapshot(this.#database.handle), this.#database)
+    const handle = snapshots.fill((snapshot) => native.databaseSnapshot(this.#database.handle, snapshot))
+    return new Snapshot(INTERNAL, handle, this.#database)
   }
 
   async flush() {
@@ -130,8 +145,11 @@ class OpenDB extends Store {
   }
 
   close() {
+    const { handle, keyspaces } = this.#database
     this.#database.closed = true
-    native.databaseClose(this.#database.handle)
+    for (const keyspace of keyspaces.values()) native.keyspaceClose(keyspace)
+    keyspaces.clear()
+    native.databaseClose(handle)
   }
 
   [DISPOSE]() {
@@ -166,7 +184,9 @@ class Snapshot {
   }
 
   keyspace(name) {
-    return new Snapshot(INTERNAL, native.snapshotKeyspace(this.#handle, toName(name)), this.#database)
+    toName(name)
+    const handle = snapshots.fill((other) => native.snapshotKeyspace(this.#handle, name, other))
+    return new Snapshot(INTERNAL, handle, this.#database)
   }
 
   get(key) {
@@ -186,15 +206,18 @@ class Snapshot {
   }
 
   iter(options) {
-    return iterEntries(native.snapshotIter(this.#handle, toScanSettings(options)), this.#database)
+    const settings = toScanSettings(options)
+    return iterEntries((cursor) => native.snapshotIter(this.#handle, settings, cursor), this.#database)
   }
 
   keys(options) {
-    return iterKeys(native.snapshotKeys(this.#handle, toScanSettings(options)), this.#database)
+    const settings = toScanSettings(options)
+    return iterKeys((cursor) => native.snapshotKeys(this.#handle, settings, cursor), this.#database)
   }
 
   close() {
     native.snapshotClose(this.#handle)
+    this.#handle = snapshots.release(this.#handle)
   }
 
   [DISPOSE]() {

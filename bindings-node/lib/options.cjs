@@ -31,9 +31,15 @@ function describe(value) {
   return Array.isArray(value) ? 'an array' : `an object of ${value.constructor?.name ?? 'no class'}`
 }
 
+/** A string that has UTF-8. Half of a surrogate pair has none: as U+FFFD it would make two strings the same bytes. */
+function toText(value, name) {
+  if (value.isWellFormed()) return value
+  throw invalidArgument(`${name} must be well-formed text, and holds half of a surrogate pair; pass whole characters`)
+}
+
 /** The bytes of a key or a value: a string as UTF-8, a byte array as it is. */
 function toBytes(value, name) {
-  if (typeof value === 'string') return Buffer.from(value)
+  if (typeof value === 'string') return Buffer.from(toText(value, name))
   if (!types.isUint8Array(value)) {
     throw invalidArgument(`${name} must be a string, a Buffer or a Uint8Array, not ${describe(value)}`)
   }
@@ -42,14 +48,28 @@ function toBytes(value, name) {
 }
 
 function toName(value) {
-  if (typeof value === 'string') return value
+  if (typeof value === 'string') return toText(value, 'the keyspace')
   throw invalidArgument(`the keyspace must be a string, not ${describe(value)}`)
 }
 
 function toPath(value) {
-  if (typeof value === 'string') return value
-  if (value instanceof URL && value.protocol === 'file:') return fileURLToPath(value)
-  throw invalidArgument(`path must be a string or a file URL, not ${describe(value)}`)
+  const path = value instanceof URL ? pathOfUrl(value) : value
+  if (typeof path !== 'string') {
+    throw invalidArgument(`path must be a string or a file URL, not ${describe(value)}`)
+  }
+  if (path === '') throw invalidArgument('path must not be empty: name a directory')
+  if (path.includes('\0')) throw invalidArgument('path must not hold a NUL character: name a directory')
+  return toText(path, 'path')
+}
+
+/** The path of a file URL; `undefined` for another URL. */
+function pathOfUrl(url) {
+  if (url.protocol !== 'file:') return undefined
+  try {
+    return fileURLToPath(url)
+  } catch (error) {
+    throw invalidArgument(`path must be a file URL of a directory on this machine: ${error.message}`)
+  }
 }
 
 function toWork(value) {
@@ -82,6 +102,14 @@ function toSetting(value, type, name) {
   throw invalidArgument(`option ${name} must be a whole number from 0 to 2^53 - 1`)
 }
 
+/** The error about a name that is none of these, with the one that it differs from only in how words are joined. */
+function unknownOption(name, names) {
+  const joined = (text) => text.replace(/[-_]/g, '').toLowerCase()
+  const meant = names.find((known) => joined(known) === joined(name))
+  const hint = meant === undefined ? `use ${names.join(', ')}` : `did you mean ${meant}? There are ${names.join(', ')}`
+  return invalidArgument(`there is no option ${JSON.stringify(name)}: ${hint}`)
+}
+
 /** Checks an options object against a table of the above and returns its settings without those that are undefined. */
 function toSettings(options, table) {
   const settings = {}
@@ -90,9 +118,7 @@ function toSettings(options, table) {
     throw invalidArgument(`options must be an object, not ${describe(options)}`)
   }
   for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(table, name)) {
-      throw invalidArgument(`there is no option ${JSON.stringify(name)}: use ${Object.keys(table).join(', ')}`)
-    }
+    if (!Object.hasOwn(table, name)) throw unknownOption(name, Object.keys(table))
     if (value !== undefined) settings[name] = toSetting(value, table[name], name)
   }
   return settings

@@ -1,6 +1,7 @@
 'use strict'
 
 const { invalidArgument, native } = require('./error.cjs')
+const { cursors } = require('./handles.cjs')
 
 /** Marks calls of constructors that only the package itself may call. */
 const INTERNAL = Symbol('internal')
@@ -64,11 +65,21 @@ class ScanIterator {
 
   #turnPage() {
     if (this.#done) return
-    const page = native.cursorPage(this.#cursor, this.#pageBytes)
+    const page = this.#readPage()
     this.#pageBytes = Math.min(this.#pageBytes * PAGE_GROWTH, PAGE_BYTES_MAX)
     if (page === null) return this.#finish()
     this.#page = page
     this.#offset = 0
+  }
+
+  /** The next page. After an error there is none, and a loop that was thrown out of does not call `return`. */
+  #readPage() {
+    try {
+      return native.cursorPage(this.#cursor, this.#pageBytes)
+    } catch (error) {
+      this.#finish()
+      throw error
+    }
   }
 
   #finish() {
@@ -77,6 +88,7 @@ class ScanIterator {
     this.#page = Buffer.alloc(0)
     this.#offset = 0
     native.cursorClose(this.#cursor)
+    this.#cursor = cursors.release(this.#cursor)
   }
 
   #takeKey() {
@@ -98,8 +110,9 @@ class ScanIterator {
 const IteratorPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]()))
 Object.setPrototypeOf(ScanIterator.prototype, IteratorPrototype)
 
-const iterEntries = (cursor, database) => new ScanIterator(INTERNAL, cursor, database, true)
-const iterKeys = (cursor, database) => new ScanIterator(INTERNAL, cursor, database, false)
+// `begin` begins the scan in the handle that it is given.
+const iterEntries = (begin, database) => new ScanIterator(INTERNAL, cursors.fill(begin), database, true)
+const iterKeys = (begin, database) => new ScanIterator(INTERNAL, cursors.fill(begin), database, false)
 
 // A Buffer made by the native layer costs over a microsecond, one made here a tenth. So values come through this room;
 // those that do not fit come as a Buffer of their own. Larger ones would gain nothing: `Buffer.allocUnsafe` has no

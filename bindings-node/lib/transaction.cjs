@@ -1,6 +1,7 @@
 'use strict'
 
 const { OpenDBError, invalidArgument, native } = require('./error.cjs')
+const { batches, transactions } = require('./handles.cjs')
 const { refusePromise, toBytes, toDurability, toName, toScanSettings } = require('./options.cjs')
 const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal, room, toBuffer, toText } = require('./scan.cjs')
 
@@ -9,8 +10,15 @@ const OUTCOME_COMMIT = 0
 const OUTCOME_CONFLICT = 1
 const OUTCOME_ROLLBACK = 2
 
+/** Ends a transaction that was lent by `transactionRun`, which keeps the handle for another run of the work. */
+let endLent
+
 /** Reads one snapshot and its own writes; commits all of them or none. */
 class Transaction {
+  static {
+    endLent = (transaction) => (transaction.#handle = transactions.ended)
+  }
+
   #handle
   #database
   #lent
@@ -51,34 +59,51 @@ class Transaction {
   }
 
   iter(keyspace, options) {
-    const cursor = native.transactionIter(this.#handle, toName(keyspace), toScanSettings(options))
-    return iterEntries(cursor, this.#database)
+    const [name, settings] = [toName(keyspace), toScanSettings(options)]
+    return iterEntries((cursor) => native.transactionIter(this.#handle, name, settings, cursor), this.#database)
   }
 
   keys(keyspace, options) {
-    const cursor = native.transactionKeys(this.#handle, toName(keyspace), toScanSettings(options))
-    return iterKeys(cursor, this.#database)
+    const [name, settings] = [toName(keyspace), toScanSettings(options)]
+    return iterKeys((cursor) => native.transactionKeys(this.#handle, name, settings, cursor), this.#database)
   }
 
   commit(options) {
     const durability = toDurability(options)
     this.#refuseIfLent()
-    native.transactionCommit(this.#handle, durability)
+    try {
+      native.transactionCommit(this.#handle, durability)
+    } finally {
+      this.#end()
+    }
   }
 
   async commitAsync(options) {
     const durability = toDurability(options)
     this.#refuseIfLent()
-    await native.transactionCommitAsync(this.#handle, durability)
+    const committed = native.transactionCommitAsync(this.#handle, durability)
+    this.#end()
+    await committed
   }
 
   rollback() {
     this.#refuseIfLent()
-    native.transactionRollback(this.#handle)
+    try {
+      native.transactionRollback(this.#handle)
+    } finally {
+      this.#end()
+    }
   }
 
   [DISPOSE]() {
-    if (!this.#lent) native.transactionRelease(this.#handle)
+    if (this.#lent) return
+    native.transactionRelease(this.#handle)
+    this.#end()
+  }
+
+  /** Gives the handle back, which the native layer has emptied, whether or not the call succeeded. */
+  #end() {
+    this.#handle = transactions.release(this.#handle)
   }
 
   #refuseIfLent() {
@@ -115,20 +140,35 @@ class Batch {
   }
 
   commit(options) {
-    native.batchCommit(this.#handle, toDurability(options))
+    const durability = toDurability(options)
+    try {
+      native.batchCommit(this.#handle, durability)
+    } finally {
+      this.#end()
+    }
   }
 
   async commitAsync(options) {
-    await native.batchCommitAsync(this.#handle, toDurability(options))
+    const durability = toDurability(options)
+    const committed = native.batchCommitAsync(this.#handle, durability)
+    this.#end()
+    await committed
   }
 
   [DISPOSE]() {
     native.batchRelease(this.#handle)
+    this.#end()
+  }
+
+  /** Gives the handle back, which the native layer has emptied, whether or not the call succeeded. */
+  #end() {
+    this.#handle = batches.release(this.#handle)
   }
 }
 
 function begin(database) {
-  return new Transaction(INTERNAL, native.transactionBegin(database.handle), database, false)
+  const handle = transactions.fill((transaction) => native.transactionBegin(database.handle, transaction))
+  return new Transaction(INTERNAL, handle, database, false)
 }
 
 /** Runs work in one transaction: commits when it returns, unless it has ended it, and rolls back when it throws. */
@@ -151,17 +191,22 @@ function runUntilCommitted(database, work) {
   let failure
   const attempt = (handle) => {
     failure = undefined
+    const transaction = new Transaction(INTERNAL, handle, database, true)
     try {
-      result = refusePromise(work(new Transaction(INTERNAL, handle, database, true)))
+      result = refusePromise(work(transaction))
       return OUTCOME_COMMIT
     } catch (error) {
       failure = { error }
       const conflict = error instanceof OpenDBError && error.code === 'OPENDB_TRANSACTION'
       return conflict ? OUTCOME_CONFLICT : OUTCOME_ROLLBACK
+    } finally {
+      endLent(transaction)
     }
   }
   try {
-    native.transactionRun(database.handle, attempt)
+    transactions.release(
+      transactions.fill((handle) => native.transactionRun(database.handle, handle, () => attempt(handle))),
+    )
   } catch (error) {
     throw failure === undefined ? error : failure.error
   }

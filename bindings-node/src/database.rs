@@ -2,16 +2,34 @@
 
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Either, Env, External, ExternalRef, Result};
 use napi_derive::napi;
-use opendb::{Keyspace, OpenDB, Options, Snapshot, ValueRef};
+use opendb::{Error, Keyspace, OpenDB, Options, Snapshot};
 
-use crate::error::{ended, number, thrown};
+use crate::error::{number, thrown};
 use crate::options::{DurabilityName, OpenSettings, StatsObject};
-use crate::scan::{CursorHandle, ScanSettings, entries, keys};
-use crate::{Background, Slot, done};
+use crate::scan::{Cursor, CursorHandle, ScanSettings};
+use crate::{Background, Content, Slot, done};
 
-pub(crate) type DatabaseHandle = External<OpenDB>;
-type KeyspaceHandle = External<Keyspace>;
+pub(crate) type DatabaseHandle = External<Slot<OpenDB>>;
+type KeyspaceHandle = External<Slot<Keyspace>>;
 type SnapshotHandle = External<Slot<Snapshot>>;
+
+impl Content for OpenDB {
+    fn ended() -> Error {
+        Error::Closed
+    }
+}
+
+impl Content for Keyspace {
+    fn ended() -> Error {
+        Error::Closed
+    }
+}
+
+impl Content for Snapshot {
+    fn ended() -> Error {
+        Error::InvalidArgument("the snapshot is closed: take another one".to_owned())
+    }
+}
 
 /// A value on its way out: its length, where it fitted into the buffer that was brought along; otherwise a `Buffer`;
 /// `undefined` where the key is absent.
@@ -21,7 +39,7 @@ pub(crate) type Found<'env> = Option<Either<u32, BufferSlice<'env>>>;
 #[napi(catch_unwind)]
 pub(crate) fn database_open(env: &Env, path: String, settings: OpenSettings) -> Result<DatabaseHandle> {
     let database = OpenDB::open_with_options(path, Options::from(settings));
-    database.map(External::new).map_err(|error| thrown(env, &error))
+    database.map(Slot::holding).map_err(|error| thrown(env, &error))
 }
 
 /// Opens a database on the thread pool.
@@ -29,40 +47,45 @@ pub(crate) fn database_open(env: &Env, path: String, settings: OpenSettings) -> 
 pub(crate) fn database_open_async(
     path: String,
     settings: OpenSettings,
-) -> AsyncTask<Background<OpenDB, ExternalRef<OpenDB>>> {
+) -> AsyncTask<Background<OpenDB, ExternalRef<Slot<OpenDB>>>> {
     let options = Options::from(settings);
-    Background::run(move || OpenDB::open_with_options(path, options), ExternalRef::new)
+    let hand_over = |env: &Env, database| ExternalRef::new(env, Slot::new(database));
+    Background::run(move || OpenDB::open_with_options(path, options), hand_over)
 }
 
-/// Closes the database.
+/// Closes the database and gives it up; closing again does nothing.
 #[napi(catch_unwind)]
 pub(crate) fn database_close(env: &Env, database: &DatabaseHandle) -> Result<()> {
-    database.close().map_err(|error| thrown(env, &error))
+    let closed = database.take().map_or(Ok(()), |database| database.close());
+    closed.map_err(|error| thrown(env, &error))
 }
 
 /// The directory of the database.
 #[napi(catch_unwind)]
-pub(crate) fn database_path(database: &DatabaseHandle) -> String {
-    database.path().to_string_lossy().into_owned()
+pub(crate) fn database_path(env: &Env, database: &DatabaseHandle) -> Result<String> {
+    database.call(env, |database| Ok(database.path().to_string_lossy().into_owned()))
 }
 
 /// What the database holds and has done.
 #[napi(catch_unwind)]
 pub(crate) fn database_stats(env: &Env, database: &DatabaseHandle) -> Result<StatsObject> {
-    database.stats().map(StatsObject::from).map_err(|error| thrown(env, &error))
+    database.call(env, |database| database.stats()).map(StatsObject::from)
 }
 
 /// Waits until everything written so far is on the device.
 #[napi(catch_unwind)]
 pub(crate) fn database_flush(env: &Env, database: &DatabaseHandle) -> Result<()> {
-    database.flush().map_err(|error| thrown(env, &error))
+    database.call(env, |database| database.flush())
 }
 
 /// As `databaseFlush`, on the thread pool.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
-pub(crate) fn database_flush_async(database: &DatabaseHandle) -> AsyncTask<Background<(), ()>> {
-    let database = OpenDB::clone(database);
-    Background::run(move || database.flush(), done)
+pub(crate) fn database_flush_async(
+    env: &Env,
+    database: &DatabaseHandle,
+) -> Result<AsyncTask<Background<(), ()>>> {
+    let database = database.copy(env)?;
+    Ok(Background::run(move || database.flush(), done))
 }
 
 /// The keyspace of this name, created if missing.
@@ -72,19 +95,35 @@ pub(crate) fn database_keyspace(
     database: &DatabaseHandle,
     name: String,
 ) -> Result<KeyspaceHandle> {
-    database.keyspace(&name).map(External::new).map_err(|error| thrown(env, &error))
+    database.call(env, |database| database.keyspace(&name)).map(Slot::holding)
+}
+
+/// Gives up a keyspace.
+#[napi(catch_unwind)]
+pub(crate) fn keyspace_close(keyspace: &KeyspaceHandle) {
+    drop(keyspace.take());
 }
 
 /// The names of all keyspaces, sorted.
 #[napi(catch_unwind)]
 pub(crate) fn database_keyspaces(env: &Env, database: &DatabaseHandle) -> Result<Vec<String>> {
-    database.keyspaces().map_err(|error| thrown(env, &error))
+    database.call(env, |database| database.keyspaces())
+}
+
+/// A handle for a snapshot.
+#[napi(catch_unwind)]
+pub(crate) fn snapshot_new() -> SnapshotHandle {
+    Slot::empty()
 }
 
 /// A view of the keyspace `"default"` as it is now.
 #[napi(catch_unwind)]
-pub(crate) fn database_snapshot(env: &Env, database: &DatabaseHandle) -> Result<SnapshotHandle> {
-    database.snapshot().map(Slot::wrap).map_err(|error| thrown(env, &error))
+pub(crate) fn database_snapshot(
+    env: &Env,
+    database: &DatabaseHandle,
+    snapshot: &SnapshotHandle,
+) -> Result<()> {
+    database.call(env, |database| database.snapshot()).map(|taken| snapshot.fill(taken))
 }
 
 /// Stores a value under a key.
@@ -96,27 +135,27 @@ pub(crate) fn keyspace_put(
     value: &[u8],
     durability: Option<DurabilityName>,
 ) -> Result<()> {
-    let stored = match durability {
+    keyspace.call(env, |keyspace| match durability {
         Some(durability) => keyspace.put_with(key, value, durability.into()),
         None => keyspace.put(key, value),
-    };
-    stored.map_err(|error| thrown(env, &error))
+    })
 }
 
 /// As `keyspacePut`, on the thread pool.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub(crate) fn keyspace_put_async(
+    env: &Env,
     keyspace: &KeyspaceHandle,
     key: &[u8],
     value: &[u8],
     durability: Option<DurabilityName>,
-) -> AsyncTask<Background<(), ()>> {
-    let (keyspace, key, value) = (Keyspace::clone(keyspace), key.to_vec(), value.to_vec());
+) -> Result<AsyncTask<Background<(), ()>>> {
+    let (keyspace, key, value) = (keyspace.copy(env)?, key.to_vec(), value.to_vec());
     let stored = move || match durability {
         Some(durability) => keyspace.put_with(&key, &value, durability.into()),
         None => keyspace.put(&key, &value),
     };
-    Background::run(stored, done)
+    Ok(Background::run(stored, done))
 }
 
 /// Removes a key; an absent one is no error.
@@ -127,26 +166,26 @@ pub(crate) fn keyspace_delete(
     key: &[u8],
     durability: Option<DurabilityName>,
 ) -> Result<()> {
-    let deleted = match durability {
+    keyspace.call(env, |keyspace| match durability {
         Some(durability) => keyspace.delete_with(key, durability.into()),
         None => keyspace.delete(key),
-    };
-    deleted.map_err(|error| thrown(env, &error))
+    })
 }
 
 /// As `keyspaceDelete`, on the thread pool.
 #[napi(catch_unwind, ts_return_type = "Promise<void>")]
 pub(crate) fn keyspace_delete_async(
+    env: &Env,
     keyspace: &KeyspaceHandle,
     key: &[u8],
     durability: Option<DurabilityName>,
-) -> AsyncTask<Background<(), ()>> {
-    let (keyspace, key) = (Keyspace::clone(keyspace), key.to_vec());
+) -> Result<AsyncTask<Background<(), ()>>> {
+    let (keyspace, key) = (keyspace.copy(env)?, key.to_vec());
     let deleted = move || match durability {
         Some(durability) => keyspace.delete_with(&key, durability.into()),
         None => keyspace.delete(&key),
     };
-    Background::run(deleted, done)
+    Ok(Background::run(deleted, done))
 }
 
 /// The value of a key, copied into `room` where it fits.
@@ -157,20 +196,20 @@ pub(crate) fn keyspace_get<'env>(
     key: &[u8],
     mut room: BufferSlice<'_>,
 ) -> Result<Found<'env>> {
-    let value = keyspace.get_ref(key).map_err(|error| thrown(env, &error))?;
+    let value = keyspace.call(env, |keyspace| keyspace.get_ref(key))?;
     value.map(|value| hand_out(env, &value, &mut room)).transpose()
 }
 
 /// Whether a key is there.
 #[napi(catch_unwind)]
 pub(crate) fn keyspace_exists(env: &Env, keyspace: &KeyspaceHandle, key: &[u8]) -> Result<bool> {
-    keyspace.exists(key).map_err(|error| thrown(env, &error))
+    keyspace.call(env, |keyspace| keyspace.exists(key))
 }
 
 /// How many keys there are.
 #[napi(catch_unwind)]
 pub(crate) fn keyspace_size(env: &Env, keyspace: &KeyspaceHandle) -> Result<i64> {
-    keyspace.len().map(number).map_err(|error| thrown(env, &error))
+    keyspace.call(env, |keyspace| keyspace.len()).map(number)
 }
 
 /// Begins a scan of keys and values.
@@ -179,8 +218,11 @@ pub(crate) fn keyspace_iter(
     env: &Env,
     keyspace: &KeyspaceHandle,
     scan: ScanSettings,
-) -> Result<CursorHandle> {
-    keyspace.iter(&scan.into()).map(entries).map_err(|error| thrown(env, &error))
+    cursor: &CursorHandle,
+) -> Result<()> {
+    let begun = keyspace.call(env, |keyspace| keyspace.iter(&scan.into()))?;
+    cursor.fill(Cursor::entries(begun));
+    Ok(())
 }
 
 /// Begins a scan of keys.
@@ -189,8 +231,11 @@ pub(crate) fn keyspace_keys(
     env: &Env,
     keyspace: &KeyspaceHandle,
     scan: ScanSettings,
-) -> Result<CursorHandle> {
-    keyspace.keys(&scan.into()).map(keys).map_err(|error| thrown(env, &error))
+    cursor: &CursorHandle,
+) -> Result<()> {
+    let begun = keyspace.call(env, |keyspace| keyspace.keys(&scan.into()))?;
+    cursor.fill(Cursor::keys(begun));
+    Ok(())
 }
 
 /// The same moment of another keyspace.
@@ -199,8 +244,9 @@ pub(crate) fn snapshot_keyspace(
     env: &Env,
     snapshot: &SnapshotHandle,
     name: String,
-) -> Result<SnapshotHandle> {
-    look(env, snapshot, |snapshot| snapshot.keyspace(&name)).map(Slot::wrap)
+    other: &SnapshotHandle,
+) -> Result<()> {
+    snapshot.call(env, |snapshot| snapshot.keyspace(&name)).map(|found| other.fill(found))
 }
 
 /// The value of a key, copied into `room` where it fits.
@@ -211,14 +257,14 @@ pub(crate) fn snapshot_get<'env>(
     key: &[u8],
     mut room: BufferSlice<'_>,
 ) -> Result<Found<'env>> {
-    let value: Option<ValueRef> = look(env, snapshot, |snapshot| snapshot.get_ref(key))?;
+    let value = snapshot.call(env, |snapshot| snapshot.get_ref(key))?;
     value.map(|value| hand_out(env, &value, &mut room)).transpose()
 }
 
 /// Whether a key is there.
 #[napi(catch_unwind)]
 pub(crate) fn snapshot_exists(env: &Env, snapshot: &SnapshotHandle, key: &[u8]) -> Result<bool> {
-    look(env, snapshot, |snapshot| snapshot.exists(key))
+    snapshot.call(env, |snapshot| snapshot.exists(key))
 }
 
 /// Begins a scan of keys and values.
@@ -227,8 +273,11 @@ pub(crate) fn snapshot_iter(
     env: &Env,
     snapshot: &SnapshotHandle,
     scan: ScanSettings,
-) -> Result<CursorHandle> {
-    look(env, snapshot, |snapshot| snapshot.iter(&scan.into())).map(entries)
+    cursor: &CursorHandle,
+) -> Result<()> {
+    let begun = snapshot.call(env, |snapshot| snapshot.iter(&scan.into()))?;
+    cursor.fill(Cursor::entries(begun));
+    Ok(())
 }
 
 /// Begins a scan of keys.
@@ -237,8 +286,11 @@ pub(crate) fn snapshot_keys(
     env: &Env,
     snapshot: &SnapshotHandle,
     scan: ScanSettings,
-) -> Result<CursorHandle> {
-    look(env, snapshot, |snapshot| snapshot.keys(&scan.into())).map(keys)
+    cursor: &CursorHandle,
+) -> Result<()> {
+    let begun = snapshot.call(env, |snapshot| snapshot.keys(&scan.into()))?;
+    cursor.fill(Cursor::keys(begun));
+    Ok(())
 }
 
 /// Gives up a snapshot.
@@ -260,14 +312,4 @@ pub(crate) fn hand_out<'env>(
         }
         _ => BufferSlice::copy_from(env, value).map(Either::B),
     }
-}
-
-fn look<T>(
-    env: &Env,
-    snapshot: &SnapshotHandle,
-    call: impl FnOnce(&Snapshot) -> opendb::Result<T>,
-) -> Result<T> {
-    let result = snapshot.with(|snapshot| call(snapshot));
-    let result = result.ok_or_else(|| ended(env, "the snapshot is closed: take another one"))?;
-    result.map_err(|error| thrown(env, &error))
 }

@@ -24,11 +24,6 @@ pub(crate) fn thrown(env: &Env, error: &Error) -> napi::Error {
     build(env, error).unwrap_or_else(|failed| failed)
 }
 
-/// The error of a handle that has ended, such as that of a committed transaction.
-pub(crate) fn ended(env: &Env, message: &str) -> napi::Error {
-    thrown(env, &Error::InvalidArgument(message.to_owned()))
-}
-
 /// Runs work where nothing above catches a panic, and makes an error of one.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> opendb::Result<T>) -> opendb::Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {

@@ -15,8 +15,9 @@
 //! # Memory
 //!
 //! Bytes from JavaScript are borrowed for the length of a synchronous call. Work for the thread pool owns a copy,
-//! made before the call returns. A handle is released when the garbage collector finds it, or earlier when its owner
-//! gives it up (`Slot`).
+//! made before the call returns. What a handle holds goes when its owner ends it. The handle itself can only go with a
+//! finalizer, which Node.js runs at a turn of its event loop and not before, so `lib/handles.cjs` lets the next object
+//! use the handle of one that has ended (`Slot`).
 
 #![allow(clippy::needless_pass_by_value, reason = "strings from JavaScript arrive owned")]
 #![cfg_attr(test, allow(dead_code, unused_imports, reason = "under test nothing is registered with Node.js"))]
@@ -28,43 +29,121 @@ mod scan;
 mod transaction;
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use napi::bindgen_prelude::{AsyncTask, Env, External, Result, Task, ToNapiValue, TypeName};
+use napi_derive::napi;
 
 type Work<T> = Box<dyn FnOnce() -> opendb::Result<T> + Send>;
 
-/// What a handle holds until it is committed, rolled back, closed or exhausted.
+/// The handles that are alive in this process, and those of them that hold something.
+static HANDLES: AtomicU32 = AtomicU32::new(0);
+static HELD: AtomicU32 = AtomicU32::new(0);
+
+/// One in a count of what is alive.
+struct Counted(&'static AtomicU32);
+
+impl Counted {
+    fn in_count(count: &'static AtomicU32) -> Counted {
+        count.fetch_add(1, Ordering::Relaxed);
+        Counted(count)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a handle can hold.
+pub(crate) trait Content: 'static {
+    /// What a call gets once the content is gone.
+    fn ended() -> opendb::Error;
+}
+
+/// What a handle holds until it is committed, rolled back, closed or exhausted. Empty again, it can be filled again.
 ///
 /// Only the thread that owns the JavaScript handle reaches it, so a `RefCell` is enough; no borrow is held while
 /// JavaScript runs, so none is ever refused.
-pub(crate) struct Slot<T>(Rc<RefCell<Option<T>>>);
+pub(crate) struct Slot<T> {
+    content: RefCell<Option<(T, Counted)>>,
+    _counted: Counted,
+}
 
-impl<T: 'static> Slot<T> {
-    /// A place for a value.
-    pub(crate) fn new(value: T) -> Slot<T> {
-        Slot(Rc::new(RefCell::new(Some(value))))
+impl<T: Content> Slot<T> {
+    fn vacant() -> Slot<T> {
+        Slot { content: RefCell::new(None), _counted: Counted::in_count(&HANDLES) }
     }
 
-    /// A handle to this place, for JavaScript to own.
-    pub(crate) fn handle(&self) -> External<Slot<T>> {
-        External::new(Slot(Rc::clone(&self.0)))
+    /// A slot that holds this.
+    pub(crate) fn new(content: T) -> Slot<T> {
+        let slot = Slot::vacant();
+        slot.fill(content);
+        slot
     }
 
-    /// A handle that alone holds the value.
-    pub(crate) fn wrap(value: T) -> External<Slot<T>> {
-        External::new(Slot::new(value))
+    /// A handle that holds this.
+    pub(crate) fn holding(content: T) -> External<Slot<T>> {
+        External::new(Slot::new(content))
+    }
+
+    /// A handle that holds nothing yet.
+    pub(crate) fn empty() -> External<Slot<T>> {
+        External::new(Slot::vacant())
+    }
+
+    /// Puts a value in, in place of the one before.
+    pub(crate) fn fill(&self, content: T) {
+        let _replaced = self.content.borrow_mut().replace((content, Counted::in_count(&HELD)));
     }
 
     /// Takes the value out, if it is still there.
     pub(crate) fn take(&self) -> Option<T> {
-        self.0.borrow_mut().take()
+        self.content.borrow_mut().take().map(|(content, _counted)| content)
     }
 
-    /// Runs a call on the value, if it is still there.
-    pub(crate) fn with<R>(&self, call: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.0.borrow_mut().as_mut().map(call)
+    /// Takes the value out, or throws that it has ended.
+    pub(crate) fn end(&self, env: &Env) -> Result<T> {
+        self.take().ok_or_else(|| error::thrown(env, &T::ended()))
     }
+
+    /// Whether the value is still there.
+    pub(crate) fn holds(&self) -> bool {
+        self.content.borrow().is_some()
+    }
+
+    /// A clone of the value, for work during which the handle may be emptied.
+    pub(crate) fn copy(&self, env: &Env) -> Result<T>
+    where
+        T: Clone,
+    {
+        self.call(env, |content| Ok(content.clone()))
+    }
+
+    /// Runs a call on the value, and throws its error or that the value has ended.
+    pub(crate) fn call<R>(&self, env: &Env, call: impl FnOnce(&mut T) -> opendb::Result<R>) -> Result<R> {
+        let result = match self.content.borrow_mut().as_mut() {
+            Some((content, _counted)) => call(content),
+            None => Err(T::ended()),
+        };
+        result.map_err(|error| error::thrown(env, &error))
+    }
+}
+
+/// How many native objects there are.
+#[napi(object, object_from_js = false)]
+pub(crate) struct LiveObjects {
+    /// The handles.
+    pub handles: u32,
+    /// The handles that hold something.
+    pub held: u32,
+}
+
+/// For tests: how many native objects are alive in this process.
+#[napi(catch_unwind)]
+pub(crate) fn live_objects() -> LiveObjects {
+    LiveObjects { handles: HANDLES.load(Ordering::Relaxed), held: HELD.load(Ordering::Relaxed) }
 }
 
 /// Work for a thread of the pool, and how its result becomes a JavaScript value.

@@ -6,10 +6,9 @@
 
 use napi::bindgen_prelude::{BufferSlice, Env, External, Result, Uint8Array};
 use napi_derive::napi;
-use opendb::{Iter, Keys, Scan};
+use opendb::{Error, Iter, Keys, Scan};
 
-use crate::Slot;
-use crate::error::{ended, thrown};
+use crate::{Content, Slot};
 
 /// What a scan covers; all that is given must hold of an entry.
 #[napi(object, object_to_js = false)]
@@ -54,7 +53,7 @@ impl From<ScanSettings> for Scan {
 pub(crate) struct Cursor {
     source: Source,
     /// What ended the last page early; thrown by the next call, after the entries before it were given.
-    failure: Option<opendb::Error>,
+    failure: Option<Error>,
 }
 
 enum Source {
@@ -65,17 +64,23 @@ enum Source {
 /// A scan as JavaScript holds it.
 pub(crate) type CursorHandle = External<Slot<Cursor>>;
 
-/// A handle over a scan of keys and values.
-pub(crate) fn entries(iter: Iter) -> CursorHandle {
-    Slot::wrap(Cursor { source: Source::Entries(iter), failure: None })
-}
-
-/// A handle over a scan of keys only.
-pub(crate) fn keys(keys: Keys) -> CursorHandle {
-    Slot::wrap(Cursor { source: Source::Keys(keys), failure: None })
+impl Content for Cursor {
+    fn ended() -> Error {
+        Error::InvalidArgument("the iterator is closed: begin another scan".to_owned())
+    }
 }
 
 impl Cursor {
+    /// A scan of keys and values.
+    pub(crate) fn entries(iter: Iter) -> Cursor {
+        Cursor { source: Source::Entries(iter), failure: None }
+    }
+
+    /// A scan of keys only.
+    pub(crate) fn keys(keys: Keys) -> Cursor {
+        Cursor { source: Source::Keys(keys), failure: None }
+    }
+
     /// The next page, of `page_bytes` or one entry more; empty at the end.
     fn page(&mut self, page_bytes: usize) -> opendb::Result<Vec<u8>> {
         let mut page = Vec::new();
@@ -115,20 +120,24 @@ impl Cursor {
 
 fn length(bytes: &[u8]) -> opendb::Result<[u8; 4]> {
     let length = u32::try_from(bytes.len());
-    let length = length.map_err(|_| opendb::Error::Internal("an entry is over 4 GiB".to_owned()))?;
+    let length = length.map_err(|_| Error::Internal("an entry is over 4 GiB".to_owned()))?;
     Ok(length.to_le_bytes())
 }
 
-/// The next page of a scan, `undefined` at its end.
+/// A handle for a scan.
+#[napi(catch_unwind)]
+pub(crate) fn cursor_new() -> CursorHandle {
+    Slot::empty()
+}
+
+/// The next page of a scan, `null` at its end.
 #[napi(catch_unwind)]
 pub(crate) fn cursor_page<'env>(
     env: &'env Env,
     cursor: &CursorHandle,
     page_bytes: u32,
 ) -> Result<Option<BufferSlice<'env>>> {
-    let page = cursor.with(|cursor| cursor.page(page_bytes as usize));
-    let page = page.ok_or_else(|| ended(env, "the iterator is closed: begin another scan"))?;
-    match page.map_err(|error| thrown(env, &error))? {
+    match cursor.call(env, |cursor| cursor.page(page_bytes as usize))? {
         page if page.is_empty() => Ok(None),
         // A copy, which the collector sees and frees; memory of ours would wait for the event loop to give it back.
         page => BufferSlice::copy_from(env, page).map(Some),

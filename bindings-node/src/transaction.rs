@@ -7,10 +7,10 @@ use napi_derive::napi;
 use opendb::{Batch, Error, Transaction};
 
 use crate::database::{DatabaseHandle, Found, hand_out};
-use crate::error::{ended, number, thrown};
+use crate::error::{number, thrown};
 use crate::options::DurabilityName;
-use crate::scan::{CursorHandle, ScanSettings, entries, keys};
-use crate::{Background, Slot, done};
+use crate::scan::{Cursor, CursorHandle, ScanSettings};
+use crate::{Background, Content, Slot, done};
 
 type TransactionHandle = External<Slot<Transaction>>;
 type BatchHandle = External<Slot<Batch>>;
@@ -20,43 +20,63 @@ const OUTCOME_COMMIT: u32 = 0;
 /// The same: it met a conflict, so the core may run it again. Any other number: roll back.
 const OUTCOME_CONFLICT: u32 = 1;
 
-const TRANSACTION_ENDED: &str = "the transaction has ended: begin another one";
-const BATCH_ENDED: &str = "the batch has ended: make another one";
+impl Content for Transaction {
+    fn ended() -> Error {
+        Error::InvalidArgument("the transaction has ended: begin another one".to_owned())
+    }
+}
+
+impl Content for Batch {
+    fn ended() -> Error {
+        Error::InvalidArgument("the batch has ended: make another one".to_owned())
+    }
+}
+
+/// A handle for a transaction.
+#[napi(catch_unwind)]
+pub(crate) fn transaction_new() -> TransactionHandle {
+    Slot::empty()
+}
 
 /// Begins a transaction.
 #[napi(catch_unwind)]
-pub(crate) fn transaction_begin(env: &Env, database: &DatabaseHandle) -> Result<TransactionHandle> {
-    database.begin_transaction().map(Slot::wrap).map_err(|error| thrown(env, &error))
+pub(crate) fn transaction_begin(
+    env: &Env,
+    database: &DatabaseHandle,
+    transaction: &TransactionHandle,
+) -> Result<()> {
+    database.call(env, |database| database.begin_transaction()).map(|begun| transaction.fill(begun))
 }
 
-/// Runs `work` in the core's own `transact`, which knows when to try again and for how long. `work` gets a transaction
-/// and says how it went.
-#[napi(
-    catch_unwind,
-    ts_args_type = "database: DatabaseHandle, work: (transaction: TransactionHandle) => number"
-)]
+/// Runs `work` in the core's own `transact`, which knows when to try again and for how long. While `work` runs, `lent`
+/// holds the transaction; `work` says how it went.
+#[napi(catch_unwind, ts_args_type = "database: DatabaseHandle, lent: TransactionHandle, work: () => number")]
 pub(crate) fn transaction_run(
     env: &Env,
     database: &DatabaseHandle,
-    work: Function<'_, TransactionHandle, u32>,
+    lent: &TransactionHandle,
+    work: Function<'_, (), u32>,
 ) -> Result<()> {
+    // The work may close the database.
+    let database = database.copy(env)?;
     let result = database.transact(|transaction| {
         let spare = database.begin_transaction()?;
-        attempt(&work, transaction, spare)
+        attempt(&work, lent, transaction, spare)
     });
     result.map_err(|error| thrown(env, &error))
 }
 
-/// Calls `work` with the core's transaction behind a handle, and takes the transaction back afterwards. The core lends
-/// it by reference and a handle owns what it holds, so a `spare` one stands in its place meanwhile.
+/// Calls `work` with the core's transaction behind the handle, and takes the transaction back afterwards. The core
+/// lends it by reference and a handle owns what it holds, so a `spare` one stands in its place meanwhile.
 fn attempt(
-    work: &Function<'_, TransactionHandle, u32>,
+    work: &Function<'_, (), u32>,
+    lent: &TransactionHandle,
     transaction: &mut Transaction,
     spare: Transaction,
 ) -> opendb::Result<()> {
-    let lent = Slot::new(mem::replace(transaction, spare));
-    let outcome = work.call(lent.handle());
-    *transaction = lent.take().ok_or_else(|| Error::InvalidArgument(TRANSACTION_ENDED.to_owned()))?;
+    lent.fill(mem::replace(transaction, spare));
+    let outcome = work.call(());
+    *transaction = lent.take().ok_or_else(Transaction::ended)?;
     match outcome {
         Ok(OUTCOME_COMMIT) => Ok(()),
         Ok(OUTCOME_CONFLICT) => Err(Error::Transaction("the work met a conflict; run it again".to_owned())),
@@ -68,7 +88,7 @@ fn attempt(
 /// Whether the transaction was neither committed nor rolled back.
 #[napi(catch_unwind)]
 pub(crate) fn transaction_active(transaction: &TransactionHandle) -> bool {
-    transaction.with(|_| ()).is_some()
+    transaction.holds()
 }
 
 /// The value of a key as the transaction sees it, copied into `room` where it fits.
@@ -80,7 +100,7 @@ pub(crate) fn transaction_get<'env>(
     key: &[u8],
     mut room: BufferSlice<'_>,
 ) -> Result<Found<'env>> {
-    let value = change(env, transaction, |transaction| transaction.get(&keyspace, key))?;
+    let value = transaction.call(env, |transaction| transaction.get(&keyspace, key))?;
     value.map(|value| hand_out(env, &value, &mut room)).transpose()
 }
 
@@ -93,7 +113,7 @@ pub(crate) fn transaction_put(
     key: &[u8],
     value: &[u8],
 ) -> Result<()> {
-    change(env, transaction, |transaction| transaction.put(&keyspace, key, value))
+    transaction.call(env, |transaction| transaction.put(&keyspace, key, value))
 }
 
 /// Removes a key when the transaction commits.
@@ -104,7 +124,7 @@ pub(crate) fn transaction_delete(
     keyspace: String,
     key: &[u8],
 ) -> Result<()> {
-    change(env, transaction, |transaction| transaction.delete(&keyspace, key))
+    transaction.call(env, |transaction| transaction.delete(&keyspace, key))
 }
 
 /// Whether a key is there as the transaction sees it.
@@ -115,7 +135,7 @@ pub(crate) fn transaction_exists(
     keyspace: String,
     key: &[u8],
 ) -> Result<bool> {
-    change(env, transaction, |transaction| transaction.exists(&keyspace, key))
+    transaction.call(env, |transaction| transaction.exists(&keyspace, key))
 }
 
 /// Begins a scan of keys and values as the transaction sees them.
@@ -125,8 +145,11 @@ pub(crate) fn transaction_iter(
     transaction: &TransactionHandle,
     keyspace: String,
     scan: ScanSettings,
-) -> Result<CursorHandle> {
-    change(env, transaction, |transaction| transaction.iter(&keyspace, &scan.into())).map(entries)
+    cursor: &CursorHandle,
+) -> Result<()> {
+    let begun = transaction.call(env, |transaction| transaction.iter(&keyspace, &scan.into()))?;
+    cursor.fill(Cursor::entries(begun));
+    Ok(())
 }
 
 /// Begins a scan of keys as the transaction sees them.
@@ -136,8 +159,11 @@ pub(crate) fn transaction_keys(
     transaction: &TransactionHandle,
     keyspace: String,
     scan: ScanSettings,
-) -> Result<CursorHandle> {
-    change(env, transaction, |transaction| transaction.keys(&keyspace, &scan.into())).map(keys)
+    cursor: &CursorHandle,
+) -> Result<()> {
+    let begun = transaction.call(env, |transaction| transaction.keys(&keyspace, &scan.into()))?;
+    cursor.fill(Cursor::keys(begun));
+    Ok(())
 }
 
 /// Commits the transaction.
@@ -147,7 +173,7 @@ pub(crate) fn transaction_commit(
     transaction: &TransactionHandle,
     durability: Option<DurabilityName>,
 ) -> Result<()> {
-    let transaction = transaction.take().ok_or_else(|| ended(env, TRANSACTION_ENDED))?;
+    let transaction = transaction.end(env)?;
     commit_transaction(transaction, durability).map_err(|error| thrown(env, &error))
 }
 
@@ -158,14 +184,14 @@ pub(crate) fn transaction_commit_async(
     transaction: &TransactionHandle,
     durability: Option<DurabilityName>,
 ) -> Result<AsyncTask<Background<(), ()>>> {
-    let transaction = transaction.take().ok_or_else(|| ended(env, TRANSACTION_ENDED))?;
+    let transaction = transaction.end(env)?;
     Ok(Background::run(move || commit_transaction(transaction, durability), done))
 }
 
 /// Rolls the transaction back.
 #[napi(catch_unwind)]
 pub(crate) fn transaction_rollback(env: &Env, transaction: &TransactionHandle) -> Result<()> {
-    let transaction = transaction.take().ok_or_else(|| ended(env, TRANSACTION_ENDED))?;
+    let transaction = transaction.end(env)?;
     transaction.rollback().map_err(|error| thrown(env, &error))
 }
 
@@ -175,10 +201,16 @@ pub(crate) fn transaction_release(transaction: &TransactionHandle) {
     drop(transaction.take());
 }
 
+/// A handle for a batch.
+#[napi(catch_unwind)]
+pub(crate) fn batch_new() -> BatchHandle {
+    Slot::empty()
+}
+
 /// Begins a batch.
 #[napi(catch_unwind)]
-pub(crate) fn batch_begin(database: &DatabaseHandle) -> BatchHandle {
-    Slot::wrap(database.batch())
+pub(crate) fn batch_begin(env: &Env, database: &DatabaseHandle, batch: &BatchHandle) -> Result<()> {
+    database.call(env, |database| Ok(database.batch())).map(|begun| batch.fill(begun))
 }
 
 /// Adds a value under a key to the batch.
@@ -190,25 +222,25 @@ pub(crate) fn batch_put(
     key: &[u8],
     value: &[u8],
 ) -> Result<()> {
-    collect(env, batch, |batch| batch.put(&keyspace, key, value))
+    batch.call(env, |batch| batch.put(&keyspace, key, value))
 }
 
 /// Adds the removal of a key to the batch.
 #[napi(catch_unwind)]
 pub(crate) fn batch_delete(env: &Env, batch: &BatchHandle, keyspace: String, key: &[u8]) -> Result<()> {
-    collect(env, batch, |batch| batch.delete(&keyspace, key))
+    batch.call(env, |batch| batch.delete(&keyspace, key))
 }
 
 /// How many writes the batch holds.
 #[napi(catch_unwind)]
 pub(crate) fn batch_size(env: &Env, batch: &BatchHandle) -> Result<i64> {
-    collect(env, batch, |batch| Ok(number(batch.len() as u64)))
+    batch.call(env, |batch| Ok(number(batch.len() as u64)))
 }
 
 /// Applies the batch.
 #[napi(catch_unwind)]
 pub(crate) fn batch_commit(env: &Env, batch: &BatchHandle, durability: Option<DurabilityName>) -> Result<()> {
-    let batch = batch.take().ok_or_else(|| ended(env, BATCH_ENDED))?;
+    let batch = batch.end(env)?;
     commit_batch(batch, durability).map_err(|error| thrown(env, &error))
 }
 
@@ -219,7 +251,7 @@ pub(crate) fn batch_commit_async(
     batch: &BatchHandle,
     durability: Option<DurabilityName>,
 ) -> Result<AsyncTask<Background<(), ()>>> {
-    let batch = batch.take().ok_or_else(|| ended(env, BATCH_ENDED))?;
+    let batch = batch.end(env)?;
     Ok(Background::run(move || commit_batch(batch, durability), done))
 }
 
@@ -241,22 +273,4 @@ fn commit_batch(batch: Batch, durability: Option<DurabilityName>) -> opendb::Res
         Some(durability) => batch.commit_with(durability.into()),
         None => batch.commit(),
     }
-}
-
-fn change<T>(
-    env: &Env,
-    transaction: &TransactionHandle,
-    call: impl FnOnce(&mut Transaction) -> opendb::Result<T>,
-) -> Result<T> {
-    let result = transaction.with(call).ok_or_else(|| ended(env, TRANSACTION_ENDED))?;
-    result.map_err(|error| thrown(env, &error))
-}
-
-fn collect<T>(
-    env: &Env,
-    batch: &BatchHandle,
-    call: impl FnOnce(&mut Batch) -> opendb::Result<T>,
-) -> Result<T> {
-    let result = batch.with(call).ok_or_else(|| ended(env, BATCH_ENDED))?;
-    result.map_err(|error| thrown(env, &error))
 }

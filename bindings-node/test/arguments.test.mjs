@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { Batch, Keyspace, open, OpenDB, ScanIterator, Snapshot, Transaction } from 'opendb'
 import { database, directory, rejected, thrown } from './helper.mjs'
@@ -53,6 +55,38 @@ test('what is not bytes is refused, and told by its name', (context) => {
   assert.equal(db.size, 0)
 })
 
+/** Strings that have no UTF-8: were they converted all the same, they would all be one key. */
+const halves = ['\ud800', '\udfff', 'key \ud83d', '\ude00\ud83d']
+
+test('half of a surrogate pair is refused in keys, values and bounds, and told by its name', async (context) => {
+  const db = database(context)
+  const calls = callsWithBytes(db)
+  for (const bound of ['prefix', 'start', 'end', 'startAfter']) {
+    calls[`${bound} of iter`] = (bytes) => db.iter({ [bound]: bytes })
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    for (const half of halves) {
+      const [argument] = name.split(' of ')
+      const expected = `invalid argument: ${argument} must be well-formed text, `
+      assert.equal(thrown(INVALID, () => call(half)).message.slice(0, expected.length), expected)
+    }
+  }
+  await rejected(INVALID, db.putAsync(halves[0], 'value'))
+  await rejected(INVALID, db.putAsync('key', halves[0]))
+  await rejected(INVALID, db.deleteAsync(halves[0]))
+  assert.equal(db.size, 0)
+})
+
+test('whole surrogate pairs and U+FFFD itself are text like any other', (context) => {
+  const db = database(context)
+  for (const text of ['\u{1f600}', '\ufffd', '\0', 'e\u0301']) {
+    db.put(text, text)
+    assert.equal(db.getString(text), text)
+    assert.equal(db.keyspace(text).name, text)
+  }
+  assert.equal(db.size, 4)
+})
+
 test('what is not bytes is refused by promises too', async (context) => {
   const db = database(context)
   for (const wrong of notBytes) {
@@ -98,7 +132,11 @@ test('what is not a name of a keyspace is refused', (context) => {
       const error = thrown(INVALID, () => call(wrong))
       assert.match(error.message, /the keyspace must be a string/)
     }
+    for (const half of halves) {
+      assert.match(thrown(INVALID, () => call(half)).message, /the keyspace must be well-formed text/)
+    }
   }
+  assert.deepEqual(db.keyspaces(), ['default'])
   thrown(INVALID, () => db.keyspace(''))
   thrown(INVALID, () => db.keyspace('n'.repeat(256)))
 })
@@ -108,6 +146,37 @@ test('what is not a path is refused', async () => {
     assert.match(thrown(INVALID, () => open(wrong)).message, /path must be a string or a file URL/)
     await rejected(INVALID, OpenDB.openAsync(wrong))
   }
+})
+
+test('a path that names no directory is refused before anything is made', async (context) => {
+  const parent = directory(context)
+  const wrong = [
+    ['', /path must not be empty/],
+    [join(parent, 'a\0b'), /path must not hold a NUL character/],
+    [new URL(`file://${parent}/a%00b`), /path must not hold a NUL character/],
+    [join(parent, 'a\ud800b'), /path must be well-formed text/],
+    [new URL('file://elsewhere/directory'), /path must be a file URL of a directory on this machine/],
+    [new URL(`file://${parent}/a%2Fb`), /path must be a file URL of a directory on this machine/],
+    [new URL(`file://${parent}/a%FFb`), /path must be a file URL of a directory on this machine/],
+  ]
+  for (const [path, message] of wrong) {
+    assert.match(thrown(INVALID, () => open(path)).message, message)
+    assert.match((await rejected(INVALID, OpenDB.openAsync(path))).message, message)
+  }
+  assert.deepEqual(readdirSync(parent), [])
+})
+
+test('an option spelled in another way is told which one was meant', (context) => {
+  const path = directory(context)
+  const meant = { segment_bytes: 'segmentBytes', CACHEBYTES: 'cacheBytes', 'read-damaged': 'readDamaged' }
+  for (const [name, known] of Object.entries(meant)) {
+    const { message } = thrown(INVALID, () => open(path, { [name]: 1 }))
+    assert.ok(message.includes(`there is no option "${name}": did you mean ${known}? There are create, `), message)
+  }
+  const db = database(context)
+  assert.match(thrown(INVALID, () => db.iter({ start_after: 'a' })).message, /did you mean startAfter\?/)
+  assert.match(thrown(INVALID, () => db.put('a', 'b', { Durability: 'sync' })).message, /did you mean durability\?/)
+  assert.doesNotMatch(thrown(INVALID, () => db.iter({ from: 'a' })).message, /did you mean/)
 })
 
 test('wrong options of open are refused, each told by its name', async (context) => {

@@ -52,6 +52,18 @@ export async function rejected(code, promise) {
   return error
 }
 
+/** Collects garbage until a condition holds, or fails after some rounds. */
+export async function collected(condition, what) {
+  for (let round = 0; round < 100; round++) {
+    // Looking at a weak reference holds its object until the end of the job, so the garbage is collected in the next.
+    await new Promise(setImmediate)
+    globalThis.gc()
+    await new Promise(setImmediate)
+    if (condition()) return
+  }
+  assert.fail(`${what} was not collected`)
+}
+
 /** Keys and values as text. */
 export function texts(entries) {
   return Array.from(entries, ([key, value]) => [String(key), String(value)])

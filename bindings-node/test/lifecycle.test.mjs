@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { open } from 'opendb'
-import { database, directory, rejected, thrown } from './helper.mjs'
+import { collected, database, directory, rejected, thrown } from './helper.mjs'
 
 const CLOSED = 'OPENDB_CLOSED'
 
@@ -80,17 +80,17 @@ test('work that the database is closed under is told so', (context) => {
   }))
 })
 
-/** Collects garbage until a condition holds, or fails after some rounds. */
-async function collected(condition, what) {
-  for (let round = 0; round < 100; round++) {
-    // Looking at a weak reference holds its object until the end of the job, so the garbage is collected in the next.
-    await new Promise(setImmediate)
-    globalThis.gc()
-    await new Promise(setImmediate)
-    if (condition()) return
-  }
-  assert.fail(`${what} was not collected`)
-}
+test('work that is run again is told the same', (context) => {
+  const db = database(context)
+  let lent
+  thrown(CLOSED, () => db.transact((transaction) => {
+    lent = transaction
+    db.close()
+    transaction.put('default', 'key', 'value')
+  }))
+  assert.equal(lent.active, false)
+  thrown(CLOSED, () => db.transact(() => assert.fail('the work ran')))
+})
 
 test('what nobody holds is collected', async (context) => {
   const db = database(context)
