@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use opendb::{Durability, Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::error::{call, call_detached, call_maybe_detached, guard};
-use crate::options::{AppendName, Bytes, Count, DurabilityName, OpenArguments, ScanArguments};
+use crate::error::{call, call_detached, call_maybe_detached, exception_at, guard};
+use crate::held::Holders;
+use crate::options::{
+    AppendName, Bytes, CacheBytes, DurabilityName, Key, Limit, OpenArguments, Prefix, ScanArguments,
+    SegmentBytes, Start, StartAfter, Stop, Value,
+};
 use crate::scan::{Iter, Keys};
 use crate::snapshot::{Snapshot, exists, get, iter, keys, scan_prefix};
 use crate::stats::Stats;
@@ -21,18 +24,35 @@ pub(crate) struct Handle {
     pub(crate) database: opendb::OpenDB,
     /// What a write waits for that does not say so itself.
     pub(crate) durability: Durability,
-    closed: AtomicBool,
+    /// What iterators, transactions, batches and snapshots of it hold.
+    pub(crate) holders: Holders,
 }
 
 impl Handle {
-    /// Whether `close` was called. Only what is kept on this side needs to ask; calls of the core know it themselves.
+    /// Whether calls would be refused, because the database is closed or the parent's. The core knows, and of its calls
+    /// this one costs nearly nothing.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.database.len().map(|_| ())
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        matches!(self.check(), Err(Error::Closed))
+    }
+
+    /// Whether this process is the child of a fork, and the database was opened by its parent. Locks of this crate are
+    /// not to be waited for then: a thread of the parent may have held them, which is not there in the child.
+    pub(crate) fn is_of_the_parent(&self) -> bool {
+        matches!(self.check(), Err(Error::Forked))
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.closed.store(true, Ordering::Release);
-        call_detached(py, || self.database.close())
+        call_detached(py, || {
+            let closed = self.database.close();
+            if self.is_closed() {
+                self.holders.release();
+            }
+            closed
+        })
     }
 }
 
@@ -40,7 +60,7 @@ impl Drop for Handle {
     /// Closes where nobody has: that is the same as dropping the core's handle, and other threads run while it waits
     /// for the device. Nobody is left whom an error could reach.
     fn drop(&mut self) {
-        if self.is_closed() {
+        if self.check().is_err() {
             return;
         }
         let close = || guard(|| self.database.close()).is_ok();
@@ -156,8 +176,8 @@ impl OpenDB {
         durability: DurabilityName,
         append: AppendName,
         mapped_reads: bool,
-        cache_bytes: Option<Count>,
-        segment_bytes: Option<Count>,
+        cache_bytes: Option<CacheBytes>,
+        segment_bytes: Option<SegmentBytes>,
         read_damaged: bool,
     ) -> PyResult<OpenDB> {
         let durability = durability.0;
@@ -170,8 +190,10 @@ impl OpenDB {
             segment_bytes,
             read_damaged,
         };
-        let database = call_detached(py, || opendb::OpenDB::open_with_options(&path, options.into()))?;
-        Ok(OpenDB { handle: Arc::new(Handle { database, durability, closed: AtomicBool::new(false) }) })
+        let database = py
+            .detach(|| guard(|| opendb::OpenDB::open_with_options(&path, options.into())))
+            .map_err(|error| exception_at(py, &error, Some(&path)))?;
+        Ok(OpenDB { handle: Arc::new(Handle { database, durability, holders: Holders::default() }) })
     }
 
     /// Stores a value under a key. The write is in the log before the call returns.
@@ -181,15 +203,15 @@ impl OpenDB {
     fn put(
         &self,
         py: Python<'_>,
-        key: Bytes<'_>,
-        value: Bytes<'_>,
+        key: Key<'_>,
+        value: Value<'_>,
         durability: Option<DurabilityName>,
     ) -> PyResult<()> {
         put(py, &self.handle, &self.handle.database, (&key, &value), durability)
     }
 
     /// The newest committed value of a key, or None where the key is absent.
-    fn get<'py>(&self, py: Python<'py>, key: Bytes<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         get(py, &self.handle.database, &key)
     }
 
@@ -197,17 +219,17 @@ impl OpenDB {
     ///
     /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
     #[pyo3(signature = (key, durability=None))]
-    fn delete(&self, py: Python<'_>, key: Bytes<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
+    fn delete(&self, py: Python<'_>, key: Key<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
         delete(py, &self.handle, &self.handle.database, &key, durability)
     }
 
     /// Whether a key is present. Cheaper than get: the value is not read. The same as `key in db`.
-    fn exists(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+    fn exists(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
         exists(py, &self.handle.database, &key)
     }
 
     /// All (key, value) tuples whose key begins with the prefix, sorted by key, from one consistent moment.
-    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Bytes<'_>) -> PyResult<Bound<'py, PyList>> {
+    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Prefix<'_>) -> PyResult<Bound<'py, PyList>> {
         scan_prefix(py, &self.handle.database, &prefix)
     }
 
@@ -224,12 +246,12 @@ impl OpenDB {
     fn iter(
         &self,
         py: Python<'_>,
-        prefix: Option<Bytes<'_>>,
-        start: Option<Bytes<'_>>,
-        stop: Option<Bytes<'_>>,
+        prefix: Option<Prefix<'_>>,
+        start: Option<Start<'_>>,
+        stop: Option<Stop<'_>>,
         reverse: bool,
-        start_after: Option<Bytes<'_>>,
-        limit: Option<Count>,
+        start_after: Option<StartAfter<'_>>,
+        limit: Option<Limit>,
     ) -> PyResult<Iter> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
         iter(py, &self.handle, &self.handle.database, scan)
@@ -241,12 +263,12 @@ impl OpenDB {
     fn keys(
         &self,
         py: Python<'_>,
-        prefix: Option<Bytes<'_>>,
-        start: Option<Bytes<'_>>,
-        stop: Option<Bytes<'_>>,
+        prefix: Option<Prefix<'_>>,
+        start: Option<Start<'_>>,
+        stop: Option<Stop<'_>>,
         reverse: bool,
-        start_after: Option<Bytes<'_>>,
-        limit: Option<Count>,
+        start_after: Option<StartAfter<'_>>,
+        limit: Option<Limit>,
     ) -> PyResult<Keys> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
         keys(py, &self.handle, &self.handle.database, scan)
@@ -256,7 +278,7 @@ impl OpenDB {
         length(py, &self.handle.database)
     }
 
-    fn __contains__(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+    fn __contains__(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
         exists(py, &self.handle.database, &key)
     }
 
@@ -277,8 +299,8 @@ impl OpenDB {
     ///
     /// durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
     #[pyo3(signature = (durability=None))]
-    fn batch(&self, durability: Option<DurabilityName>) -> Batch {
-        Batch::new(&self.handle, durability)
+    fn batch(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<Batch> {
+        Batch::new(py, &self.handle, durability)
     }
 
     /// Begins a serializable transaction: it reads its own writes and one snapshot.
@@ -339,8 +361,9 @@ impl OpenDB {
         self.handle.database.path().to_owned()
     }
 
-    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        call(slf.py(), || slf.get().handle.check())?;
+        Ok(slf)
     }
 
     fn __exit__(
@@ -351,7 +374,8 @@ impl OpenDB {
         traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let _ = (exc_type, exc, traceback);
-        self.handle.close(py)
+        // The child of a fork leaves the block too, and the database is still its parent's.
+        if self.handle.is_of_the_parent() { Ok(()) } else { self.handle.close(py) }
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -385,15 +409,15 @@ impl Keyspace {
     fn put(
         &self,
         py: Python<'_>,
-        key: Bytes<'_>,
-        value: Bytes<'_>,
+        key: Key<'_>,
+        value: Value<'_>,
         durability: Option<DurabilityName>,
     ) -> PyResult<()> {
         put(py, &self.handle, &self.keyspace, (&key, &value), durability)
     }
 
     /// The newest committed value of a key, or None where the key is absent.
-    fn get<'py>(&self, py: Python<'py>, key: Bytes<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         get(py, &self.keyspace, &key)
     }
 
@@ -401,17 +425,17 @@ impl Keyspace {
     ///
     /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
     #[pyo3(signature = (key, durability=None))]
-    fn delete(&self, py: Python<'_>, key: Bytes<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
+    fn delete(&self, py: Python<'_>, key: Key<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
         delete(py, &self.handle, &self.keyspace, &key, durability)
     }
 
     /// Whether a key is present. Cheaper than get: the value is not read. The same as `key in keyspace`.
-    fn exists(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+    fn exists(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
         exists(py, &self.keyspace, &key)
     }
 
     /// All (key, value) tuples whose key begins with the prefix, sorted by key, from one consistent moment.
-    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Bytes<'_>) -> PyResult<Bound<'py, PyList>> {
+    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Prefix<'_>) -> PyResult<Bound<'py, PyList>> {
         scan_prefix(py, &self.keyspace, &prefix)
     }
 
@@ -421,12 +445,12 @@ impl Keyspace {
     fn iter(
         &self,
         py: Python<'_>,
-        prefix: Option<Bytes<'_>>,
-        start: Option<Bytes<'_>>,
-        stop: Option<Bytes<'_>>,
+        prefix: Option<Prefix<'_>>,
+        start: Option<Start<'_>>,
+        stop: Option<Stop<'_>>,
         reverse: bool,
-        start_after: Option<Bytes<'_>>,
-        limit: Option<Count>,
+        start_after: Option<StartAfter<'_>>,
+        limit: Option<Limit>,
     ) -> PyResult<Iter> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
         iter(py, &self.handle, &self.keyspace, scan)
@@ -438,12 +462,12 @@ impl Keyspace {
     fn keys(
         &self,
         py: Python<'_>,
-        prefix: Option<Bytes<'_>>,
-        start: Option<Bytes<'_>>,
-        stop: Option<Bytes<'_>>,
+        prefix: Option<Prefix<'_>>,
+        start: Option<Start<'_>>,
+        stop: Option<Stop<'_>>,
         reverse: bool,
-        start_after: Option<Bytes<'_>>,
-        limit: Option<Count>,
+        start_after: Option<StartAfter<'_>>,
+        limit: Option<Limit>,
     ) -> PyResult<Keys> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
         keys(py, &self.handle, &self.keyspace, scan)
@@ -453,7 +477,7 @@ impl Keyspace {
         length(py, &self.keyspace)
     }
 
-    fn __contains__(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+    fn __contains__(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
         exists(py, &self.keyspace, &key)
     }
 

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 
 use opendb::{Error, ErrorKind, Result};
 use pyo3::prelude::*;
@@ -46,19 +47,49 @@ pub(crate) fn guard<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// The Python exception for an error: the class of its kind, with the error's message.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
-    build(py, error).map_or_else(|broken_package| broken_package, PyErr::from_value)
+    exception_at(py, error, None)
 }
 
-fn build<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+/// [`exception`] where the core was to open this path: what is also an `OSError` names it.
+pub(crate) fn exception_at(py: Python<'_>, error: &Error, path: Option<&Path>) -> PyErr {
+    build(py, error, path).map_or_else(|broken_package| broken_package, PyErr::from_value)
+}
+
+fn build<'py>(py: Python<'py>, error: &Error, path: Option<&Path>) -> PyResult<Bound<'py, PyAny>> {
     let class = class(py, error.kind())?;
     let message = error.to_string();
+    // As text, as Python's own `open` has it, where `Path` would become a `pathlib.Path`.
+    let path = path.map(Path::as_os_str);
     match error {
         Error::Corruption { segment, offset, .. } => class.call1((message, *segment, *offset)),
-        // The two that are also `OSError` take its arguments.
-        Error::Io { source, .. } => class.call1((source.raw_os_error(), message)),
-        Error::NoSpace(_) => class.call1((py.import("errno")?.getattr("ENOSPC")?, message)),
+        Error::Io { source, .. } => {
+            let errno = errno(py, source)?;
+            // Where there is a number, Python has the text for it.
+            let said = errno.is_none().then(|| source.to_string());
+            py.import("opendb.errors")?.getattr("_io_error")?.call1((message, errno, said, path))
+        }
+        Error::NoSpace(_) => {
+            let errno = py.import("errno")?.getattr("ENOSPC")?;
+            class.call1((message, errno, None::<&str>, path))
+        }
         _ => class.call1((message,)),
     }
+}
+
+/// The system's number, also where the core has found out by itself what the system would have said.
+fn errno(py: Python<'_>, source: &io::Error) -> PyResult<Option<i32>> {
+    if let Some(number) = source.raw_os_error() {
+        return Ok(Some(number));
+    }
+    let name = match source.kind() {
+        io::ErrorKind::NotFound => "ENOENT",
+        io::ErrorKind::PermissionDenied => "EACCES",
+        io::ErrorKind::AlreadyExists => "EEXIST",
+        io::ErrorKind::NotADirectory => "ENOTDIR",
+        io::ErrorKind::OutOfMemory => "ENOMEM",
+        _ => return Ok(None),
+    };
+    py.import("errno")?.getattr(name)?.extract().map(Some)
 }
 
 fn class<'py>(py: Python<'py>, kind: ErrorKind) -> PyResult<Bound<'py, PyAny>> {

@@ -9,6 +9,7 @@
 //! - [`snapshot`]: `Snapshot`, and the reading calls that it shares with databases and keyspaces
 //! - [`transaction`]: `Transaction`, `Batch` and `transact`
 //! - [`scan`]: the lazy iterators `Iter` and `Keys`
+//! - [`held`]: what the objects hold of the core until it is finished or the database closed
 //! - [`stats`]: `Stats` and `Recovery`
 //! - [`options`]: what Python hands in (bytes, durability, the bounds of a scan) as the core's own types
 //! - [`error`]: every error kind as its exception class, and panics as one of them
@@ -22,6 +23,7 @@
 
 mod database;
 mod error;
+mod held;
 mod options;
 mod scan;
 mod snapshot;

@@ -1,8 +1,10 @@
 //! What Python hands in, as the core's own types: bytes-like objects, settings, the bounds of a scan.
 
-use opendb::{AppendMode, Durability, Error, Options, Scan};
+use std::ops::{Deref, RangeInclusive};
+
+use opendb::{AppendMode, Durability, Error, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Scan};
 use pyo3::Borrowed;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
 
@@ -26,48 +28,79 @@ impl Bytes<'_> {
     }
 }
 
-impl<'py> FromPyObject<'_, 'py> for Bytes<'py> {
-    type Error = PyErr;
+/// Bytes under the name of their argument, which a refusal tells.
+macro_rules! bytes {
+    ($($type:ident: $name:literal;)*) => {$(
+        pub(crate) struct $type<'py>(Bytes<'py>);
 
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Bytes<'py>> {
-        if let Ok(bytes) = object.cast::<PyBytes>() {
-            return Ok(Bytes(bytes.to_owned()));
+        impl<'py> Deref for $type<'py> {
+            type Target = Bytes<'py>;
+
+            fn deref(&self) -> &Bytes<'py> {
+                &self.0
+            }
         }
-        if object.is_instance_of::<PyString>() {
-            return Err(PyTypeError::new_err(
-                "a bytes-like object is required, not 'str': encode it first, as in key.encode()",
-            ));
+
+        impl<'py> FromPyObject<'_, 'py> for $type<'py> {
+            type Error = PyErr;
+
+            fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<$type<'py>> {
+                bytes(&object, $name).map($type)
+            }
         }
-        copy_of_buffer(&object).map(Bytes)
+    )*};
+}
+
+bytes! {
+    Key: "key";
+    Value: "value";
+    Prefix: "prefix";
+    Start: "start";
+    Stop: "stop";
+    StartAfter: "start_after";
+}
+
+fn bytes<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bytes<'py>> {
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        return Ok(Bytes(bytes.to_owned()));
     }
+    if object.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err(format!(
+            "{name}: a bytes-like object is required, not 'str': encode it first, as in {name}.encode()"
+        )));
+    }
+    copy_of_buffer(object, name).map(Bytes)
 }
 
 /// The bytes that a `bytearray`, `memoryview`, `array.array`, NumPy array or any other buffer holds at this moment.
-fn copy_of_buffer<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
-    let view = PyMemoryView::from(object).map_err(|error| not_a_buffer(object, error))?;
+fn copy_of_buffer<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyBytes>> {
+    let view = PyMemoryView::from(object).map_err(|error| not_a_buffer(object, name, error))?;
     if !view.getattr("c_contiguous")?.is_truthy()? {
         return Err(invalid(
             object.py(),
-            "the buffer is not contiguous: pass a contiguous copy, such as bytes(buffer)",
+            format!("{name}: the buffer is not contiguous: pass a contiguous copy, such as bytes({name})"),
         ));
     }
     // A buffer of Python objects holds addresses, which mean nothing once they are stored.
     if view.getattr("format")?.extract::<&str>()?.contains('O') {
-        return Err(PyTypeError::new_err(
-            "a bytes-like object is required, not a buffer of Python objects: convert it to bytes first",
-        ));
+        return Err(PyTypeError::new_err(format!(
+            "{name}: a bytes-like object is required, not a buffer of Python objects: convert it to bytes first"
+        )));
     }
     Ok(view.call_method0("tobytes")?.cast_into()?)
 }
 
 /// Names what was given instead of bytes. An object that has a buffer and refuses it says why itself.
-fn not_a_buffer(object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
+fn not_a_buffer(object: &Bound<'_, PyAny>, name: &str, error: PyErr) -> PyErr {
     if !error.is_instance_of::<PyTypeError>(object.py()) {
         return error;
     }
-    let class =
-        object.get_type().name().map_or_else(|_| String::from("this object"), |name| name.to_string());
-    PyTypeError::new_err(format!("a bytes-like object is required, not '{class}'"))
+    let class = class_of(object);
+    PyTypeError::new_err(format!("{name}: a bytes-like object is required, not '{class}'"))
+}
+
+fn class_of(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(|_| String::from("this object"), |name| name.to_string())
 }
 
 /// An `InvalidArgumentError`.
@@ -83,13 +116,8 @@ impl FromPyObject<'_, '_> for DurabilityName {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<DurabilityName> {
-        match object.extract::<&str>()? {
-            "buffered" => Ok(DurabilityName(Durability::Buffered)),
-            "sync" => Ok(DurabilityName(Durability::Sync)),
-            other => {
-                Err(invalid(object.py(), format!("durability is {other:?}: give \"buffered\" or \"sync\"")))
-            }
-        }
+        let choices = [("buffered", Durability::Buffered), ("sync", Durability::Sync)];
+        choice(&object, "durability", "\"buffered\" or \"sync\"", &choices).map(DurabilityName)
     }
 }
 
@@ -101,16 +129,20 @@ impl FromPyObject<'_, '_> for AppendName {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<AppendName> {
-        match object.extract::<&str>()? {
-            "auto" => Ok(AppendName(AppendMode::Auto)),
-            "mapped" => Ok(AppendName(AppendMode::Mapped)),
-            "write" => Ok(AppendName(AppendMode::Write)),
-            other => Err(invalid(
-                object.py(),
-                format!("append is {other:?}: give \"auto\", \"mapped\" or \"write\""),
-            )),
-        }
+        let choices =
+            [("auto", AppendMode::Auto), ("mapped", AppendMode::Mapped), ("write", AppendMode::Write)];
+        choice(&object, "append", "\"auto\", \"mapped\" or \"write\"", &choices).map(AppendName)
     }
+}
+
+/// What a word stands for, among the words that an argument takes.
+fn choice<T: Copy>(object: &Bound<'_, PyAny>, name: &str, words: &str, choices: &[(&str, T)]) -> PyResult<T> {
+    let Ok(given) = object.extract::<&str>() else {
+        let class = class_of(object);
+        return Err(PyTypeError::new_err(format!("{name}: {words} is required, not '{class}'")));
+    };
+    let meant = choices.iter().find(|(word, _)| *word == given).map(|(_, meant)| *meant);
+    meant.ok_or_else(|| invalid(object.py(), format!("{name} is {given:?}: give {words}")))
 }
 
 /// The name that [`AppendName`] reads.
@@ -122,19 +154,45 @@ pub(crate) fn append_name(mode: AppendMode) -> &'static str {
     }
 }
 
-/// A size or count. A negative one is refused with its value, where PyO3 alone would raise `OverflowError`.
-#[derive(Clone, Copy)]
-pub(crate) struct Count(u64);
+/// A size or count under the name that Python gives it. One outside its limits is refused with both, where PyO3 alone
+/// would raise `OverflowError` and say neither.
+macro_rules! number {
+    ($($type:ident: $name:literal, $range:expr, $none:literal;)*) => {$(
+        #[derive(Clone, Copy)]
+        pub(crate) struct $type(u64);
 
-impl FromPyObject<'_, '_> for Count {
-    type Error = PyErr;
+        impl FromPyObject<'_, '_> for $type {
+            type Error = PyErr;
 
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Count> {
-        let number: i128 = object.extract()?;
-        u64::try_from(number).map(Count).map_err(|_| {
-            invalid(object.py(), format!("the number is {number}: give one from 0 to {}", u64::MAX))
-        })
-    }
+            fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<$type> {
+                number(&object, $name, $range, $none).map($type)
+            }
+        }
+    )*};
+}
+
+number! {
+    Limit: "limit", 0..=u64::MAX, "no limit";
+    CacheBytes: "cache_bytes", 0..=u64::MAX, "the default";
+    SegmentBytes: "segment_bytes", SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX, "the default";
+}
+
+fn number(object: &Bound<'_, PyAny>, name: &str, range: RangeInclusive<u64>, none: &str) -> PyResult<u64> {
+    let py = object.py();
+    let number: Option<i128> = match object.extract() {
+        Ok(number) => Some(number),
+        Err(error) if error.is_instance_of::<PyOverflowError>(py) => None,
+        Err(_) => {
+            let class = class_of(object);
+            return Err(PyTypeError::new_err(format!("{name}: a number or None is required, not '{class}'")));
+        }
+    };
+    let inside = number.and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number));
+    inside.ok_or_else(|| {
+        let given = number.map_or_else(|| "beyond every limit".into(), |number| number.to_string());
+        let (first, last) = range.into_inner();
+        invalid(py, format!("{name} is {given}: give a number from {first} to {last}, or None for {none}"))
+    })
 }
 
 /// The settings of `OpenDB(path, ...)` as Python gives them. What is `None` keeps the core's default.
@@ -143,8 +201,8 @@ pub(crate) struct OpenArguments {
     pub(crate) durability: Durability,
     pub(crate) append: AppendMode,
     pub(crate) mapped_reads: bool,
-    pub(crate) cache_bytes: Option<Count>,
-    pub(crate) segment_bytes: Option<Count>,
+    pub(crate) cache_bytes: Option<CacheBytes>,
+    pub(crate) segment_bytes: Option<SegmentBytes>,
     pub(crate) read_damaged: bool,
 }
 
@@ -156,10 +214,10 @@ impl From<OpenArguments> for Options {
             .append(arguments.append)
             .mapped_reads(arguments.mapped_reads)
             .read_damaged(arguments.read_damaged);
-        if let Some(Count(bytes)) = arguments.cache_bytes {
+        if let Some(CacheBytes(bytes)) = arguments.cache_bytes {
             options = options.cache_bytes(bytes);
         }
-        if let Some(Count(bytes)) = arguments.segment_bytes {
+        if let Some(SegmentBytes(bytes)) = arguments.segment_bytes {
             options = options.segment_bytes(bytes);
         }
         options
@@ -168,12 +226,12 @@ impl From<OpenArguments> for Options {
 
 /// What `iter` and `keys` take, besides the keyspace in a transaction.
 pub(crate) struct ScanArguments<'py> {
-    pub(crate) prefix: Option<Bytes<'py>>,
-    pub(crate) start: Option<Bytes<'py>>,
-    pub(crate) stop: Option<Bytes<'py>>,
+    pub(crate) prefix: Option<Prefix<'py>>,
+    pub(crate) start: Option<Start<'py>>,
+    pub(crate) stop: Option<Stop<'py>>,
     pub(crate) reverse: bool,
-    pub(crate) start_after: Option<Bytes<'py>>,
-    pub(crate) limit: Option<Count>,
+    pub(crate) start_after: Option<StartAfter<'py>>,
+    pub(crate) limit: Option<Limit>,
 }
 
 impl From<ScanArguments<'_>> for Scan {
@@ -188,7 +246,7 @@ impl From<ScanArguments<'_>> for Scan {
         if let Some(key) = arguments.start_after {
             scan = scan.start_after(key.get());
         }
-        if let Some(Count(entries)) = arguments.limit {
+        if let Some(Limit(entries)) = arguments.limit {
             scan = scan.limit(entries);
         }
         if arguments.reverse { scan.reverse() } else { scan }

@@ -11,6 +11,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::database::Handle;
 use crate::error::{call, guard};
+use crate::held::{Release, hold};
 
 /// The first batch: fetched without giving up the interpreter, so that a short scan stays cheap.
 const FIRST_BATCH_ENTRIES: usize = 4;
@@ -141,16 +142,24 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Source<T, S> {
     }
 }
 
+impl<T: Item, S: Iterator<Item = Result<T>> + Send> Release for Mutex<Source<T, S>> {
+    fn release(&self) {
+        let mut source = self.lock().unwrap_or_else(PoisonError::into_inner);
+        // What it returns is for the next call of the iterator, which asks again.
+        let _closed = source.cut_off();
+    }
+}
+
 /// What is behind the two iterator classes.
 struct Cursor<T, S> {
     // Before the handle, so that the scan lets go of the database first.
-    source: Mutex<Source<T, S>>,
+    source: Arc<Mutex<Source<T, S>>>,
     handle: Arc<Handle>,
 }
 
-impl<T: Item, S: Iterator<Item = Result<T>> + Send> Cursor<T, S> {
+impl<T: Item, S: Iterator<Item = Result<T>> + Send + 'static> Cursor<T, S> {
     fn new(handle: Arc<Handle>, scan: S) -> Cursor<T, S> {
-        Cursor { source: Mutex::new(Source::new(scan)), handle }
+        Cursor { source: hold(&handle, Source::new(scan)), handle }
     }
 
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<T::Python<'py>>> {
@@ -162,8 +171,11 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Cursor<T, S> {
         self.take(py, true)?.map(|item| item.to_python(py)).transpose()
     }
 
-    /// [`Source::next`] under the lock, unless the database was closed.
+    /// [`Source::next`] under the lock, unless the database was closed or is the parent's.
     fn take(&self, py: Python<'_>, fetch: bool) -> PyResult<Option<T>> {
+        if self.handle.is_of_the_parent() {
+            return call(py, || Err(Error::Forked));
+        }
         let mut source = self.source.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let open = if self.handle.is_closed() { source.cut_off() } else { Ok(()) };
         let next = open.and_then(|()| source.next(py, fetch));
@@ -173,6 +185,9 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Cursor<T, S> {
     }
 
     fn close(&self, py: Python<'_>) {
+        if self.handle.is_of_the_parent() {
+            return;
+        }
         let mut source = self.source.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         source.clear();
     }

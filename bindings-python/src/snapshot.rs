@@ -8,9 +8,9 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::database::Handle;
 use crate::error::call;
-use crate::options::{Bytes, Count, ScanArguments};
+use crate::held::Slot;
+use crate::options::{Bytes, Key, Limit, Prefix, ScanArguments, Start, StartAfter, Stop};
 use crate::scan::{Iter, Keys, collect, to_bytes};
-use crate::transaction::Slot;
 
 /// The reading calls that a database, a keyspace and a snapshot share.
 pub(crate) trait Read {
@@ -84,20 +84,14 @@ pub(crate) fn keys(
 /// As a context manager it releases itself. Once it is released, its calls raise InvalidArgumentError.
 #[pyclass(frozen, module = "opendb")]
 pub(crate) struct Snapshot {
-    // Before the handle, so that the snapshot lets go of the database first.
     slot: Slot<opendb::Snapshot>,
-    handle: Arc<Handle>,
     keyspace: String,
 }
 
 impl Snapshot {
     pub(crate) fn new(handle: &Arc<Handle>, snapshot: opendb::Snapshot, keyspace: &str) -> Snapshot {
         let finished = "the snapshot is released: take another one";
-        Snapshot {
-            slot: Slot::new(snapshot, finished),
-            handle: Arc::clone(handle),
-            keyspace: keyspace.into(),
-        }
+        Snapshot { slot: Slot::new(handle, snapshot, finished), keyspace: keyspace.into() }
     }
 
     /// The core's snapshot, to work with outside the lock.
@@ -110,17 +104,17 @@ impl Snapshot {
 #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands extracted arguments over by value")]
 impl Snapshot {
     /// The value of a key at that moment, or None where the key was absent.
-    fn get<'py>(&self, py: Python<'py>, key: Bytes<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         get(py, &self.held(py)?, &key)
     }
 
     /// Whether a key was present at that moment. Cheaper than get. The same as `key in snapshot`.
-    fn exists(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+    fn exists(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
         exists(py, &self.held(py)?, &key)
     }
 
     /// All (key, value) tuples whose key begins with the prefix, sorted by key.
-    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Bytes<'_>) -> PyResult<Bound<'py, PyList>> {
+    fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Prefix<'_>) -> PyResult<Bound<'py, PyList>> {
         scan_prefix(py, &self.held(py)?, &prefix)
     }
 
@@ -130,15 +124,15 @@ impl Snapshot {
     fn iter(
         &self,
         py: Python<'_>,
-        prefix: Option<Bytes<'_>>,
-        start: Option<Bytes<'_>>,
-        stop: Option<Bytes<'_>>,
+        prefix: Option<Prefix<'_>>,
+        start: Option<Start<'_>>,
+        stop: Option<Stop<'_>>,
         reverse: bool,
-        start_after: Option<Bytes<'_>>,
-        limit: Option<Count>,
+        start_after: Option<StartAfter<'_>>,
+        limit: Option<Limit>,
     ) -> PyResult<Iter> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
-        iter(py, &self.handle, &self.held(py)?, scan)
+        iter(py, &self.slot.handle, &self.held(py)?, scan)
     }
 
     /// A lazy iterator over the keys alone: values are never read. See OpenDB.iter.
@@ -147,34 +141,34 @@ impl Snapshot {
     fn keys(
         &self,
         py: Python<'_>,
-        prefix: Option<Bytes<'_>>,
-        start: Option<Bytes<'_>>,
-        stop: Option<Bytes<'_>>,
+        prefix: Option<Prefix<'_>>,
+        start: Option<Start<'_>>,
+        stop: Option<Stop<'_>>,
         reverse: bool,
-        start_after: Option<Bytes<'_>>,
-        limit: Option<Count>,
+        start_after: Option<StartAfter<'_>>,
+        limit: Option<Limit>,
     ) -> PyResult<Keys> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
-        keys(py, &self.handle, &self.held(py)?, scan)
+        keys(py, &self.slot.handle, &self.held(py)?, scan)
     }
 
     /// The same moment of another keyspace. KeyspaceNotFoundError where there is none of this name.
     fn keyspace(&self, py: Python<'_>, name: &str) -> PyResult<Snapshot> {
         let snapshot = self.slot.with(py, |held| held.keyspace(name))?;
-        Ok(Snapshot::new(&self.handle, snapshot, name))
+        Ok(Snapshot::new(&self.slot.handle, snapshot, name))
     }
 
     /// Releases the snapshot. A second close does nothing.
     fn close(&self, py: Python<'_>) {
-        drop(self.slot.take(py));
+        self.slot.finish(py);
     }
 
-    fn __contains__(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<bool> {
+    fn __contains__(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
         exists(py, &self.held(py)?, &key)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.get().held(slf.py())?;
+        slf.get().slot.check(slf.py())?;
         Ok(slf)
     }
 
@@ -190,7 +184,7 @@ impl Snapshot {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let state = if self.slot.is_held(py) { "" } else { " released" };
+        let state = if self.slot.is_open(py) { "" } else { " released" };
         format!("<opendb.Snapshot of {:?}{state}>", self.keyspace)
     }
 }

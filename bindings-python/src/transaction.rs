@@ -1,63 +1,20 @@
 //! `Transaction` and `Batch`, and `transact`.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use opendb::{Durability, Error, Result, Scan};
+use opendb::{Durability, Error, Scan};
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyList, PyType};
 
 use crate::database::Handle;
 use crate::error::{call, call_detached, exception, guard};
-use crate::options::{Bytes, Count, DurabilityName, ScanArguments};
+use crate::held::Slot;
+use crate::options::{DurabilityName, Key, Limit, Prefix, ScanArguments, Start, StartAfter, Stop, Value};
 use crate::scan::{Iter, Keys, collect};
-
-/// What the core's calls consume: a transaction, batch or snapshot that is there until it is finished. Python keeps
-/// its object for as long as it likes and is told so in each later call.
-pub(crate) struct Slot<T> {
-    held: Mutex<Option<T>>,
-    /// What a call says that comes too late.
-    finished: &'static str,
-}
-
-impl<T: Send> Slot<T> {
-    pub(crate) fn new(held: T, finished: &'static str) -> Slot<T> {
-        Slot { held: Mutex::new(Some(held)), finished }
-    }
-
-    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Option<T>> {
-        // A panic of the core is caught inside the lock, so the lock is never poisoned.
-        self.held.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn is_held(&self, py: Python<'_>) -> bool {
-        self.lock(py).is_some()
-    }
-
-    pub(crate) fn take(&self, py: Python<'_>) -> Option<T> {
-        self.lock(py).take()
-    }
-
-    fn take_or_raise(&self, py: Python<'_>) -> PyResult<T> {
-        self.take(py).ok_or_else(|| self.too_late(py))
-    }
-
-    /// One call of the core. It runs no Python code, so the lock is not held for longer than the call takes.
-    pub(crate) fn with<R>(&self, py: Python<'_>, work: impl FnOnce(&mut T) -> Result<R>) -> PyResult<R> {
-        let mut held = self.lock(py);
-        let outcome = held.as_mut().map(|held| guard(|| work(held)));
-        drop(held);
-        match outcome {
-            Some(outcome) => call(py, || outcome),
-            None => Err(self.too_late(py)),
-        }
-    }
-
-    fn too_late(&self, py: Python<'_>) -> PyErr {
-        exception(py, &Error::InvalidArgument(self.finished.into()))
-    }
-}
 
 /// A serializable transaction, made by OpenDB.begin_transaction: it reads its own writes and one snapshot.
 ///
@@ -65,9 +22,7 @@ impl<T: Send> Slot<T> {
 /// rolled back. Once it is committed or rolled back, its calls raise InvalidArgumentError.
 #[pyclass(frozen, module = "opendb")]
 pub(crate) struct Transaction {
-    // Before the handle, so that the transaction lets go of the database first.
     slot: Slot<opendb::Transaction>,
-    handle: Arc<Handle>,
     durability: Option<Durability>,
     /// Whether transact has made it, which commits it itself.
     lent: bool,
@@ -83,8 +38,7 @@ impl Transaction {
     ) -> PyResult<Transaction> {
         let transaction = call(py, || handle.database.begin_transaction())?;
         Ok(Transaction {
-            slot: Slot::new(transaction, Transaction::FINISHED),
-            handle: Arc::clone(handle),
+            slot: Slot::new(handle, transaction, Transaction::FINISHED),
             durability: durability.map(|name| name.0),
             lent: false,
         })
@@ -92,23 +46,26 @@ impl Transaction {
 
     fn lent(handle: &Arc<Handle>, transaction: opendb::Transaction) -> Transaction {
         Transaction {
-            slot: Slot::new(transaction, Transaction::FINISHED),
-            handle: Arc::clone(handle),
+            slot: Slot::new(handle, transaction, Transaction::FINISHED),
             durability: None,
             lent: true,
         }
     }
 
     fn refuse_if_lent(&self, py: Python<'_>) -> PyResult<()> {
-        if self.lent && self.slot.is_held(py) {
+        if self.lent && self.slot.is_open(py) {
             let message = "transact commits the transaction itself: return to commit, raise to roll back";
             return Err(exception(py, &Error::InvalidArgument(message.into())));
         }
         Ok(())
     }
 
-    fn finish(&self, py: Python<'_>, durability: Option<Durability>) -> PyResult<()> {
-        let transaction = self.slot.take_or_raise(py)?;
+    fn apply(
+        &self,
+        py: Python<'_>,
+        transaction: opendb::Transaction,
+        durability: Option<Durability>,
+    ) -> PyResult<()> {
         call_detached(py, || match durability.or(self.durability) {
             Some(durability) => transaction.commit_with(durability),
             None => transaction.commit(),
@@ -124,24 +81,24 @@ impl Transaction {
         &self,
         py: Python<'py>,
         keyspace: &str,
-        key: Bytes<'_>,
+        key: Key<'_>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let value = self.slot.with(py, |held| held.get(keyspace, key.get()))?;
         value.map(|value| crate::scan::to_bytes(py, &value)).transpose()
     }
 
     /// Stores a value under a key, when the transaction commits.
-    fn put(&self, py: Python<'_>, keyspace: &str, key: Bytes<'_>, value: Bytes<'_>) -> PyResult<()> {
+    fn put(&self, py: Python<'_>, keyspace: &str, key: Key<'_>, value: Value<'_>) -> PyResult<()> {
         self.slot.with(py, |held| held.put(keyspace, key.get(), value.get()))
     }
 
     /// Removes a key, when the transaction commits. An absent key is no error.
-    fn delete(&self, py: Python<'_>, keyspace: &str, key: Bytes<'_>) -> PyResult<()> {
+    fn delete(&self, py: Python<'_>, keyspace: &str, key: Key<'_>) -> PyResult<()> {
         self.slot.with(py, |held| held.delete(keyspace, key.get()))
     }
 
     /// Whether a key is present as this transaction sees it. Cheaper than get: the value is not read.
-    fn exists(&self, py: Python<'_>, keyspace: &str, key: Bytes<'_>) -> PyResult<bool> {
+    fn exists(&self, py: Python<'_>, keyspace: &str, key: Key<'_>) -> PyResult<bool> {
         self.slot.with(py, |held| held.exists(keyspace, key.get()))
     }
 
@@ -150,7 +107,7 @@ impl Transaction {
         &self,
         py: Python<'py>,
         keyspace: &str,
-        prefix: Bytes<'_>,
+        prefix: Prefix<'_>,
     ) -> PyResult<Bound<'py, PyList>> {
         let scan = Scan::prefix(prefix.get());
         collect(py, self.slot.with(py, |held| held.iter(keyspace, &scan))?)
@@ -166,16 +123,16 @@ impl Transaction {
         &self,
         py: Python<'_>,
         keyspace: &str,
-        prefix: Option<Bytes<'_>>,
-        start: Option<Bytes<'_>>,
-        stop: Option<Bytes<'_>>,
+        prefix: Option<Prefix<'_>>,
+        start: Option<Start<'_>>,
+        stop: Option<Stop<'_>>,
         reverse: bool,
-        start_after: Option<Bytes<'_>>,
-        limit: Option<Count>,
+        start_after: Option<StartAfter<'_>>,
+        limit: Option<Limit>,
     ) -> PyResult<Iter> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit }.into();
         let scan = self.slot.with(py, |held| held.iter(keyspace, &scan))?;
-        Ok(Iter::new(Arc::clone(&self.handle), scan))
+        Ok(Iter::new(Arc::clone(&self.slot.handle), scan))
     }
 
     /// As iter, but over the keys alone: values are never read.
@@ -186,16 +143,16 @@ impl Transaction {
         &self,
         py: Python<'_>,
         keyspace: &str,
-        prefix: Option<Bytes<'_>>,
-        start: Option<Bytes<'_>>,
-        stop: Option<Bytes<'_>>,
+        prefix: Option<Prefix<'_>>,
+        start: Option<Start<'_>>,
+        stop: Option<Stop<'_>>,
         reverse: bool,
-        start_after: Option<Bytes<'_>>,
-        limit: Option<Count>,
+        start_after: Option<StartAfter<'_>>,
+        limit: Option<Limit>,
     ) -> PyResult<Keys> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit }.into();
         let scan = self.slot.with(py, |held| held.keys(keyspace, &scan))?;
-        Ok(Keys::new(Arc::clone(&self.handle), scan))
+        Ok(Keys::new(Arc::clone(&self.slot.handle), scan))
     }
 
     /// Applies all writes at once. On a conflict it raises TransactionError and nothing of them is applied.
@@ -204,26 +161,25 @@ impl Transaction {
     #[pyo3(signature = (durability=None))]
     fn commit(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
         self.refuse_if_lent(py)?;
-        self.finish(py, durability.map(|name| name.0))
+        self.apply(py, self.slot.take(py)?, durability.map(|name| name.0))
     }
 
     /// Discards all writes.
     fn rollback(&self, py: Python<'_>) -> PyResult<()> {
         self.refuse_if_lent(py)?;
-        let transaction = self.slot.take_or_raise(py)?;
+        let transaction = self.slot.take(py)?;
         call(py, || transaction.rollback())
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let transaction = slf.get();
         transaction.refuse_if_lent(slf.py())?;
-        if !transaction.slot.is_held(slf.py()) {
-            return Err(transaction.slot.too_late(slf.py()));
-        }
+        transaction.slot.check(slf.py())?;
         Ok(slf)
     }
 
-    /// Commits, or rolls back on an exception. What the block has finished itself stays as it is.
+    /// Commits, or rolls back on an exception. What the block has finished itself stays as it is, and so does in the
+    /// child of a fork what the parent has begun.
     fn __exit__(
         &self,
         py: Python<'_>,
@@ -234,14 +190,17 @@ impl Transaction {
         let _ = (exc, traceback);
         if !exc_type.is_none() {
             // Dropping is rolling back, and has no error of its own to hide the exception behind.
-            drop(self.slot.take(py));
+            self.slot.finish(py);
             return Ok(());
         }
-        if self.slot.is_held(py) { self.finish(py, None) } else { Ok(()) }
+        match self.slot.take_at_end(py)? {
+            Some(held) => self.apply(py, held, None),
+            None => Ok(()),
+        }
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let state = if self.slot.is_held(py) { "open" } else { "finished" };
+        let state = if self.slot.is_open(py) { "open" } else { "finished" };
         format!("<opendb.Transaction {state}>")
     }
 }
@@ -281,8 +240,38 @@ fn attempt(
     let lent = Transaction::lent(handle, mem::replace(transaction, spare));
     let lent = Bound::new(py, lent)?;
     let outcome = work.call1(py, (&lent,));
-    *transaction = lent.get().slot.take_or_raise(py)?;
-    outcome
+    match (lent.get().slot.take(py), outcome) {
+        (Ok(returned), outcome) => {
+            *transaction = returned;
+            let result = outcome?;
+            refuse_what_is_not_done(result.bind(py))?;
+            Ok(result)
+        }
+        // The work has closed the database. What it has raised itself tells more.
+        (Err(closed), outcome) => Err(outcome.err().unwrap_or(closed)),
+    }
+}
+
+/// Refuses the result of an `async def` or generator function: nothing of its body has run, and what runs later comes
+/// after the commit.
+fn refuse_what_is_not_done(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    static GENERATOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static ASYNCHRONOUS_GENERATOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let (py, class) = (result.py(), result.get_type());
+    let is_generator = class.is(GENERATOR.import(py, "types", "GeneratorType")?)
+        || class.is(ASYNCHRONOUS_GENERATOR.import(py, "types", "AsyncGeneratorType")?);
+    if !is_generator && !class.hasattr(intern!(py, "__await__"))? {
+        return Ok(());
+    }
+    // So that Python does not warn of a coroutine that was never awaited. What has no such call needs none.
+    if result.hasattr(intern!(py, "close"))? {
+        result.call_method0(intern!(py, "close"))?;
+    }
+    let class = class.name()?;
+    Err(PyTypeError::new_err(format!(
+        "transact needs work that is done when it returns, and it returned a '{class}': give a plain function, without \
+        async and yield"
+    )))
 }
 
 /// What the core is told of an exception: a conflict where `work` met one itself, so that it tries again, and otherwise
@@ -303,25 +292,22 @@ fn as_core_error(py: Python<'_>, raised: &PyErr) -> Error {
 /// InvalidArgumentError.
 #[pyclass(frozen, module = "opendb")]
 pub(crate) struct Batch {
-    // Before the handle, so that the batch lets go of the database first.
     slot: Slot<opendb::Batch>,
-    #[expect(dead_code, reason = "keeps the database open")]
-    handle: Arc<Handle>,
     durability: Option<Durability>,
 }
 
 impl Batch {
-    pub(crate) fn new(handle: &Arc<Handle>, durability: Option<DurabilityName>) -> Batch {
+    pub(crate) fn new(
+        py: Python<'_>,
+        handle: &Arc<Handle>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<Batch> {
+        let batch = call(py, || handle.check().map(|()| handle.database.batch()))?;
         let finished = "the batch is committed or discarded: make another one";
-        Batch {
-            slot: Slot::new(handle.database.batch(), finished),
-            handle: Arc::clone(handle),
-            durability: durability.map(|name| name.0),
-        }
+        Ok(Batch { slot: Slot::new(handle, batch, finished), durability: durability.map(|name| name.0) })
     }
 
-    fn finish(&self, py: Python<'_>, durability: Option<Durability>) -> PyResult<()> {
-        let batch = self.slot.take_or_raise(py)?;
+    fn apply(&self, py: Python<'_>, batch: opendb::Batch, durability: Option<Durability>) -> PyResult<()> {
         call_detached(py, || match durability.or(self.durability) {
             Some(durability) => batch.commit_with(durability),
             None => batch.commit(),
@@ -333,12 +319,12 @@ impl Batch {
 #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands extracted arguments over by value")]
 impl Batch {
     /// Stores a value under a key, when the batch commits.
-    fn put(&self, py: Python<'_>, keyspace: &str, key: Bytes<'_>, value: Bytes<'_>) -> PyResult<()> {
+    fn put(&self, py: Python<'_>, keyspace: &str, key: Key<'_>, value: Value<'_>) -> PyResult<()> {
         self.slot.with(py, |held| held.put(keyspace, key.get(), value.get()))
     }
 
     /// Removes a key, when the batch commits. An absent key is no error.
-    fn delete(&self, py: Python<'_>, keyspace: &str, key: Bytes<'_>) -> PyResult<()> {
+    fn delete(&self, py: Python<'_>, keyspace: &str, key: Key<'_>) -> PyResult<()> {
         self.slot.with(py, |held| held.delete(keyspace, key.get()))
     }
 
@@ -347,7 +333,7 @@ impl Batch {
     /// durability: what this commit waits for, "buffered" or "sync"; without, what the batch was made with.
     #[pyo3(signature = (durability=None))]
     fn commit(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
-        self.finish(py, durability.map(|name| name.0))
+        self.apply(py, self.slot.take(py)?, durability.map(|name| name.0))
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
@@ -355,14 +341,12 @@ impl Batch {
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let batch = slf.get();
-        if !batch.slot.is_held(slf.py()) {
-            return Err(batch.slot.too_late(slf.py()));
-        }
+        slf.get().slot.check(slf.py())?;
         Ok(slf)
     }
 
-    /// Commits, or discards on an exception. What the block has committed itself stays as it is.
+    /// Commits, or discards on an exception. What the block has committed itself stays as it is, and so does in the child
+    /// of a fork what the parent has begun.
     fn __exit__(
         &self,
         py: Python<'_>,
@@ -372,16 +356,19 @@ impl Batch {
     ) -> PyResult<()> {
         let _ = (exc, traceback);
         if !exc_type.is_none() {
-            drop(self.slot.take(py));
+            self.slot.finish(py);
             return Ok(());
         }
-        if self.slot.is_held(py) { self.finish(py, None) } else { Ok(()) }
+        match self.slot.take_at_end(py)? {
+            Some(held) => self.apply(py, held, None),
+            None => Ok(()),
+        }
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        match self.slot.lock(py).as_ref().map(opendb::Batch::len) {
-            Some(writes) => format!("<opendb.Batch writes={writes}>"),
-            None => "<opendb.Batch finished>".into(),
+        match self.slot.with(py, |held| Ok(held.len())) {
+            Ok(writes) => format!("<opendb.Batch writes={writes}>"),
+            Err(_) => "<opendb.Batch finished>".into(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import array
 import mmap
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,9 @@ def test_what_was_handed_in_may_change_afterwards(db: opendb.OpenDB) -> None:
     assert list(keys) == []
 
 
+NAME = "(key|value|prefix|start|stop|start_after)"
+
+
 def every_call_with_a_key(db: opendb.OpenDB, key: Any) -> list[Callable[[], object]]:
     transaction, batch, snapshot = db.begin_transaction(), db.batch(), db.snapshot()
     return [
@@ -100,17 +104,39 @@ def every_call_with_a_key(db: opendb.OpenDB, key: Any) -> list[Callable[[], obje
     ]
 
 
+# Which argument it was stood only in a note, and for `key in db` nowhere.
 def test_str_is_refused_with_what_to_do(db: opendb.OpenDB) -> None:
-    for call in every_call_with_a_key(db, "key"):
-        with pytest.raises(TypeError, match=r"not 'str': encode it first, as in key\.encode\(\)"):
+    for call in every_call_with_a_key(db, "text"):
+        with pytest.raises(TypeError, match=rf"^{NAME}: .* not 'str': encode it first, as in \1\.encode\(\)"):
             call()
     assert len(db) == 0
 
 
+def test_the_argument_that_is_refused_is_named(db: opendb.OpenDB) -> None:
+    text: Any = "text"
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("key", lambda: db.put(text, b"v")),
+        ("value", lambda: db.put(b"k", text)),
+        ("key", lambda: text in db),
+        ("key", lambda: text in db.keyspace("other")),
+        ("key", lambda: text in db.snapshot()),
+        ("prefix", lambda: db.scan_prefix(text)),
+        ("prefix", lambda: db.iter(text)),
+        ("start", lambda: db.keys(start=text)),
+        ("stop", lambda: db.keys(stop=text)),
+        ("start_after", lambda: db.keys(start_after=text)),
+        ("value", lambda: db.batch().put("default", b"k", text)),
+    ]
+    for name, call in calls:
+        with pytest.raises(TypeError, match=f"^{name}: "):
+            call()
+
+
 @pytest.mark.parametrize("wrong", [1, 1.5, [1, 2], (b"k",), {b"k"}, object()])
 def test_what_has_no_bytes_is_refused(db: opendb.OpenDB, wrong: object) -> None:
+    message = f"^{NAME}: a bytes-like object is required, not '{type(wrong).__name__}'"
     for call in every_call_with_a_key(db, wrong):
-        with pytest.raises(TypeError, match=f"bytes-like object is required, not '{type(wrong).__name__}'"):
+        with pytest.raises(TypeError, match=message):
             call()
     with pytest.raises(TypeError, match="NoneType"):
         db.get(None)  # type: ignore[arg-type]
@@ -119,14 +145,14 @@ def test_what_has_no_bytes_is_refused(db: opendb.OpenDB, wrong: object) -> None:
 def test_a_buffer_that_is_not_contiguous_is_refused(db: opendb.OpenDB) -> None:
     buffers: list[Any] = [memoryview(b"abcdef")[::2], numpy.zeros((4, 4), dtype=numpy.uint8)[:, 1]]
     for wrong in buffers:
-        with pytest.raises(opendb.InvalidArgumentError, match="not contiguous"):
+        with pytest.raises(opendb.InvalidArgumentError, match=r"key: .*not contiguous.* bytes\(key\)"):
             db.put(wrong, b"v")
     assert len(db) == 0
 
 
 def test_a_buffer_of_objects_is_refused(db: opendb.OpenDB) -> None:
     objects: Any = numpy.array([object()])
-    with pytest.raises(TypeError, match="buffer of Python objects"):
+    with pytest.raises(TypeError, match="^key: .*buffer of Python objects"):
         db.put(objects, b"v")
 
 
@@ -172,16 +198,24 @@ def test_options(tmp_path: Path) -> None:
     db.close()
 
 
+# What a number may be, as the messages say it. They once said neither that nor which parameter it was.
+COUNT = f"give a number from 0 to {2**64 - 1}, or None for the default"
+SEGMENT = f"give a number from {opendb.SEGMENT_BYTES_MIN} to {opendb.SEGMENT_BYTES_MAX}, or None for the default"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"durability": "eventual"}, 'durability is "eventual"'),
         ({"append": "log"}, 'append is "log"'),
-        ({"cache_bytes": -1}, "-1"),
-        ({"segment_bytes": -(2**70)}, str(-(2**70))),
-        ({"segment_bytes": 2**64}, str(2**64)),
-        ({"segment_bytes": opendb.SEGMENT_BYTES_MIN - 1}, str(opendb.SEGMENT_BYTES_MIN)),
-        ({"segment_bytes": opendb.SEGMENT_BYTES_MAX + 1}, str(opendb.SEGMENT_BYTES_MAX)),
+        ({"cache_bytes": -1}, f"cache_bytes is -1: {COUNT}"),
+        ({"cache_bytes": 2**64}, f"cache_bytes is {2**64}: {COUNT}"),
+        ({"cache_bytes": 10**9999}, f"cache_bytes is beyond every limit: {COUNT}"),
+        ({"segment_bytes": -(2**70)}, f"segment_bytes is {-(2**70)}: {SEGMENT}"),
+        ({"segment_bytes": 2**64}, f"segment_bytes is {2**64}: {SEGMENT}"),
+        ({"segment_bytes": 2**200}, f"segment_bytes is beyond every limit: {SEGMENT}"),
+        ({"segment_bytes": opendb.SEGMENT_BYTES_MIN - 1}, f"segment_bytes is .*: {SEGMENT}"),
+        ({"segment_bytes": opendb.SEGMENT_BYTES_MAX + 1}, f"segment_bytes is .*: {SEGMENT}"),
     ],
 )
 def test_options_outside_their_limits(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -207,6 +241,8 @@ def test_options_of_a_wrong_type(tmp_path: Path, options: dict[str, Any]) -> Non
     for opener in (opendb.open, opendb.OpenDB):
         with pytest.raises(TypeError, match=next(iter(options)).replace("unknown", "unexpected keyword")) as caught:
             opener(tmp_path / "db", **options)
+        if "durability" in options or "append" in options:
+            assert re.search("^(durability|append): \"(buffered|auto)\".* is required, not '", str(caught.value))
         assert not isinstance(caught.value, opendb.OpenDBError)
     assert not (tmp_path / "db").exists()
 
@@ -227,13 +263,21 @@ def test_paths(tmp_path: Path) -> None:
 
 
 def test_bounds_of_a_wrong_type(db: opendb.OpenDB) -> None:
-    with pytest.raises(opendb.InvalidArgumentError, match="-1"):
-        db.iter(limit=-1)
-    with pytest.raises(opendb.InvalidArgumentError, match="-1"):
+    for scan in (db, db.keyspace("other"), db.snapshot()):
+        for limit in (-1, 2**70, -(2**70)):
+            allowed = f"limit is {limit}: give a number from 0 to {2**64 - 1}, or None for no limit"
+            with pytest.raises(opendb.InvalidArgumentError, match=allowed):
+                scan.iter(limit=limit)
+            with pytest.raises(opendb.InvalidArgumentError, match=allowed):
+                scan.keys(limit=limit)
+    with pytest.raises(opendb.InvalidArgumentError, match="limit is -1"):
         db.begin_transaction().keys("default", limit=-1)
-    with pytest.raises(TypeError):
+    with pytest.raises(opendb.InvalidArgumentError, match="limit is beyond every limit: give a number"):
+        db.begin_transaction().iter("default", limit=2**200)
+    assert list(db.keys(limit=2**64 - 1)) == []
+    with pytest.raises(TypeError, match="^limit: a number or None is required, not 'str'"):
         db.iter(limit="10")  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="reverse"):
         db.iter(reverse=b"yes")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="positional"):
         db.iter(b"prefix", b"start")  # type: ignore[call-arg]
@@ -252,3 +296,12 @@ def test_names_of_keyspaces_of_a_wrong_type(db: opendb.OpenDB) -> None:
             call()
     with pytest.raises(UnicodeEncodeError):
         db.keyspace("\ud800")
+
+
+def test_paths_that_name_nothing() -> None:
+    for path in ("", "a\0b", Path("a\0b")):
+        for create in (True, False):
+            with pytest.raises(opendb.InvalidArgumentError, match="path") as caught:
+                opendb.open(path, create=create)
+            assert isinstance(caught.value, ValueError)
+            assert "\0" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import os
 import pickle
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import opendb
 import pytest
+from children import in_child
 from opendb import _opendb, errors
 
 # Every kind, written down here once more: a kind that is added to the core fails test_every_kind until it is here, in
@@ -75,12 +77,11 @@ def test_what_some_carry() -> None:
     assert isinstance(corruption, opendb.CorruptionError)
     assert (corruption.segment, corruption.offset) == (7, 4096)
     assert "segment 7 at offset 4096" in str(corruption)
-    io = raised(11)
-    assert isinstance(io, OSError)
-    assert io.errno == errno.EIO
-    no_space = raised(10)
-    assert isinstance(no_space, OSError)
-    assert no_space.errno == errno.ENOSPC
+    for code, number in ((11, errno.EIO), (10, errno.ENOSPC)):
+        error = raised(code)
+        assert isinstance(error, OSError)
+        assert (error.errno, error.strerror, error.filename) == (number, os.strerror(number), None)
+        assert "raised by a test" in str(error)
 
 
 def test_errors_can_be_copied_and_pickled() -> None:
@@ -92,16 +93,72 @@ def test_errors_can_be_copied_and_pickled() -> None:
             assert vars(other) == vars(error), name
 
 
-def test_a_real_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(opendb.IoError) as caught:
-        opendb.open(tmp_path / "nowhere", create=False)
-    assert caught.value.errno == errno.ENOENT
-    assert "nowhere" in str(caught.value)
+def refused_to_open(path: Path, standard: type[OSError], *, create: bool = True) -> OSError:
+    """The error of opening a directory, which is caught as Python's own."""
+    with pytest.raises(standard) as caught:
+        opendb.open(path, create=create)
+    error = caught.value
+    assert isinstance(error, opendb.IoError)
+    assert error.errno is not None
+    assert error.strerror == os.strerror(error.errno)
+    assert error.filename == str(path)
+    assert str(path) in str(error) and error.strerror.lower() in str(error).lower()
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (again.errno, again.strerror, again.filename) == (error.errno, error.strerror, error.filename)
+    return error
+
+
+# The errors had a number of the system but neither its words nor the path, and only `except OSError` caught them.
+def test_what_the_system_said(tmp_path: Path) -> None:
+    refused_to_open(tmp_path / "nowhere", FileNotFoundError, create=False)
     (tmp_path / "file").touch()
-    with pytest.raises(OSError) as refused:
-        opendb.open(tmp_path / "file" / "db")
-    assert isinstance(refused.value, opendb.IoError)
-    assert refused.value.errno == errno.ENOTDIR
+    refused_to_open(tmp_path / "file" / "db", NotADirectoryError)
+    assert isinstance(refused_to_open(tmp_path / "file", OSError), FileExistsError | NotADirectoryError)
+    error = refused_to_open(tmp_path / ("n" * 300), OSError)
+    assert type(error) is opendb.IoError
+    assert error.errno == errno.ENAMETOOLONG
+
+
+def test_a_directory_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+
+    def work() -> None:
+        if os.geteuid() == 0:
+            os.setuid(65534)  # everything is permitted to the administrator
+        opendb.open(tmp_path / "db")
+
+    error = in_child(work)
+    tmp_path.chmod(0o700)
+    assert isinstance(error, opendb.IoError) and isinstance(error, PermissionError)
+    assert (error.errno, error.filename) == (errno.EACCES, str(tmp_path / "db"))
+
+
+def test_errors_of_the_system_as_pythons_own() -> None:
+    standard: list[type[OSError]] = [FileNotFoundError, PermissionError, FileExistsError, NotADirectoryError]
+    for number in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EIO):
+        error = errors._io_error("what was done", number, None, None)
+        # OSError itself knows which of its classes belongs to a number.
+        own = type(OSError(number, ""))
+        assert [each for each in standard if isinstance(error, each)] == [each for each in standard if each is own]
+        assert (error.kind, error.code, error.retryable) == ("IO", 11, False)
+        for same in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):
+            assert type(same) is type(error)
+            assert str(same) == "what was done"
+            assert (same.errno, same.strerror, same.filename) == (number, os.strerror(number), None)
+
+
+def test_an_error_that_the_system_has_no_number_for() -> None:
+    error = errors._io_error("what was done", None, "what was said", None)
+    for same in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(same) is opendb.IoError
+        assert (str(same), same.errno, same.strerror, same.filename) == ("what was done", None, "what was said", None)
+
+
+def test_notes_survive_pickling() -> None:
+    error = raised(11)
+    error.add_note("in the second attempt")
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["in the second attempt"]
 
 
 @pytest.mark.parametrize("detached", [False, True])

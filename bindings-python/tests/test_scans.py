@@ -1,6 +1,7 @@
 """Iterators: lazy, of one moment, and harmless in whatever order things are closed and dropped."""
 
 import gc
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,41 @@ def test_snapshots_of_snapshots_and_transactions_are_released(many: opendb.OpenD
     many.transact(lambda transaction: None)
     assert many.stats().snapshots == before
     assert (snapshot, transaction) is not None
+
+
+# What was read ahead and not handed out stayed in memory for as long as somebody had the iterator, and so did the writes
+# of transactions and batches.
+def test_closing_the_database_frees_what_its_objects_hold(tmp_path: Path) -> None:
+    db = opendb.open(tmp_path)
+    value = bytes(200 << 10)
+    for number in range(40):
+        db.put(key(number), value)
+    scans = [scan(db) for scan in SCANS for _ in range(100)]
+    transactions, batches = [db.begin_transaction() for _ in range(50)], [db.batch() for _ in range(50)]
+    for entries in scans:
+        next(entries)
+    for transaction, batch in zip(transactions, batches, strict=True):
+        transaction.put("default", b"k", value)
+        batch.put("default", b"k", value)
+    before = resident_bytes()
+    db.close()
+    freed = before - resident_bytes()
+    # Each of 200 iterators over entries had at least one of them read ahead; each of the others one write.
+    assert freed > 40 << 20, f"only {freed} bytes were freed"
+    for late in scans:
+        with pytest.raises(opendb.ClosedError):
+            next(late)
+    for transaction, batch in zip(transactions, batches, strict=True):
+        with pytest.raises(opendb.ClosedError):
+            transaction.commit()
+        with pytest.raises(opendb.ClosedError):
+            len(batch)
+
+
+def resident_bytes() -> int:
+    """Bytes of memory that the process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def test_iterators_keep_the_database_open(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Transactions, transact and batches."""
 
-from collections.abc import Callable
+import gc
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import opendb
 import pytest
@@ -159,10 +161,35 @@ def test_a_conflict_at_the_end_of_the_block_is_raised(db: opendb.OpenDB) -> None
     assert db.get(b"k") == b"of somebody else"
 
 
+def test_a_block_of_what_is_closed_is_not_entered(db: opendb.OpenDB) -> None:
+    transaction, batch, snapshot = db.begin_transaction(), db.batch(), db.snapshot()
+    db.close()
+    for closed in (db, transaction, batch, snapshot):
+        with pytest.raises(opendb.ClosedError):
+            with closed:
+                pytest.fail("the block was entered")
+
+
 def test_closing_inside_the_block(db: opendb.OpenDB) -> None:
     with pytest.raises(opendb.ClosedError):
         with db.transaction():
             db.close()
+    with opendb.open(db.path) as other:
+        with other.transaction() as committed:
+            committed.put("default", b"k", b"v")
+            committed.commit()
+            other.close()
+    with pytest.raises(ZeroDivisionError):
+        with opendb.open(db.path) as other:
+
+            def work(transaction: opendb.Transaction) -> None:
+                other.close()
+                raise ZeroDivisionError
+
+            other.transact(work)
+    with pytest.raises(opendb.ClosedError):
+        with opendb.open(db.path) as other, other.batch():
+            other.close()
     with pytest.raises(ZeroDivisionError):
         with opendb.open(db.path) as other, other.transaction():
             other.close()
@@ -242,6 +269,46 @@ def test_transact_raises_what_the_store_raised(db: opendb.OpenDB) -> None:
         db.transact(lambda: None)  # type: ignore[arg-type, misc]
     with pytest.raises(opendb.ClosedError):
         db.transact(lambda transaction: db.close())
+
+
+# The body of such a function runs only once somebody waits for its result. Nobody did, so the transaction was committed
+# as empty as it was.
+def test_transact_refuses_work_that_is_not_done_when_it_returns(db: opendb.OpenDB) -> None:
+    ran = []
+
+    async def coroutine(transaction: opendb.Transaction) -> None:
+        ran.append(transaction)
+
+    async def asynchronous_generator(transaction: opendb.Transaction) -> AsyncIterator[int]:
+        ran.append(transaction)
+        yield 1
+
+    def generator(transaction: opendb.Transaction) -> Iterator[int]:
+        ran.append(transaction)
+        yield 1
+
+    class Later(Awaitable[None]):
+        def __await__(self) -> Iterator[None]:  # type: ignore[override]
+            yield
+
+    def later(transaction: opendb.Transaction) -> Later:
+        return Later()
+
+    works: list[Callable[[opendb.Transaction], object]] = [coroutine, asynchronous_generator, generator, later]
+    for work in works:
+
+        def attempt(transaction: opendb.Transaction) -> object:
+            transaction.put("default", b"k", b"v")
+            return work(transaction)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for refused in (work, attempt):
+                with pytest.raises(TypeError, match="transact needs work that is done when it returns.*plain function"):
+                    db.transact(refused)
+            gc.collect()
+        assert db.get(b"k") is None
+    assert ran == []
 
 
 def test_transact_within_transact(db: opendb.OpenDB) -> None:

@@ -325,7 +325,9 @@ class Transaction:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Commits, or rolls back on an exception. What the block has finished itself stays as it is."""
+        """Commits, or rolls back on an exception. What the block has finished itself stays as it is, and so does in the
+        child of a fork what the parent has begun.
+        """
 
 @final
 class Batch:
@@ -358,7 +360,9 @@ class Batch:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Commits, or discards on an exception. What the block has committed itself stays as it is."""
+        """Commits, or discards on an exception. What the block has committed itself stays as it is, and so does in the child
+        of a fork what the parent has begun.
+        """
 
 @final
 class Snapshot:

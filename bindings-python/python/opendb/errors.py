@@ -4,6 +4,9 @@ The class tells the kind, and ``kind``, ``code`` and ``retryable`` are the same 
 The message says what was being done, to what, and what to do about it; it never contains bytes of keys or values.
 """
 
+import errno as _errno
+import os as _os
+from typing import Any as _Any
 from typing import ClassVar
 
 __all__ = [
@@ -37,6 +40,31 @@ class OpenDBError(Exception):
 
     retryable: ClassVar[bool] = False
     """Whether the same work, done again from its beginning, may succeed without anybody's help."""
+
+
+class _SystemError(OSError):
+    """What the errors that come from the operating system share.
+
+    ``errno`` and ``strerror`` are what the system said, where it said anything; ``filename`` is the path that was being
+    opened, where a path was. The message, ``str(error)``, tells all of it.
+    """
+
+    message: str
+
+    def __init__(
+        self, message: str, errno: int | None = None, strerror: str | None = None, filename: str | None = None
+    ) -> None:
+        if strerror is None and errno is not None:
+            strerror = _os.strerror(errno)
+        # A file name of None is none that is unknown: OSError would take it for one.
+        super().__init__(errno, strerror, *([] if filename is None else [filename]))
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[_Any, ...]:
+        return type(self), (self.message, self.errno, self.strerror, self.filename), vars(self)
 
 
 class StorageError(OpenDBError):
@@ -124,27 +152,56 @@ class ReadOnlyError(OpenDBError):
     code = 9
 
 
-class NoSpaceError(OpenDBError, OSError):
+class NoSpaceError(OpenDBError, _SystemError):
     """The device is full. Nothing of the write is there, and the same database goes on once there is room.
 
-    As an ``OSError`` its ``errno`` is ``errno.ENOSPC``.
+    As an ``OSError`` it has ``errno.ENOSPC`` as its ``errno``, and ``strerror`` and ``filename`` as ``IoError`` has them.
     """
 
     kind = "NO_SPACE"
     code = 10
 
-    def __str__(self) -> str:
-        return str(self.strerror)
 
+class IoError(OpenDBError, _SystemError):
+    """The operating system refused a call.
 
-class IoError(OpenDBError, OSError):
-    """The operating system refused a call. As an ``OSError`` it has the system's ``errno``."""
+    As an ``OSError`` it has the system's ``errno`` and ``strerror``, and as ``filename`` the path that was being opened;
+    each is None where it is not known. It is also a ``FileNotFoundError``, ``PermissionError``, ``FileExistsError`` or
+    ``NotADirectoryError`` where the system said so.
+    """
 
     kind = "IO"
     code = 11
 
-    def __str__(self) -> str:
-        return str(self.strerror)
+
+class _FileNotFoundIoError(IoError, FileNotFoundError):
+    """An ``IoError`` that ``except FileNotFoundError`` catches."""
+
+
+class _PermissionIoError(IoError, PermissionError):
+    """An ``IoError`` that ``except PermissionError`` catches."""
+
+
+class _FileExistsIoError(IoError, FileExistsError):
+    """An ``IoError`` that ``except FileExistsError`` catches."""
+
+
+class _NotADirectoryIoError(IoError, NotADirectoryError):
+    """An ``IoError`` that ``except NotADirectoryError`` catches."""
+
+
+_IO_ERRORS: dict[int | None, type[IoError]] = {
+    _errno.ENOENT: _FileNotFoundIoError,
+    _errno.EACCES: _PermissionIoError,
+    _errno.EPERM: _PermissionIoError,
+    _errno.EEXIST: _FileExistsIoError,
+    _errno.ENOTDIR: _NotADirectoryIoError,
+}
+
+
+def _io_error(message: str, errno: int | None, strerror: str | None, filename: str | None) -> IoError:
+    """The ``IoError`` for what the system said."""
+    return _IO_ERRORS.get(errno, IoError)(message, errno, strerror, filename)
 
 
 class PoisonedError(OpenDBError):
