@@ -25,7 +25,7 @@
  *
  *  4. Inputs. Keys, values and prefixes are a pointer and a length in bytes and may hold any byte. NULL with length 0
  *     is the empty byte string; NULL with another length is OPENDB_ERROR_INVALID_ARGUMENT. Paths and names of keyspaces
- *     end in a zero byte; names are UTF-8. opendb_scan and opendb_stats begin with their size and are begun with
+ *     end in a zero byte; names are UTF-8, paths any bytes that the system takes for one. opendb_scan and opendb_stats begin with their size and are begun with
  *     OPENDB_SCAN_INIT and OPENDB_STATS_INIT. Nothing is kept of an input after the call: what is needed is copied.
  *     A pointer that is neither NULL nor leads to what it should cannot be found out: that is undefined, as in C.
  *
@@ -41,8 +41,9 @@
  *     call is over. After fork() the child opens the database again and uses no handle of its parent.
  *
  *  7. Lifetimes. What was made from a database (keyspaces, batches, transactions, snapshots, iterators) answers
- *     OPENDB_ERROR_CLOSED after opendb_close, and is still to be freed. Handles may be freed in any order. Pinned
- *     values, opendb_bytes, lists of names and errors do not depend on the database at all.
+ *     OPENDB_ERROR_CLOSED after opendb_close, and is still to be freed; only an iterator that had come to its end
+ *     stays there. Handles may be freed in any order. Pinned values, opendb_bytes, lists of names and errors do not
+ *     depend on the database at all.
  *
  *  8. Unwinding. No function of this header unwinds or ends the process because of an argument: a fault of the library
  *     is OPENDB_ERROR_INTERNAL. The callback of opendb_transact must return: neither an exception nor longjmp may
@@ -662,8 +663,9 @@ void opendb_options_free(opendb_options *options);
  * Opens the database in the directory `path`, which is created if it is missing, takes the directory's lock
  * against other processes and recovers what a crash left behind. `options` may be NULL for the defaults. Opening
  * a directory again within a process gives another handle on the same database. `OPENDB_ERROR_LOCKED` where
- * another process has it, `OPENDB_ERROR_CORRUPTION` where it is damaged, `OPENDB_ERROR_INVALID_ARGUMENT` for
- * options outside their limits or against those it is open with, `OPENDB_ERROR_UNSUPPORTED` for a newer format.
+ * another process has it, `OPENDB_ERROR_CORRUPTION` where it is damaged, `OPENDB_ERROR_INVALID_ARGUMENT` for an
+ * empty path and for options outside their limits or against those it is open with, `OPENDB_ERROR_UNSUPPORTED` for
+ * a newer format.
  */
 opendb_status opendb_open(const char *path,
                           const opendb_options *options,
@@ -810,6 +812,7 @@ opendb_status opendb_recovery_damage(const opendb_database *database,
 /**
  * Goes to the next entry and returns `OPENDB_OK`, or `OPENDB_NOT_FOUND` after the last one. Both views live until
  * the next call with this iterator, its freeing included. `value_out` may be NULL where values are not wanted.
+ * After an error the iterator is at its end, except that `OPENDB_ERROR_CLOSED` is answered again.
  */
 opendb_status opendb_iterator_next(opendb_iterator *iterator,
                                    opendb_view *key_out,

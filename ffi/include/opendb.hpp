@@ -5,11 +5,17 @@
  * what comes out is a std::string, or a Bytes or Pinned where no copy is wanted. An absent value is an empty optional.
  * A failed call throws opendb::Error. Destructors free without a word: close() and commit() are the calls that report.
  *
- * Threads and lifetimes are those of opendb.h. A moved-from object may be destroyed or assigned to; any other call on
- * it throws an Error of kind InvalidArgument.
+ * Threads and lifetimes are those of opendb.h: what is const here, and close(), may be called by many threads at once.
+ * After close() every call on the database and on what was made from it throws an Error of kind Closed; closing again
+ * does nothing. A moved-from object, or a batch or transaction that is over, may be destroyed or assigned to; any other
+ * call on it throws an Error of kind InvalidArgument.
  */
 #ifndef OPENDB_HPP
 #define OPENDB_HPP
+
+#if __cplusplus < 201703L
+#error "opendb.hpp needs C++17: compile with -std=c++17 or a later standard, or use opendb.h"
+#else
 
 #include <cstddef>
 #include <cstdint>
@@ -85,6 +91,15 @@ namespace detail {
 class ErrorPlace {
 public:
     ErrorPlace() = default;
+
+    /** For a call on a handle. What is refused because the database was closed is of kind Closed. */
+    template <typename Type>
+    explicit ErrorPlace(const Type *handle) noexcept {
+        if constexpr (std::is_same_v<Type, opendb_database>) {
+            database_ = handle;
+        }
+    }
+
     ErrorPlace(const ErrorPlace &) = delete;
     ErrorPlace &operator=(const ErrorPlace &) = delete;
     ~ErrorPlace() { opendb_error_free(error_); }
@@ -93,6 +108,9 @@ public:
 
     /** True for OPENDB_OK, false for OPENDB_NOT_FOUND, otherwise throws. */
     bool found(opendb_status status) const {
+        if (status == OPENDB_ERROR_INVALID_ARGUMENT && database_ != nullptr && opendb_path(database_) == nullptr) {
+            throw Error(ErrorKind::Closed, false, "the database handle is closed: open the database again");
+        }
         if (status > OPENDB_OK) {
             throw Error(static_cast<ErrorKind>(status), opendb_error_retryable(error_), opendb_error_message(error_));
         }
@@ -101,6 +119,7 @@ public:
 
 private:
     opendb_error *error_ = nullptr;
+    const opendb_database *database_ = nullptr;
 };
 
 template <auto Free>
@@ -120,10 +139,10 @@ inline std::string_view text(opendb_view view) noexcept {
     return {reinterpret_cast<const char *>(view.data), view.length};
 }
 
-/** A name for C. One with a zero byte inside would be cut short there and name something else. */
-inline std::string name(std::string_view name) {
+/** A name or path for C. One with a zero byte inside would be cut short there and name something else. */
+inline std::string name(std::string_view name, const char *what = "the name of the keyspace") {
     if (name.find('\0') != std::string_view::npos) {
-        throw Error(ErrorKind::InvalidArgument, false, "the name has a zero byte inside: choose another");
+        throw Error(ErrorKind::InvalidArgument, false, std::string(what) + " has a zero byte inside: choose another");
     }
     return std::string(name);
 }
@@ -370,7 +389,7 @@ public:
 
     /** The value as OpenDB allocated it, without another copy. */
     std::optional<Bytes> get_bytes(std::string_view key) const {
-        ErrorPlace error;
+        ErrorPlace error(handle());
         opendb_bytes value;
         bool found = error.found(Calls<Type>::get(handle_.get(), key.data(), key.size(), &value, error));
         return found ? std::optional<Bytes>(Bytes(value)) : std::nullopt;
@@ -378,7 +397,7 @@ public:
 
     /** The value where it lies, without any copy. */
     std::optional<Pinned> get_pinned(std::string_view key) const {
-        ErrorPlace error;
+        ErrorPlace error(handle());
         opendb_pinned *pinned;
         opendb_view view;
         auto status = Calls<Type>::get_pinned(handle_.get(), key.data(), key.size(), &pinned, &view, error);
@@ -386,12 +405,12 @@ public:
     }
 
     bool exists(std::string_view key) const {
-        ErrorPlace error;
+        ErrorPlace error(handle());
         return error.found(Calls<Type>::exists(handle_.get(), key.data(), key.size(), error));
     }
 
     Iterator iter(const Scan &scan = Scan::all()) const {
-        ErrorPlace error;
+        ErrorPlace error(handle());
         opendb_scan raw = scan.raw();
         opendb_iterator *iterator;
         error.found(Calls<Type>::iter(handle_.get(), &raw, &iterator, error));
@@ -399,7 +418,7 @@ public:
     }
 
     Iterator scan_prefix(std::string_view prefix) const {
-        ErrorPlace error;
+        ErrorPlace error(handle());
         opendb_iterator *iterator;
         error.found(Calls<Type>::scan_prefix(handle_.get(), prefix.data(), prefix.size(), &iterator, error));
         return Iterator(iterator);
@@ -419,12 +438,12 @@ public:
     using Reader<Type, Free>::Reader;
 
     void put(std::string_view key, std::string_view value) const {
-        ErrorPlace error;
+        ErrorPlace error(this->handle());
         error.found(Calls<Type>::put(this->handle(), key.data(), key.size(), value.data(), value.size(), error));
     }
 
     void put_with(std::string_view key, std::string_view value, Durability durability) const {
-        ErrorPlace error;
+        ErrorPlace error(this->handle());
         auto wait = static_cast<opendb_durability>(durability);
         error.found(
             Calls<Type>::put_with(this->handle(), key.data(), key.size(), value.data(), value.size(), wait, error));
@@ -432,19 +451,19 @@ public:
 
     /** Removes a key, which may be absent. */
     void erase(std::string_view key) const {
-        ErrorPlace error;
+        ErrorPlace error(this->handle());
         error.found(Calls<Type>::delete_(this->handle(), key.data(), key.size(), error));
     }
 
     void erase_with(std::string_view key, Durability durability) const {
-        ErrorPlace error;
+        ErrorPlace error(this->handle());
         auto wait = static_cast<opendb_durability>(durability);
         error.found(Calls<Type>::delete_with(this->handle(), key.data(), key.size(), wait, error));
     }
 
     /** How many keys there are. */
     std::uint64_t len() const {
-        ErrorPlace error;
+        ErrorPlace error(this->handle());
         std::uint64_t count;
         error.found(Calls<Type>::len(this->handle(), &count, error));
         return count;
@@ -507,13 +526,13 @@ public:
     /** Applies all of it or, where it throws, nothing. The batch is over in every case. */
     void commit() {
         detail::ErrorPlace error;
-        error.found(opendb_batch_commit(handle_.release(), error));
+        error.found(opendb_batch_commit(handle_.get(), error));
     }
 
     void commit_with(Durability durability) {
         detail::ErrorPlace error;
         auto wait = static_cast<opendb_durability>(durability);
-        error.found(opendb_batch_commit_with(handle_.release(), wait, error));
+        error.found(opendb_batch_commit_with(handle_.get(), wait, error));
     }
 
 private:
@@ -578,19 +597,19 @@ public:
     /** Applies every write or, where it throws, none. The transaction is over in every case. */
     void commit() {
         detail::ErrorPlace error;
-        error.found(opendb_transaction_commit(handle_.release(), error));
+        error.found(opendb_transaction_commit(handle_.get(), error));
     }
 
     void commit_with(Durability durability) {
         detail::ErrorPlace error;
         auto wait = static_cast<opendb_durability>(durability);
-        error.found(opendb_transaction_commit_with(handle_.release(), wait, error));
+        error.found(opendb_transaction_commit_with(handle_.get(), wait, error));
     }
 
     /** Applies nothing. The transaction is over in every case. */
     void rollback() {
         detail::ErrorPlace error;
-        error.found(opendb_transaction_rollback(handle_.release(), error));
+        error.found(opendb_transaction_rollback(handle_.get(), error));
     }
 
 private:
@@ -637,10 +656,17 @@ public:
     static Database open(const std::string &path) { return open(path, nullptr); }
     static Database open(const std::string &path, const Options &options) { return open(path, options.handle()); }
 
-    /** Closes the database and reports how that went. The handle is gone in every case. */
+    /**
+     * Closes the database and reports how that went. It is closed in every case; closing it again does nothing. The
+     * handle stays as it is, so that other threads may be inside calls on it.
+     */
     void close() {
         detail::ErrorPlace error;
-        error.found(opendb_close(handle_.release(), error));
+        opendb_status status = opendb_close(handle(), error);
+        // The only argument is the handle, and it is refused once it was closed.
+        if (status != OPENDB_ERROR_INVALID_ARGUMENT) {
+            error.found(status);
+        }
     }
 
     std::string path() const {
@@ -650,13 +676,13 @@ public:
 
     /** Waits until everything written so far is on the device. */
     void flush() const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         error.found(opendb_flush(handle(), error));
     }
 
     /** The keyspace with this name, which is created if it is missing. */
     Keyspace keyspace(std::string_view name) const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         opendb_keyspace *keyspace;
         error.found(opendb_keyspace_open(handle(), detail::name(name).c_str(), &keyspace, error));
         return Keyspace(keyspace);
@@ -664,28 +690,28 @@ public:
 
     /** The names of the keyspaces, sorted. */
     std::vector<std::string> keyspaces() const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         opendb_names *names;
         error.found(opendb_keyspaces(handle(), &names, error));
         return detail::strings(names);
     }
 
     Batch batch() const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         opendb_batch *batch;
         error.found(opendb_batch_new(handle(), &batch, error));
         return Batch(batch);
     }
 
     Snapshot snapshot() const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         opendb_snapshot *snapshot;
         error.found(opendb_snapshot_new(handle(), &snapshot, error));
         return Snapshot(snapshot);
     }
 
     Transaction begin_transaction() const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         opendb_transaction *transaction;
         error.found(opendb_transaction_begin(handle(), &transaction, error));
         return Transaction(transaction);
@@ -710,7 +736,7 @@ public:
     }
 
     opendb_stats stats() const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         opendb_stats stats = OPENDB_STATS_INIT;
         error.found(opendb_stats_read(handle(), &stats, error));
         return stats;
@@ -718,7 +744,7 @@ public:
 
     /** The places that were found damaged, as text for people. */
     std::vector<std::string> recovery_damage() const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         opendb_names *names;
         error.found(opendb_recovery_damage(handle(), &names, error));
         return detail::strings(names);
@@ -728,13 +754,13 @@ private:
     static Database open(const std::string &path, const opendb_options *options) {
         detail::ErrorPlace error;
         opendb_database *database;
-        error.found(opendb_open(detail::name(path).c_str(), options, &database, error));
+        error.found(opendb_open(detail::name(path, "the path").c_str(), options, &database, error));
         return Database(database);
     }
 
     template <typename Work>
     void run(Work &work) const {
-        detail::ErrorPlace error;
+        detail::ErrorPlace error(handle());
         detail::Carrier<Work> carrier{work};
         opendb_status status = opendb_transact(handle(), detail::Carrier<Work>::run, &carrier, error);
         if (carrier.thrown) {
@@ -746,4 +772,5 @@ private:
 
 } // namespace opendb
 
+#endif // C++17
 #endif // OPENDB_HPP

@@ -7,8 +7,8 @@ use engine::{Error, Result};
 use parking_lot::Mutex;
 
 use crate::database::Database;
-use crate::error::{Failure, OPENDB_OK, Status};
-use crate::guard::{give_into, guard, input, required, required_handle, utf8};
+use crate::error::{Failure, Status};
+use crate::guard::{counted, done, input, made, utf8};
 use crate::handle::{self, Handle, Table};
 use crate::options::{self, Durability};
 
@@ -52,10 +52,9 @@ pub unsafe extern "C" fn opendb_batch_new(
     batch_out: Option<&mut MaybeUninit<*mut Batch>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let batch_out = required_handle("batch_out", batch_out)?;
+    made("batch_out", batch_out, error_out, || {
         let engine = handle::borrow(database)?.engine().batch();
-        give_into(batch_out, Batch { engine: Mutex::new(Some(engine)) })
+        Ok(Batch { engine: Mutex::new(Some(engine)) })
     })
 }
 
@@ -72,10 +71,9 @@ pub unsafe extern "C" fn opendb_batch_put(
     value_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let (keyspace, key, value) = (utf8!(keyspace), input!(key, key_length), input!(value, value_length));
-        with(batch, |batch| batch.put(keyspace, key, value))?;
-        Ok(OPENDB_OK)
+        with(batch, |batch| batch.put(keyspace, key, value))
     })
 }
 
@@ -88,10 +86,9 @@ pub unsafe extern "C" fn opendb_batch_delete(
     key_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let (keyspace, key) = (utf8!(keyspace), input!(key, key_length));
-        with(batch, |batch| batch.delete(keyspace, key))?;
-        Ok(OPENDB_OK)
+        with(batch, |batch| batch.delete(keyspace, key))
     })
 }
 
@@ -102,11 +99,7 @@ pub unsafe extern "C" fn opendb_batch_len(
     count_out: Option<&mut MaybeUninit<u64>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let count_out = required("count_out", count_out, 0)?;
-        *count_out = with(batch, |batch| Ok(batch.len() as u64))?;
-        Ok(OPENDB_OK)
-    })
+    counted(count_out, error_out, || with(batch, |batch| Ok(batch.len() as u64)))
 }
 
 /// Applies the batch: all of it or, where the call fails, nothing. The handle is consumed in every case.
@@ -115,10 +108,7 @@ pub unsafe extern "C" fn opendb_batch_commit(
     batch: *mut Batch,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        take(batch)?.commit()?;
-        Ok(OPENDB_OK)
-    })
+    done(error_out, || take(batch)?.commit())
 }
 
 /// Like `opendb_batch_commit`, with a durability for this commit.
@@ -128,10 +118,9 @@ pub unsafe extern "C" fn opendb_batch_commit_with(
     durability: Durability,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let batch = take(batch)?;
-        batch.commit_with(options::durability(durability)?)?;
-        Ok(OPENDB_OK)
+        batch.commit_with(options::durability(durability)?)
     })
 }
 

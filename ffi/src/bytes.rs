@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use engine::{Result, ValueRef};
 
-use crate::error::{OPENDB_NOT_FOUND, OPENDB_OK, Status, c_string};
-use crate::guard::guard_or;
+use crate::error::{Failure, OPENDB_NOT_FOUND, OPENDB_OK, Status, c_string};
+use crate::guard::{guard, guard_or, required};
 use crate::handle::{self, Handle, Table};
 
 /// Bytes that belong to the caller until `opendb_bytes_free`. NULL and 0 where there are none. Neither field may
@@ -42,17 +42,6 @@ impl Bytes {
         }
         let length = bytes.len();
         Bytes { data: Box::into_raw(bytes.into_boxed_slice()).cast(), length }
-    }
-
-    /// Puts what was found into its place.
-    pub(crate) fn found(place: &mut Bytes, value: Option<Vec<u8>>) -> Status {
-        match value {
-            Some(value) => {
-                *place = Bytes::give(value);
-                OPENDB_OK
-            }
-            None => OPENDB_NOT_FOUND,
-        }
     }
 }
 
@@ -90,19 +79,6 @@ impl Handle for Pinned {
     const TYPE: usize = 2;
     fn table() -> &'static Table<Pinned> {
         &PINNED
-    }
-}
-
-impl Pinned {
-    /// Hands what was found to C: the handle, and the view of its bytes.
-    pub(crate) fn found(place: &mut *mut Pinned, view: &mut View, value: Option<ValueRef>) -> Result<Status> {
-        let Some(value) = value else { return Ok(OPENDB_NOT_FOUND) };
-        // The bytes may lie inside the guard itself, so the view is taken where the guard stays.
-        let pinned = Arc::new(Pinned { value });
-        let bytes = View::of(&pinned.value);
-        *place = handle::give(pinned)?;
-        *view = bytes;
-        Ok(OPENDB_OK)
     }
 }
 
@@ -155,15 +131,40 @@ pub extern "C" fn opendb_names_free(names: *mut Names) {
     handle::free(names);
 }
 
-/// The places of a pinned get, both required.
-pub(crate) fn pinned_places<'a>(
-    pinned_out: Option<&'a mut MaybeUninit<*mut Pinned>>,
-    value_out: Option<&'a mut MaybeUninit<View>>,
-) -> Result<(&'a mut *mut Pinned, &'a mut View)> {
-    // Both are written before either is refused, so that no place is left as it was.
-    let pinned = crate::guard::required_handle("pinned_out", pinned_out);
-    let view = crate::guard::required("value_out", value_out, View::EMPTY);
-    Ok((pinned?, view?))
+/// Runs the body of an export that reads a value into bytes of the caller's own.
+pub(crate) fn found(
+    value_out: Option<&mut MaybeUninit<Bytes>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+    find: impl FnOnce() -> Result<Option<Vec<u8>>>,
+) -> Status {
+    guard(error_out, || {
+        let value_out = required("value_out", value_out, Bytes::EMPTY)?;
+        let Some(value) = find()? else { return Ok(OPENDB_NOT_FOUND) };
+        *value_out = Bytes::give(value);
+        Ok(OPENDB_OK)
+    })
+}
+
+/// Runs the body of an export that reads a value where it lies: a handle that keeps it there, and the view of it.
+pub(crate) fn found_pinned(
+    pinned_out: Option<&mut MaybeUninit<*mut Pinned>>,
+    value_out: Option<&mut MaybeUninit<View>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+    find: impl FnOnce() -> Result<Option<ValueRef>>,
+) -> Status {
+    guard(error_out, || {
+        // Both are written before either is refused, so that no place is left as it was.
+        let pinned_out = required("pinned_out", pinned_out, ptr::null_mut());
+        let value_out = required("value_out", value_out, View::EMPTY);
+        let (pinned_out, value_out) = (pinned_out?, value_out?);
+        let Some(value) = find()? else { return Ok(OPENDB_NOT_FOUND) };
+        // The bytes may lie inside the guard itself, so the view is taken where the guard stays.
+        let pinned = Arc::new(Pinned { value });
+        let bytes = View::of(&pinned.value);
+        *pinned_out = handle::give(pinned)?;
+        *value_out = bytes;
+        Ok(OPENDB_OK)
+    })
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 
-use engine::{OpenDB, Result, Scan};
+use engine::{Error, OpenDB, Result, Scan};
 
-use crate::bytes::{Bytes, Names, Pinned, View, pinned_places};
-use crate::error::{Failure, OPENDB_OK, Status, c_string};
-use crate::guard::{give_into, guard, guard_or, input, present, read_text, required, required_handle};
+use crate::bytes::{Bytes, Names, Pinned, View, found, found_pinned};
+use crate::error::{Failure, Status, c_string};
+use crate::guard::{counted, done, guard_or, input, made, present, read_text};
 use crate::handle::{self, Handle, Table};
 use crate::options::{self, Durability, OpenOptions};
 use crate::scan::{Iterator, ScanOptions, iterate};
@@ -38,6 +38,9 @@ impl Database {
 
 /// The path in a caller's bytes: as they are on Unix, UTF-8 elsewhere.
 fn path_of(bytes: &[u8]) -> Result<PathBuf> {
+    if bytes.is_empty() {
+        return Err(Error::InvalidArgument("path is empty: name a directory, \".\" for this one".to_owned()));
+    }
     #[cfg(unix)]
     {
         use std::os::unix::ffi::OsStrExt;
@@ -46,15 +49,16 @@ fn path_of(bytes: &[u8]) -> Result<PathBuf> {
     #[cfg(not(unix))]
     {
         let text = std::str::from_utf8(bytes);
-        text.map(PathBuf::from).map_err(|_| engine::Error::InvalidArgument("path is not UTF-8".to_owned()))
+        text.map(PathBuf::from).map_err(|_| Error::InvalidArgument("path is not UTF-8".to_owned()))
     }
 }
 
 /// Opens the database in the directory `path`, which is created if it is missing, takes the directory's lock
 /// against other processes and recovers what a crash left behind. `options` may be NULL for the defaults. Opening
 /// a directory again within a process gives another handle on the same database. `OPENDB_ERROR_LOCKED` where
-/// another process has it, `OPENDB_ERROR_CORRUPTION` where it is damaged, `OPENDB_ERROR_INVALID_ARGUMENT` for
-/// options outside their limits or against those it is open with, `OPENDB_ERROR_UNSUPPORTED` for a newer format.
+/// another process has it, `OPENDB_ERROR_CORRUPTION` where it is damaged, `OPENDB_ERROR_INVALID_ARGUMENT` for an
+/// empty path and for options outside their limits or against those it is open with, `OPENDB_ERROR_UNSUPPORTED` for
+/// a newer format.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn opendb_open(
     path: *const c_char,
@@ -62,13 +66,12 @@ pub unsafe extern "C" fn opendb_open(
     database_out: Option<&mut MaybeUninit<*mut Database>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let database_out = required_handle("database_out", database_out)?;
+    made("database_out", database_out, error_out, || {
         // SAFETY: convention 4 of the header: a path ends in a zero byte and stays as it is while the call runs.
         let path = path_of(unsafe { read_text("path", path) }?)?;
         let engine = OpenDB::open_with_options(path, OpenOptions::settings(options)?)?;
         let path = c_string(engine.path().as_os_str().as_encoded_bytes());
-        give_into(database_out, Database { engine, path })
+        Ok(Database { engine, path })
     })
 }
 
@@ -80,12 +83,7 @@ pub unsafe extern "C" fn opendb_close(
     database: *mut Database,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        if !database.is_null() {
-            handle::take(database)?.engine.close()?;
-        }
-        Ok(OPENDB_OK)
-    })
+    done(error_out, || if database.is_null() { Ok(()) } else { handle::take(database)?.engine.close() })
 }
 
 /// The directory of the database. The text lives until the database is closed. NULL for NULL and what is no live
@@ -107,10 +105,8 @@ pub unsafe extern "C" fn opendb_put(
     value_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let database = handle::borrow(database)?;
-        database.engine().put(input!(key, key_length), input!(value, value_length))?;
-        Ok(OPENDB_OK)
+    done(error_out, || {
+        handle::borrow(database)?.engine().put(input!(key, key_length), input!(value, value_length))
     })
 }
 
@@ -125,11 +121,13 @@ pub unsafe extern "C" fn opendb_put_with(
     durability: Durability,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let durability = options::durability(durability)?;
-        let database = handle::borrow(database)?;
-        database.engine().put_with(input!(key, key_length), input!(value, value_length), durability)?;
-        Ok(OPENDB_OK)
+        handle::borrow(database)?.engine().put_with(
+            input!(key, key_length),
+            input!(value, value_length),
+            durability,
+        )
     })
 }
 
@@ -141,10 +139,7 @@ pub unsafe extern "C" fn opendb_delete(
     key_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        handle::borrow(database)?.engine().delete(input!(key, key_length))?;
-        Ok(OPENDB_OK)
-    })
+    done(error_out, || handle::borrow(database)?.engine().delete(input!(key, key_length)))
 }
 
 /// Like `opendb_delete`, with a durability for this delete.
@@ -156,10 +151,9 @@ pub unsafe extern "C" fn opendb_delete_with(
     durability: Durability,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let durability = options::durability(durability)?;
-        handle::borrow(database)?.engine().delete_with(input!(key, key_length), durability)?;
-        Ok(OPENDB_OK)
+        handle::borrow(database)?.engine().delete_with(input!(key, key_length), durability)
     })
 }
 
@@ -173,11 +167,7 @@ pub unsafe extern "C" fn opendb_get(
     value_out: Option<&mut MaybeUninit<Bytes>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let value_out = required("value_out", value_out, Bytes::EMPTY)?;
-        let value = handle::borrow(database)?.engine().get(input!(key, key_length))?;
-        Ok(Bytes::found(value_out, value))
-    })
+    found(value_out, error_out, || handle::borrow(database)?.engine().get(input!(key, key_length)))
 }
 
 /// Reads the newest value of a key where it lies, without a copy. The view lives until the pinned value is freed
@@ -191,10 +181,8 @@ pub unsafe extern "C" fn opendb_get_pinned(
     value_out: Option<&mut MaybeUninit<View>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let (pinned_out, value_out) = pinned_places(pinned_out, value_out)?;
-        let value = handle::borrow(database)?.engine().get_ref(input!(key, key_length))?;
-        Pinned::found(pinned_out, value_out, value)
+    found_pinned(pinned_out, value_out, error_out, || {
+        handle::borrow(database)?.engine().get_ref(input!(key, key_length))
     })
 }
 
@@ -206,7 +194,7 @@ pub unsafe extern "C" fn opendb_exists(
     key_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || Ok(present(handle::borrow(database)?.engine().exists(input!(key, key_length))?)))
+    present(error_out, || handle::borrow(database)?.engine().exists(input!(key, key_length)))
 }
 
 /// Makes an iterator over what the scan asks for, sorted by key in byte order, as it is at this moment; NULL asks
@@ -219,11 +207,7 @@ pub unsafe extern "C" fn opendb_iter(
     iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let iterator_out = required_handle("iterator_out", iterator_out)?;
-        let database = handle::borrow(database)?;
-        give_into(iterator_out, iterate!(scan, database.engine()))
-    })
+    made("iterator_out", iterator_out, error_out, || iterate!(scan, handle::borrow(database)?.engine()))
 }
 
 /// Makes an iterator over the keys that begin with the prefix: `opendb_iter` with nothing but a prefix.
@@ -235,11 +219,9 @@ pub unsafe extern "C" fn opendb_scan_prefix(
     iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let iterator_out = required_handle("iterator_out", iterator_out)?;
+    made("iterator_out", iterator_out, error_out, || {
         let scan = Scan::prefix(input!(prefix, prefix_length));
-        let entries = handle::borrow(database)?.engine().iter(&scan)?;
-        give_into(iterator_out, Iterator::entries(entries))
+        handle::borrow(database)?.engine().iter(&scan).map(Iterator::entries)
     })
 }
 
@@ -250,11 +232,7 @@ pub unsafe extern "C" fn opendb_len(
     count_out: Option<&mut MaybeUninit<u64>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let count_out = required("count_out", count_out, 0)?;
-        *count_out = handle::borrow(database)?.engine().len()?;
-        Ok(OPENDB_OK)
-    })
+    counted(count_out, error_out, || handle::borrow(database)?.engine().len())
 }
 
 /// Waits until everything written so far is on the device. After a failed sync the database is poisoned and writes
@@ -264,10 +242,7 @@ pub unsafe extern "C" fn opendb_flush(
     database: *const Database,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        handle::borrow(database)?.engine.flush()?;
-        Ok(OPENDB_OK)
-    })
+    done(error_out, || handle::borrow(database)?.engine().flush())
 }
 
 /// Lists the names of the keyspaces, sorted, `default` included. Free the list with `opendb_names_free`. A zero
@@ -278,9 +253,5 @@ pub unsafe extern "C" fn opendb_keyspaces(
     names_out: Option<&mut MaybeUninit<*mut Names>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let names_out = required_handle("names_out", names_out)?;
-        let names = handle::borrow(database)?.engine.keyspaces()?;
-        give_into(names_out, Names::new(names))
-    })
+    made("names_out", names_out, error_out, || handle::borrow(database)?.engine().keyspaces().map(Names::new))
 }

@@ -1,4 +1,4 @@
-//! What stands between a caller's arguments and safe code: NULL, lengths, text, and panics.
+//! What stands between a caller's arguments and safe code: NULL, lengths, text, panics, and the places of results.
 
 use std::any::Any;
 use std::ffi::{CStr, c_char, c_void};
@@ -45,6 +45,49 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
     format!("a panic was stopped at the border to C: {}", text.unwrap_or("without a message"))
 }
 
+/// Runs the body of an export that does something and answers with nothing but its status.
+pub(crate) fn done(
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+    work: impl FnOnce() -> Result<()>,
+) -> Status {
+    guard(error_out, || work().map(|()| OPENDB_OK))
+}
+
+/// Runs the body of an export that asks whether something is there.
+pub(crate) fn present(
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+    ask: impl FnOnce() -> Result<bool>,
+) -> Status {
+    guard(error_out, || Ok(if ask()? { OPENDB_OK } else { OPENDB_NOT_FOUND }))
+}
+
+/// Runs the body of an export that counts.
+pub(crate) fn counted(
+    count_out: Option<&mut MaybeUninit<u64>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+    count: impl FnOnce() -> Result<u64>,
+) -> Status {
+    guard(error_out, || {
+        let count_out = required("count_out", count_out, 0)?;
+        *count_out = count()?;
+        Ok(OPENDB_OK)
+    })
+}
+
+/// Runs the body of an export that makes something and hands out a handle of it.
+pub(crate) fn made<T: Handle>(
+    name: &str,
+    place: Option<&mut MaybeUninit<*mut T>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+    make: impl FnOnce() -> Result<T>,
+) -> Status {
+    guard(error_out, || {
+        let place = required(name, place, std::ptr::null_mut())?;
+        *place = handle::give(make()?)?;
+        Ok(OPENDB_OK)
+    })
+}
+
 /// A place for a result, which must not be NULL. The default stands in it until the call succeeds.
 pub(crate) fn required<'a, T>(
     name: &str,
@@ -55,25 +98,6 @@ pub(crate) fn required<'a, T>(
         Some(place) => Ok(place.write(default)),
         None => Err(Error::InvalidArgument(format!("{name} is NULL"))),
     }
-}
-
-/// A place for a new handle, NULL until the call succeeds.
-pub(crate) fn required_handle<'a, T: Handle>(
-    name: &str,
-    place: Option<&'a mut MaybeUninit<*mut T>>,
-) -> Result<&'a mut *mut T> {
-    required(name, place, std::ptr::null_mut())
-}
-
-/// Gives out a handle into its place.
-pub(crate) fn give_into<T: Handle>(place: &mut *mut T, value: T) -> Result<Status> {
-    *place = handle::give(value)?;
-    Ok(OPENDB_OK)
-}
-
-/// The status of a question whether a key is there.
-pub(crate) fn present(there: bool) -> Status {
-    if there { OPENDB_OK } else { OPENDB_NOT_FOUND }
 }
 
 /// Bytes of a caller: NULL with length 0 is the empty byte string.

@@ -5,10 +5,10 @@ use std::mem::MaybeUninit;
 
 use engine::Scan;
 
-use crate::bytes::{Bytes, Pinned, View, pinned_places};
+use crate::bytes::{Bytes, Pinned, View, found, found_pinned};
 use crate::database::Database;
-use crate::error::{Failure, OPENDB_OK, Status, c_string};
-use crate::guard::{give_into, guard, guard_or, input, present, required, required_handle, utf8};
+use crate::error::{Failure, Status, c_string};
+use crate::guard::{counted, done, guard_or, input, made, present, utf8};
 use crate::handle::{self, Handle, Table};
 use crate::options::{self, Durability};
 use crate::scan::{Iterator, ScanOptions, iterate};
@@ -45,11 +45,10 @@ pub unsafe extern "C" fn opendb_keyspace_open(
     keyspace_out: Option<&mut MaybeUninit<*mut Keyspace>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let keyspace_out = required_handle("keyspace_out", keyspace_out)?;
+    made("keyspace_out", keyspace_out, error_out, || {
         let engine = handle::borrow(database)?.engine().keyspace(utf8!(name))?;
         let name = c_string(engine.name());
-        give_into(keyspace_out, Keyspace { engine, name })
+        Ok(Keyspace { engine, name })
     })
 }
 
@@ -72,10 +71,8 @@ pub unsafe extern "C" fn opendb_keyspace_put(
     value_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let keyspace = handle::borrow(keyspace)?;
-        keyspace.engine().put(input!(key, key_length), input!(value, value_length))?;
-        Ok(OPENDB_OK)
+    done(error_out, || {
+        handle::borrow(keyspace)?.engine().put(input!(key, key_length), input!(value, value_length))
     })
 }
 
@@ -90,11 +87,13 @@ pub unsafe extern "C" fn opendb_keyspace_put_with(
     durability: Durability,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let durability = options::durability(durability)?;
-        let keyspace = handle::borrow(keyspace)?;
-        keyspace.engine().put_with(input!(key, key_length), input!(value, value_length), durability)?;
-        Ok(OPENDB_OK)
+        handle::borrow(keyspace)?.engine().put_with(
+            input!(key, key_length),
+            input!(value, value_length),
+            durability,
+        )
     })
 }
 
@@ -106,10 +105,7 @@ pub unsafe extern "C" fn opendb_keyspace_delete(
     key_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        handle::borrow(keyspace)?.engine().delete(input!(key, key_length))?;
-        Ok(OPENDB_OK)
-    })
+    done(error_out, || handle::borrow(keyspace)?.engine().delete(input!(key, key_length)))
 }
 
 /// Like `opendb_keyspace_delete`, with a durability for this delete.
@@ -121,10 +117,9 @@ pub unsafe extern "C" fn opendb_keyspace_delete_with(
     durability: Durability,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let durability = options::durability(durability)?;
-        handle::borrow(keyspace)?.engine().delete_with(input!(key, key_length), durability)?;
-        Ok(OPENDB_OK)
+        handle::borrow(keyspace)?.engine().delete_with(input!(key, key_length), durability)
     })
 }
 
@@ -138,11 +133,7 @@ pub unsafe extern "C" fn opendb_keyspace_get(
     value_out: Option<&mut MaybeUninit<Bytes>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let value_out = required("value_out", value_out, Bytes::EMPTY)?;
-        let value = handle::borrow(keyspace)?.engine().get(input!(key, key_length))?;
-        Ok(Bytes::found(value_out, value))
-    })
+    found(value_out, error_out, || handle::borrow(keyspace)?.engine().get(input!(key, key_length)))
 }
 
 /// Reads the newest value of a key in the keyspace where it lies, without a copy. The view lives until the pinned
@@ -157,10 +148,8 @@ pub unsafe extern "C" fn opendb_keyspace_get_pinned(
     value_out: Option<&mut MaybeUninit<View>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let (pinned_out, value_out) = pinned_places(pinned_out, value_out)?;
-        let value = handle::borrow(keyspace)?.engine().get_ref(input!(key, key_length))?;
-        Pinned::found(pinned_out, value_out, value)
+    found_pinned(pinned_out, value_out, error_out, || {
+        handle::borrow(keyspace)?.engine().get_ref(input!(key, key_length))
     })
 }
 
@@ -173,7 +162,7 @@ pub unsafe extern "C" fn opendb_keyspace_exists(
     key_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || Ok(present(handle::borrow(keyspace)?.engine().exists(input!(key, key_length))?)))
+    present(error_out, || handle::borrow(keyspace)?.engine().exists(input!(key, key_length)))
 }
 
 /// Makes an iterator over what the scan asks for in the keyspace, sorted by key in byte order, as it is at this
@@ -186,11 +175,7 @@ pub unsafe extern "C" fn opendb_keyspace_iter(
     iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let iterator_out = required_handle("iterator_out", iterator_out)?;
-        let keyspace = handle::borrow(keyspace)?;
-        give_into(iterator_out, iterate!(scan, keyspace.engine()))
-    })
+    made("iterator_out", iterator_out, error_out, || iterate!(scan, handle::borrow(keyspace)?.engine()))
 }
 
 /// Makes an iterator over the keys that begin with the prefix in the keyspace: `opendb_keyspace_iter` with nothing
@@ -203,11 +188,9 @@ pub unsafe extern "C" fn opendb_keyspace_scan_prefix(
     iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let iterator_out = required_handle("iterator_out", iterator_out)?;
+    made("iterator_out", iterator_out, error_out, || {
         let scan = Scan::prefix(input!(prefix, prefix_length));
-        let entries = handle::borrow(keyspace)?.engine().iter(&scan)?;
-        give_into(iterator_out, Iterator::entries(entries))
+        handle::borrow(keyspace)?.engine().iter(&scan).map(Iterator::entries)
     })
 }
 
@@ -218,11 +201,7 @@ pub unsafe extern "C" fn opendb_keyspace_len(
     count_out: Option<&mut MaybeUninit<u64>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let count_out = required("count_out", count_out, 0)?;
-        *count_out = handle::borrow(keyspace)?.engine().len()?;
-        Ok(OPENDB_OK)
-    })
+    counted(count_out, error_out, || handle::borrow(keyspace)?.engine().len())
 }
 
 /// Frees the handle of a keyspace. What is in the keyspace stays.

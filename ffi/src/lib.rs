@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - [`handle`]: what C holds instead of addresses; no `unsafe`
-//! - [`guard`]: NULL, lengths, text and panics at the border
+//! - [`guard`]: NULL, lengths, text and panics at the border, and the bodies that many exports share
 //! - [`error`]: status numbers and messages
 //! - [`bytes`]: owned, viewed and pinned bytes, lists of names
 //! - [`options`], [`database`], [`stats`], [`scan`], [`keyspace`], [`batch`], [`transaction`], [`snapshot`],

@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 use engine::{AppendMode, Error, Options, Result};
 use parking_lot::Mutex;
 
-use crate::error::{Failure, OPENDB_OK, Status};
-use crate::guard::{guard, guard_or};
+use crate::error::{Failure, Status};
+use crate::guard::{done, guard_or};
 use crate::handle::{self, Handle, Table};
 
 /// What a commit waits for before it returns: one of `OPENDB_DURABILITY_...`.
@@ -46,7 +46,9 @@ pub(crate) fn durability(number: Durability) -> Result<engine::Durability> {
     match number {
         OPENDB_DURABILITY_BUFFERED => Ok(engine::Durability::Buffered),
         OPENDB_DURABILITY_SYNC => Ok(engine::Durability::Sync),
-        _ => Err(Error::InvalidArgument(format!("durability is {number}: use one of OPENDB_DURABILITY_"))),
+        _ => Err(Error::InvalidArgument(format!(
+            "durability is {number}: use OPENDB_DURABILITY_BUFFERED or OPENDB_DURABILITY_SYNC"
+        ))),
     }
 }
 
@@ -64,7 +66,10 @@ fn append_mode(number: Append) -> Result<AppendMode> {
         OPENDB_APPEND_MODE_AUTO => Ok(AppendMode::Auto),
         OPENDB_APPEND_MODE_MAPPED => Ok(AppendMode::Mapped),
         OPENDB_APPEND_MODE_WRITE => Ok(AppendMode::Write),
-        _ => Err(Error::InvalidArgument(format!("append_mode is {number}: use one of OPENDB_APPEND_MODE_"))),
+        _ => Err(Error::InvalidArgument(format!(
+            "append_mode is {number}: use OPENDB_APPEND_MODE_AUTO, OPENDB_APPEND_MODE_MAPPED or \
+             OPENDB_APPEND_MODE_WRITE"
+        ))),
     }
 }
 
@@ -100,11 +105,11 @@ fn set(
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
     change: impl FnOnce(Options) -> Result<Options>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let options = handle::borrow(options)?;
         let mut settings = options.options.lock();
         *settings = change(settings.clone())?;
-        Ok(OPENDB_OK)
+        Ok(())
     })
 }
 
@@ -202,6 +207,7 @@ pub extern "C" fn opendb_options_free(options: *mut OpenOptions) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::OPENDB_OK;
 
     #[test]
     fn every_setter_reaches_the_engine() {

@@ -1,7 +1,6 @@
 //! What a scan asks for, and the iterator that answers.
 
 use std::ffi::c_void;
-use std::iter::Fuse;
 use std::mem::MaybeUninit;
 use std::slice;
 
@@ -73,11 +72,7 @@ pub(crate) unsafe fn wanted(scan: *const ScanOptions) -> Result<Wanted> {
     }
     // SAFETY: the caller of this function answers for the struct.
     let options = unsafe { copied(scan) }?;
-    if options.flags & !(OPENDB_SCAN_REVERSE | OPENDB_SCAN_KEYS_ONLY) != 0 || options.reserved != 0 {
-        return Err(Error::InvalidArgument(
-            "scan has a flag that this version does not know: begin with OPENDB_SCAN_INIT".to_owned(),
-        ));
-    }
+    check_flags(options.flags, options.reserved)?;
     let ScanOptions { prefix, prefix_length, from, from_length, until, until_length, .. } = options;
     let ScanOptions { start_after, start_after_length, .. } = options;
     let mut wanted = match input!(prefix, prefix_length) {
@@ -103,6 +98,20 @@ pub(crate) unsafe fn wanted(scan: *const ScanOptions) -> Result<Wanted> {
         wanted = wanted.reverse();
     }
     Ok(Wanted { scan: wanted, keys_only: options.flags & OPENDB_SCAN_KEYS_ONLY != 0 })
+}
+
+fn check_flags(flags: u32, reserved: u32) -> Result<()> {
+    if flags & !(OPENDB_SCAN_REVERSE | OPENDB_SCAN_KEYS_ONLY) != 0 {
+        return Err(Error::InvalidArgument(format!(
+            "scan.flags is {flags}: use OPENDB_SCAN_REVERSE, OPENDB_SCAN_KEYS_ONLY, both joined by |, or 0"
+        )));
+    }
+    if reserved != 0 {
+        return Err(Error::InvalidArgument(format!(
+            "scan.reserved is {reserved} and must be 0: begin with OPENDB_SCAN_INIT"
+        )));
+    }
+    Ok(())
 }
 
 /// Copies a caller's struct. One of a later version is taken as long as it asks for nothing that this one lacks.
@@ -140,8 +149,12 @@ struct State {
 }
 
 enum Source {
-    Entries(Fuse<Iter>),
-    Keys(Fuse<Keys>),
+    Entries(Iter),
+    Keys(Keys),
+    /// After the last entry, or an error: there is nothing more.
+    Ended,
+    /// The database was closed on the way.
+    Closed,
 }
 
 static ITERATORS: Table<Iterator> = Table::new();
@@ -157,12 +170,12 @@ impl Handle for Iterator {
 impl Iterator {
     /// An iterator over entries.
     pub(crate) fn entries(entries: Iter) -> Iterator {
-        Iterator::new(Source::Entries(entries.fuse()))
+        Iterator::new(Source::Entries(entries))
     }
 
     /// An iterator over keys.
     pub(crate) fn keys(keys: Keys) -> Iterator {
-        Iterator::new(Source::Keys(keys.fuse()))
+        Iterator::new(Source::Keys(keys))
     }
 
     fn new(source: Source) -> Iterator {
@@ -173,12 +186,19 @@ impl Iterator {
     fn step(&self) -> Result<Option<(View, View)>> {
         let mut state = self.state.lock();
         let next = match &mut state.source {
-            Source::Entries(entries) => entries.next().transpose()?,
-            Source::Keys(keys) => keys.next().transpose()?.map(|key| (key, Vec::new())),
+            Source::Entries(entries) => entries.next().transpose(),
+            Source::Keys(keys) => keys.next().map(|key| Ok((key?, Vec::new()))).transpose(),
+            Source::Ended => Ok(None),
+            Source::Closed => Err(Error::Closed),
         };
-        let Some(entry) = next else { return Ok(None) };
-        state.entry = entry;
-        Ok(Some((View::of(&state.entry.0), View::of(&state.entry.1))))
+        if let Ok(Some(entry)) = next {
+            state.entry = entry;
+            return Ok(Some((View::of(&state.entry.0), View::of(&state.entry.1))));
+        }
+        // What the walk and the last entry hold is let go of here, not only when the caller frees the handle.
+        let source = if matches!(next, Err(Error::Closed)) { Source::Closed } else { Source::Ended };
+        *state = State { source, entry: (Vec::new(), Vec::new()) };
+        next.map(|_| None)
     }
 }
 
@@ -190,9 +210,9 @@ macro_rules! iterate {
         // each of its bounds.
         let wanted = unsafe { $crate::scan::wanted($scan) }?;
         if wanted.keys_only {
-            $crate::scan::Iterator::keys($source.keys($($before,)* &wanted.scan)?)
+            $source.keys($($before,)* &wanted.scan).map($crate::scan::Iterator::keys)
         } else {
-            $crate::scan::Iterator::entries($source.iter($($before,)* &wanted.scan)?)
+            $source.iter($($before,)* &wanted.scan).map($crate::scan::Iterator::entries)
         }
     }};
 }
@@ -201,6 +221,7 @@ pub(crate) use iterate;
 
 /// Goes to the next entry and returns `OPENDB_OK`, or `OPENDB_NOT_FOUND` after the last one. Both views live until
 /// the next call with this iterator, its freeing included. `value_out` may be NULL where values are not wanted.
+/// After an error the iterator is at its end, except that `OPENDB_ERROR_CLOSED` is answered again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn opendb_iterator_next(
     iterator: *mut Iterator,
@@ -299,6 +320,28 @@ mod tests {
         ];
         for (at, scan) in refused.iter().enumerate() {
             assert!(matches!(read(scan), Err(Error::InvalidArgument(_))), "scan {at} was taken");
+        }
+    }
+
+    #[test]
+    fn an_iterator_at_its_end_or_closed_holds_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = engine::OpenDB::open(directory.path()).unwrap();
+        database.put(b"key", b"value").unwrap();
+        let ended = Iterator::entries(database.iter(&Scan::all()).unwrap());
+        let closed = Iterator::keys(database.keys(&Scan::all()).unwrap());
+        assert!(ended.step().unwrap().is_some() && closed.step().unwrap().is_some());
+        for _ in 0..2 {
+            assert!(ended.step().unwrap().is_none());
+        }
+        database.close().unwrap();
+        for _ in 0..2 {
+            assert!(matches!(closed.step(), Err(Error::Closed)));
+        }
+        let state = [ended.state.into_inner(), closed.state.into_inner()];
+        assert!(matches!((&state[0].source, &state[1].source), (Source::Ended, Source::Closed)));
+        for State { entry: (key, value), .. } in &state {
+            assert_eq!(key.capacity() + value.capacity(), 0);
         }
     }
 

@@ -5,10 +5,10 @@ use std::mem::MaybeUninit;
 
 use engine::Scan;
 
-use crate::bytes::{Bytes, Pinned, View, pinned_places};
+use crate::bytes::{Bytes, Pinned, View, found, found_pinned};
 use crate::database::Database;
 use crate::error::{Failure, Status};
-use crate::guard::{give_into, guard, input, present, required, required_handle, utf8};
+use crate::guard::{input, made, present, utf8};
 use crate::handle::{self, Handle, Table};
 use crate::scan::{Iterator, ScanOptions, iterate};
 
@@ -41,10 +41,8 @@ pub unsafe extern "C" fn opendb_snapshot_new(
     snapshot_out: Option<&mut MaybeUninit<*mut Snapshot>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let snapshot_out = required_handle("snapshot_out", snapshot_out)?;
-        let engine = handle::borrow(database)?.engine().snapshot()?;
-        give_into(snapshot_out, Snapshot { engine })
+    made("snapshot_out", snapshot_out, error_out, || {
+        handle::borrow(database)?.engine().snapshot().map(|engine| Snapshot { engine })
     })
 }
 
@@ -57,10 +55,8 @@ pub unsafe extern "C" fn opendb_snapshot_keyspace(
     snapshot_out: Option<&mut MaybeUninit<*mut Snapshot>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let snapshot_out = required_handle("snapshot_out", snapshot_out)?;
-        let engine = handle::borrow(snapshot)?.engine.keyspace(utf8!(keyspace))?;
-        give_into(snapshot_out, Snapshot { engine })
+    made("snapshot_out", snapshot_out, error_out, || {
+        handle::borrow(snapshot)?.engine.keyspace(utf8!(keyspace)).map(|engine| Snapshot { engine })
     })
 }
 
@@ -74,11 +70,7 @@ pub unsafe extern "C" fn opendb_snapshot_get(
     value_out: Option<&mut MaybeUninit<Bytes>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let value_out = required("value_out", value_out, Bytes::EMPTY)?;
-        let value = handle::borrow(snapshot)?.engine().get(input!(key, key_length))?;
-        Ok(Bytes::found(value_out, value))
-    })
+    found(value_out, error_out, || handle::borrow(snapshot)?.engine().get(input!(key, key_length)))
 }
 
 /// Reads the value of a key in the snapshot where it lies, without a copy. The view lives until the pinned value
@@ -93,10 +85,8 @@ pub unsafe extern "C" fn opendb_snapshot_get_pinned(
     value_out: Option<&mut MaybeUninit<View>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let (pinned_out, value_out) = pinned_places(pinned_out, value_out)?;
-        let value = handle::borrow(snapshot)?.engine().get_ref(input!(key, key_length))?;
-        Pinned::found(pinned_out, value_out, value)
+    found_pinned(pinned_out, value_out, error_out, || {
+        handle::borrow(snapshot)?.engine().get_ref(input!(key, key_length))
     })
 }
 
@@ -109,7 +99,7 @@ pub unsafe extern "C" fn opendb_snapshot_exists(
     key_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || Ok(present(handle::borrow(snapshot)?.engine().exists(input!(key, key_length))?)))
+    present(error_out, || handle::borrow(snapshot)?.engine().exists(input!(key, key_length)))
 }
 
 /// Makes an iterator over what the scan asks for in the snapshot, sorted by key in byte order, as it is at this
@@ -122,11 +112,7 @@ pub unsafe extern "C" fn opendb_snapshot_iter(
     iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let iterator_out = required_handle("iterator_out", iterator_out)?;
-        let snapshot = handle::borrow(snapshot)?;
-        give_into(iterator_out, iterate!(scan, snapshot.engine()))
-    })
+    made("iterator_out", iterator_out, error_out, || iterate!(scan, handle::borrow(snapshot)?.engine()))
 }
 
 /// Makes an iterator over the keys that begin with the prefix in the snapshot: `opendb_snapshot_iter` with nothing
@@ -139,11 +125,9 @@ pub unsafe extern "C" fn opendb_snapshot_scan_prefix(
     iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let iterator_out = required_handle("iterator_out", iterator_out)?;
+    made("iterator_out", iterator_out, error_out, || {
         let scan = Scan::prefix(input!(prefix, prefix_length));
-        let entries = handle::borrow(snapshot)?.engine().iter(&scan)?;
-        give_into(iterator_out, Iterator::entries(entries))
+        handle::borrow(snapshot)?.engine().iter(&scan).map(Iterator::entries)
     })
 }
 

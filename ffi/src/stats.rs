@@ -6,8 +6,8 @@ use engine::{Error, Result};
 
 use crate::bytes::Names;
 use crate::database::Database;
-use crate::error::{Failure, OPENDB_OK, Status};
-use crate::guard::{give_into, guard, required_handle};
+use crate::error::{Failure, Status};
+use crate::guard::{done, made};
 use crate::handle;
 use crate::options::{Append, append_number};
 use crate::scan::STRUCT_BYTES_MAX;
@@ -150,13 +150,13 @@ pub unsafe extern "C" fn opendb_stats_read(
     stats: *mut Stats,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         // SAFETY: convention 4 of the header: what is not NULL begins with its size.
         let size = unsafe { size_of_place(stats) }?;
         let read = handle::borrow(database)?.engine().stats()?;
         // SAFETY: convention 4 of the header: the struct has as many writable bytes as its size says.
         unsafe { fill(stats, size, &read) };
-        Ok(OPENDB_OK)
+        Ok(())
     })
 }
 
@@ -168,10 +168,8 @@ pub unsafe extern "C" fn opendb_recovery_damage(
     names_out: Option<&mut MaybeUninit<*mut Names>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let names_out = required_handle("names_out", names_out)?;
-        let damaged = handle::borrow(database)?.engine().stats()?.recovery.damaged;
-        give_into(names_out, Names::new(damaged))
+    made("names_out", names_out, error_out, || {
+        handle::borrow(database)?.engine().stats().map(|stats| Names::new(stats.recovery.damaged))
     })
 }
 

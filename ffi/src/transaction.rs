@@ -8,10 +8,10 @@ use std::sync::Arc;
 use engine::{Error, Result, Scan};
 use parking_lot::Mutex;
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, found};
 use crate::database::Database;
 use crate::error::{Failure, OPENDB_ERROR_TRANSACTION, OPENDB_OK, Status};
-use crate::guard::{give_into, guard, input, present, required, required_handle, utf8};
+use crate::guard::{done, guard, input, made, present, utf8};
 use crate::handle::{self, Handle, Table};
 use crate::options::{self, Durability};
 use crate::scan::{Iterator, ScanOptions, iterate};
@@ -117,10 +117,9 @@ pub unsafe extern "C" fn opendb_transaction_begin(
     transaction_out: Option<&mut MaybeUninit<*mut Transaction>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let transaction_out = required_handle("transaction_out", transaction_out)?;
+    made("transaction_out", transaction_out, error_out, || {
         let engine = handle::borrow(database)?.engine().begin_transaction()?;
-        give_into(transaction_out, Transaction { state: Mutex::new(State::Owned(engine)) })
+        Ok(Transaction { state: Mutex::new(State::Owned(engine)) })
     })
 }
 
@@ -136,10 +135,9 @@ pub unsafe extern "C" fn opendb_transaction_get(
     value_out: Option<&mut MaybeUninit<Bytes>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let value_out = required("value_out", value_out, Bytes::EMPTY)?;
+    found(value_out, error_out, || {
         let (keyspace, key) = (utf8!(keyspace), input!(key, key_length));
-        Ok(Bytes::found(value_out, with(transaction, |transaction| transaction.get(keyspace, key))?))
+        with(transaction, |transaction| transaction.get(keyspace, key))
     })
 }
 
@@ -153,9 +151,9 @@ pub unsafe extern "C" fn opendb_transaction_exists(
     key_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    present(error_out, || {
         let (keyspace, key) = (utf8!(keyspace), input!(key, key_length));
-        Ok(present(with(transaction, |transaction| transaction.exists(keyspace, key))?))
+        with(transaction, |transaction| transaction.exists(keyspace, key))
     })
 }
 
@@ -172,10 +170,9 @@ pub unsafe extern "C" fn opendb_transaction_put(
     value_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let (keyspace, key, value) = (utf8!(keyspace), input!(key, key_length), input!(value, value_length));
-        with(transaction, |transaction| transaction.put(keyspace, key, value))?;
-        Ok(OPENDB_OK)
+        with(transaction, |transaction| transaction.put(keyspace, key, value))
     })
 }
 
@@ -188,10 +185,9 @@ pub unsafe extern "C" fn opendb_transaction_delete(
     key_length: usize,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let (keyspace, key) = (utf8!(keyspace), input!(key, key_length));
-        with(transaction, |transaction| transaction.delete(keyspace, key))?;
-        Ok(OPENDB_OK)
+        with(transaction, |transaction| transaction.delete(keyspace, key))
     })
 }
 
@@ -206,10 +202,9 @@ pub unsafe extern "C" fn opendb_transaction_iter(
     iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let iterator_out = required_handle("iterator_out", iterator_out)?;
+    made("iterator_out", iterator_out, error_out, || {
         let keyspace = utf8!(keyspace);
-        give_into(iterator_out, with(transaction, |transaction| Ok(iterate!(scan, transaction, keyspace)))?)
+        with(transaction, |transaction| iterate!(scan, transaction, keyspace))
     })
 }
 
@@ -224,11 +219,9 @@ pub unsafe extern "C" fn opendb_transaction_scan_prefix(
     iterator_out: Option<&mut MaybeUninit<*mut Iterator>>,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        let iterator_out = required_handle("iterator_out", iterator_out)?;
+    made("iterator_out", iterator_out, error_out, || {
         let (keyspace, scan) = (utf8!(keyspace), Scan::prefix(input!(prefix, prefix_length)));
-        let entries = with(transaction, |transaction| transaction.iter(keyspace, &scan))?;
-        give_into(iterator_out, Iterator::entries(entries))
+        with(transaction, |transaction| transaction.iter(keyspace, &scan)).map(Iterator::entries)
     })
 }
 
@@ -239,10 +232,7 @@ pub unsafe extern "C" fn opendb_transaction_commit(
     transaction: *mut Transaction,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        take(transaction)?.commit()?;
-        Ok(OPENDB_OK)
-    })
+    done(error_out, || take(transaction)?.commit())
 }
 
 /// Like `opendb_transaction_commit`, with a durability for this commit.
@@ -252,10 +242,9 @@ pub unsafe extern "C" fn opendb_transaction_commit_with(
     durability: Durability,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
+    done(error_out, || {
         let transaction = take(transaction)?;
-        transaction.commit_with(options::durability(durability)?)?;
-        Ok(OPENDB_OK)
+        transaction.commit_with(options::durability(durability)?)
     })
 }
 
@@ -265,10 +254,7 @@ pub unsafe extern "C" fn opendb_transaction_rollback(
     transaction: *mut Transaction,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
-    guard(error_out, || {
-        take(transaction)?.rollback()?;
-        Ok(OPENDB_OK)
-    })
+    done(error_out, || take(transaction)?.rollback())
 }
 
 /// Rolls back a transaction that is still live, as `opendb_transaction_rollback` does, but has no status. Does

@@ -1,5 +1,5 @@
 //! Builds the library, compiles every C and C++ program of the tests and examples against it with warnings as errors,
-//! and runs them, plainly and under valgrind.
+//! and runs them, plainly, under valgrind and with the compiler's sanitizers.
 
 // What goes wrong here is a failed test.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -13,10 +13,16 @@ use std::sync::OnceLock;
 const C_FLAGS: &[&str] =
     &["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-D_DEFAULT_SOURCE"];
 const CPP_FLAGS: &[&str] = &["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"];
-/// Memory that is only "possibly" lost is not counted: the tables of the standard library's hash maps are always reached
-/// through a pointer into their middle.
-const VALGRIND: &[&str] =
-    &["--error-exitcode=1", "--leak-check=full", "--errors-for-leak-kinds=definite", "--quiet"];
+/// Every error and every lost block fails, those that are only possibly lost as well.
+const VALGRIND: &[&str] = &[
+    "--error-exitcode=1",
+    "--leak-check=full",
+    "--errors-for-leak-kinds=definite,possible",
+    "--num-callers=40",
+    "--quiet",
+];
+/// The caller's side watched by the compiler: what a program reads through the views and bytes it was given.
+const SANITIZERS: &[&str] = &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 /// What the static library needs besides itself.
 const STATIC_LIBRARIES: &[&str] = &["-lpthread", "-ldl", "-lm"];
 
@@ -78,35 +84,48 @@ fn compiler(source: &Path) -> Command {
 }
 
 /// Compiles a program that finds the shared library at run time.
-fn compile(source: &Path, directory: &Path) -> PathBuf {
+fn compile(source: &Path, flags: &[&str], directory: &Path) -> PathBuf {
     let program = directory.join(source.file_name().unwrap()).with_extension("program");
     let library = library_directory();
     let mut compiler = compiler(source);
-    compiler.arg(source).arg("-o").arg(&program).arg("-L").arg(library).args(["-lopendb", "-lpthread"]);
+    compiler
+        .args(flags)
+        .arg(source)
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(library)
+        .args(["-lopendb", "-lpthread"]);
     run(compiler.arg(format!("-Wl,-rpath,{}", library.display())));
     program
 }
 
-/// Runs every test program of a language, each plainly and under valgrind, on directories of their own.
+/// Runs a program on an empty directory of its own, behind the command that watches it.
+fn run_on_scratch(watcher: &[&str], program: &Path) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let mut words = watcher.iter().map(std::ffi::OsStr::new).chain([program.as_os_str()]);
+    run(Command::new(words.next().unwrap()).args(words).arg(directory.path()))
+}
+
+/// Runs every test program of a language: plainly, under valgrind, and compiled with the sanitizers.
 fn run_programs(directory: &str, ending: &str) {
+    let valgrind = [&["valgrind"], VALGRIND].concat();
     for source in sources(directory, ending) {
         let scratch = tempfile::tempdir().unwrap();
-        let program = compile(&source, scratch.path());
-        let (plain, checked) = (scratch.path().join("plain"), scratch.path().join("checked"));
-        fs::create_dir(&plain).unwrap();
-        fs::create_dir(&checked).unwrap();
-        run(Command::new(&program).arg(plain));
-        run(Command::new("valgrind").args(VALGRIND).arg(&program).arg(checked));
+        let program = compile(&source, &[], scratch.path());
+        run_on_scratch(&[], &program);
+        run_on_scratch(&valgrind, &program);
+        run_on_scratch(&[], &compile(&source, SANITIZERS, scratch.path()));
     }
 }
 
 #[test]
-fn c_programs_pass_and_are_clean_under_valgrind() {
+fn c_programs_pass_and_are_clean() {
     run_programs("tests/c", "c");
 }
 
 #[test]
-fn cpp_programs_pass_and_are_clean_under_valgrind() {
+fn cpp_programs_pass_and_are_clean() {
     run_programs("tests/cpp", "cpp");
 }
 
@@ -115,11 +134,22 @@ fn cpp_programs_pass_and_are_clean_under_valgrind() {
 fn quickstarts_count_their_visits_on_one_directory() {
     let scratch = tempfile::tempdir().unwrap();
     for (visit, source) in [(1, "quickstart.c"), (2, "quickstart.cpp"), (3, "quickstart.c")] {
-        let program = compile(&crate_directory().join("examples").join(source), scratch.path());
+        let program = compile(&crate_directory().join("examples").join(source), &[], scratch.path());
         let output = run(Command::new(program).arg(scratch.path().join("database")));
         let text = String::from_utf8(output.stdout).unwrap();
         let expected = format!("user:1 = Alice\nuser:2 = Bob\nvisits: {visit}\n");
         assert!(text.ends_with(&expected), "{source}: {text}");
+    }
+}
+
+/// What a newcomer sees who runs a first program under valgrind: no error and no lost block.
+#[test]
+fn quickstarts_are_clean_under_valgrind() {
+    let scratch = tempfile::tempdir().unwrap();
+    let valgrind = [&["valgrind"], VALGRIND].concat();
+    for source in ["quickstart.c", "quickstart.cpp"] {
+        let program = compile(&crate_directory().join("examples").join(source), &[], scratch.path());
+        run_on_scratch(&valgrind, &program);
     }
 }
 
@@ -150,6 +180,22 @@ fn headers_stand_alone() {
         let begun = "opendb_scan scan = OPENDB_SCAN_INIT; opendb_stats stats = OPENDB_STATS_INIT;";
         fs::write(&source, format!("#include \"{header}\"\n{begun}\n")).unwrap();
         run(compiler(&source).args([standard, "-fsyntax-only"]).arg(&source));
+    }
+}
+
+/// An older C++ is refused by one sentence, not by what the compiler makes of the first line that it does not know.
+#[test]
+fn the_cpp_header_says_which_standard_it_needs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let source = scratch.path().join("old.cpp");
+    fs::write(&source, "#include \"opendb.hpp\"\n").unwrap();
+    for standard in ["-std=c++11", "-std=c++14"] {
+        let output = compiler(&source).args([standard, "-fsyntax-only"]).arg(&source).output().unwrap();
+        assert!(!output.status.success());
+        let text = String::from_utf8(output.stderr).unwrap();
+        let errors: Vec<_> = text.lines().filter(|line| line.contains("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{text}");
+        assert!(errors[0].contains("opendb.hpp needs C++17: compile with -std=c++17"), "{text}");
     }
 }
 

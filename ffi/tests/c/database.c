@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 static void values(opendb_database *database) {
     opendb_bytes value;
@@ -70,7 +71,8 @@ static void limits(opendb_database *database) {
     REFUSED("65536", opendb_put(database, key, OPENDB_KEY_BYTES_MAX + 1, B("v"), &error));
     REFUSED("4294967296", opendb_put(database, B("k"), value, past, &error));
     REFUSED("key: no memory", opendb_put(database, "k", SIZE_MAX, B("v"), &error));
-    REFUSED("durability is 2", opendb_put_with(database, B("k"), B("v"), 2, &error));
+    REFUSED("durability is 2: use OPENDB_DURABILITY_BUFFERED or OPENDB_DURABILITY_SYNC",
+            opendb_put_with(database, B("k"), B("v"), 2, &error));
     REFUSED("durability is -1", opendb_delete_with(database, B("k"), -1, &error));
     ABSENT(opendb_exists(database, B("k"), &error));
     CHECK(munmap(value, past) == 0);
@@ -136,7 +138,8 @@ static void options(const char *directory) {
     OK(opendb_options_set_cache_bytes(options, 0, &error));
     OK(opendb_options_set_read_damaged(options, false, &error));
     REFUSED("durability is 7", opendb_options_set_durability(options, 7, &error));
-    REFUSED("append_mode is 3", opendb_options_set_append_mode(options, 3, &error));
+    REFUSED("append_mode is 3: use OPENDB_APPEND_MODE_AUTO, OPENDB_APPEND_MODE_MAPPED or OPENDB_APPEND_MODE_WRITE",
+            opendb_options_set_append_mode(options, 3, &error));
     OK(opendb_options_set_segment_bytes(options, OPENDB_SEGMENT_BYTES_MIN - 1, &error));
     REFUSED("segment_bytes", opendb_open(path, options, &database, &error));
     OK(opendb_options_set_segment_bytes(options, OPENDB_SEGMENT_BYTES_MAX + 1, &error));
@@ -200,6 +203,26 @@ static void closing(const char *directory, opendb_database *database) {
     opendb_pinned_free(pinned);
 }
 
+/* A path is bytes: it may be of any encoding, and must not be empty. */
+static void paths(const char *directory) {
+    char path[4096];
+    opendb_database *database;
+    REFUSED("path is empty", opendb_open("", NULL, &database, &error));
+    CHECK(database == NULL);
+    database = open_below(directory, "not UTF-8 \xff\xfe");
+    OK(opendb_put(database, B("k"), B("v"), &error));
+    CHECK(strstr(opendb_path(database), "not UTF-8 \xff\xfe") != NULL);
+    OK(opendb_close(database, &error));
+    /* The bytes are those of the directory's name. */
+    snprintf(path, sizeof path, "%s/not UTF-8 \xff\xfe", directory);
+    CHECK(access(path, F_OK) == 0);
+    /* What stands in the way is named. */
+    snprintf(path, sizeof path, "%s/file", directory);
+    fclose(fopen(path, "w"));
+    FAILS(OPENDB_ERROR_IO, "/file", opendb_open(path, NULL, &database, &error));
+    CHECK(database == NULL);
+}
+
 /* Two handles on one directory are one database. */
 static void twice(const char *directory) {
     opendb_database *first = open_below(directory, "twice"), *second = open_below(directory, "twice");
@@ -222,6 +245,7 @@ int main(int count, char **arguments) {
     maintenance(arguments[1], database);
     closing(arguments[1], database);
     options(arguments[1]);
+    paths(arguments[1]);
     twice(arguments[1]);
     CHECK(opendb_handles_live() == 0);
     return 0;

@@ -63,9 +63,13 @@ static void refusals(opendb_database *database) {
     opendb_scan wanted = OPENDB_SCAN_INIT;
     opendb_iterator *iterator;
     wanted.flags = 4;
-    REFUSED("flag", opendb_iter(database, &wanted, &iterator, &error));
+    REFUSED("scan.flags is 4: use OPENDB_SCAN_REVERSE, OPENDB_SCAN_KEYS_ONLY",
+            opendb_iter(database, &wanted, &iterator, &error));
     CHECK(iterator == NULL);
     wanted.flags = 0;
+    wanted.reserved = 7;
+    REFUSED("scan.reserved is 7", opendb_iter(database, &wanted, &iterator, &error));
+    wanted.reserved = 0;
     wanted.size = 0;
     REFUSED("scan.size is 0", opendb_iter(database, &wanted, &iterator, &error));
     wanted.size = sizeof wanted;

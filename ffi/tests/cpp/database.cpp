@@ -1,8 +1,10 @@
 // Values, keyspaces, snapshots, scans, options and errors through opendb.hpp.
 #include "check.hpp"
 
+#include <thread>
 #include <type_traits>
 
+using namespace std::string_literals;
 using namespace std::string_view_literals;
 using opendb::Database, opendb::Durability, opendb::ErrorKind, opendb::Iterator, opendb::Options, opendb::Scan;
 
@@ -113,9 +115,72 @@ static void errors(Database &database) {
     database.close();
     CHECK(pinned.view() == "value" && pinned.string() == "value" && pinned.size() == 5 && pinned.data()[0] == 'v');
     CHECK(throws(ErrorKind::Closed, [&] { keyspace.get("k"); }));
-    CHECK(throws(ErrorKind::InvalidArgument, [&] { database.get("k"); }));
     CHECK(database.path().empty());
     database.close();
+}
+
+// After close() every call says that the database is closed, and closing again does nothing.
+static void closed(const std::string &directory) {
+    Database database = Database::open(directory + "/closed");
+    database.put("k", "v");
+    opendb::Keyspace keyspace = database.keyspace("sessions");
+    opendb::Snapshot snapshot = database.snapshot();
+    opendb::Batch batch = database.batch();
+    opendb::Transaction transaction = database.begin_transaction();
+    Iterator iterator = database.iter();
+    database.close();
+    database.close();
+    auto closed = [](auto work) { return throws(ErrorKind::Closed, work); };
+    CHECK(closed([&] { database.put("k", "v"); }) && closed([&] { database.get("k"); }));
+    CHECK(closed([&] { database.put_with("k", "v", Durability::Sync); }) && closed([&] { database.get_bytes("k"); }));
+    CHECK(closed([&] { database.erase("k"); }) && closed([&] { database.erase_with("k", Durability::Sync); }));
+    CHECK(closed([&] { database.exists("k"); }) && closed([&] { database.get_pinned("k"); }));
+    CHECK(closed([&] { database.iter(); }) && closed([&] { database.scan_prefix("k"); }));
+    CHECK(closed([&] { database.len(); }) && closed([&] { database.flush(); }) && closed([&] { database.stats(); }));
+    CHECK(closed([&] { database.keyspace("k"); }) && closed([&] { database.keyspaces(); }));
+    CHECK(closed([&] { database.batch(); }) && closed([&] { database.snapshot(); }));
+    CHECK(closed([&] { database.begin_transaction(); }) && closed([&] { database.recovery_damage(); }));
+    CHECK(closed([&] { database.transact([](opendb::Transaction &) { CHECK(false); }); }));
+    CHECK(closed([&] { keyspace.put("k", "v"); }) && closed([&] { snapshot.get("k"); }));
+    CHECK(closed([&] { batch.commit(); }) && closed([&] { transaction.get("default", "k"); }));
+    CHECK(closed([&] { iterator.next(); }) && closed([&] { iterator.next(); }));
+    Database moved = std::move(database);
+    CHECK(closed([&] { moved.get("k"); }));
+    CHECK(throws(ErrorKind::InvalidArgument, [&] { database.get("k"); }));
+    database = Database::open(directory + "/closed");
+    CHECK(database.get("k") == "v");
+}
+
+// One of many threads closes: the others get their answers until then, and Closed from then on.
+static void closed_by_one_thread(const std::string &directory) {
+    Database database = Database::open(directory + "/threads");
+    database.put("k", "v");
+    auto work = [&] {
+        try {
+            for (;;) {
+                CHECK(database.get("k") == "v");
+            }
+        } catch (const opendb::Error &error) {
+            CHECK(error.kind() == ErrorKind::Closed);
+        }
+    };
+    std::vector<std::thread> threads;
+    for (int at = 0; at < 3; ++at) {
+        threads.emplace_back(work);
+    }
+    threads.emplace_back([&] { database.close(); });
+    threads.emplace_back([&] { database.close(); });
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+}
+
+static void paths(const std::string &directory) {
+    CHECK(throws(ErrorKind::InvalidArgument, [&] { Database::open(""); }));
+    CHECK(throws(ErrorKind::InvalidArgument, [&] { Database::open(directory + "/a\0b"s); }));
+    Database::open(directory + "/not UTF-8 \xff\xfe").put("k", "v");
+    Database again = Database::open(directory + "/not UTF-8 \xff\xfe", Options().create(false));
+    CHECK(again.get("k") == "v" && again.path().find("\xff\xfe") != std::string::npos);
 }
 
 int main(int count, char **arguments) {
@@ -128,6 +193,9 @@ int main(int count, char **arguments) {
         scans(database);
         keyspaces_and_snapshots(database);
         errors(database);
+        closed(directory);
+        closed_by_one_thread(directory);
+        paths(directory);
         Options options;
         options.create(true).durability(Durability::Sync).append_mode(opendb::AppendMode::Write);
         options.mapped_reads(false).cache_bytes(0).segment_bytes(OPENDB_SEGMENT_BYTES_MIN).read_damaged(false);
