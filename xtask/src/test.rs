@@ -176,7 +176,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "c",
-        what: "tests of the C library and the C++ header, each program alone and under valgrind",
+        what: "tests of the C library and the C++ header, each program alone, under valgrind and with sanitizers",
         tools: &[Tool::C, Tool::Cpp, Tool::Valgrind],
         needs: &["build-c"],
         run: |project, log| log.run(&mut project.cargo("test --package opendb-ffi --locked --no-fail-fast")),
