@@ -142,3 +142,32 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_lock(tmp_path: Path)
         assert parent.wait(timeout=60) == 0
         with opendb.open(tmp_path) as db:
             db.put(b"k", b"v")
+
+
+DROPS_THE_PARENTS = """
+import os, signal, sys, opendb
+ours, theirs = sys.argv[1:]
+for number in range(20):
+    db = opendb.open(ours)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        own = opendb.open(theirs)
+        del db
+        own.put(b"k", b"%d" % number)
+        own.close()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    db.close()
+print(opendb.open(theirs).get(b"k"))
+"""
+
+
+# The handles of the parent's threads, dropped in the child, were those of the child's own threads by number, and its
+# close failed.
+def test_a_child_that_drops_the_parents_database_closes_its_own(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-W", "ignore", "-c", DROPS_THE_PARENTS, str(tmp_path / "ours"), str(tmp_path / "theirs"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("b'19'\n", "")

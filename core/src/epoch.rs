@@ -12,10 +12,12 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_epoch::{Atomic, Collector, LocalHandle, Shared};
+
+use crate::disk::PerProcess;
 
 /// How often a retired value is asked for before it is left to those who still look at it. Three times are enough where
 /// nobody does; after some more the others are given the processor, and then time.
@@ -24,17 +26,11 @@ const ATTEMPTS_AT_ONCE: u32 = 8;
 const ATTEMPTS_YIELDING: u32 = 100;
 const REST: Duration = Duration::from_millis(1);
 
-/// The threads of one process that may be pinned.
-struct Process {
-    generation: u64,
-    threads: Collector,
-    /// The one that was newest before.
-    before: Option<&'static Process>,
-}
+/// The threads of each process that may be pinned.
+static THREADS: PerProcess<Collector> = PerProcess::new();
 
-/// The newest of this process and of those that it was forked from. No lock, since a lock may be held for ever after a
-/// fork.
-static NEWEST: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
+/// Values that were retired and are not dropped yet.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// One thread among those of its process.
 struct Participant {
@@ -48,7 +44,40 @@ thread_local! {
 
 /// Keeps what was found in cells from being dropped. Held for the time of one read: while it lives, nothing is dropped
 /// anywhere that is retired after it was made.
-pub(crate) struct Guard(crossbeam_epoch::Guard);
+pub(crate) struct Guard {
+    pinned: crossbeam_epoch::Guard,
+    /// Dropped after the pin.
+    _end: GuardEnd,
+}
+
+/// What is done when a thread is pinned no more: whoever looked longest drops what was waiting for that.
+struct GuardEnd;
+
+impl Drop for GuardEnd {
+    #[inline]
+    fn drop(&mut self) {
+        if WAITING.load(Ordering::Relaxed) != 0 {
+            drop_what_waits();
+        }
+    }
+}
+
+#[cold]
+fn drop_what_waits() {
+    let _a_thread_that_ends_leaves_it = PARTICIPANT.try_with(|participant| {
+        let participant = participant.try_borrow().ok()?;
+        let local = &participant.as_ref()?.local;
+        (0..ATTEMPTS_AT_ONCE).for_each(|_| local.pin().flush());
+        Some(())
+    });
+}
+
+impl From<crossbeam_epoch::Guard> for Guard {
+    #[inline]
+    fn from(pinned: crossbeam_epoch::Guard) -> Guard {
+        Guard { pinned, _end: GuardEnd }
+    }
+}
 
 /// Pins the thread. Cells are read by guards of their own generation.
 #[inline]
@@ -58,7 +87,7 @@ pub(crate) fn pin(generation: u64) -> Guard {
         _ => None,
     });
     match pinned {
-        Ok(Some(guard)) => Guard(guard),
+        Ok(Some(pinned)) => Guard::from(pinned),
         _ => pin_anew(generation),
     }
 }
@@ -73,26 +102,12 @@ fn pin_anew(generation: u64) -> Guard {
         let mut participant = participant.try_borrow_mut().ok()?;
         participant.replace(Participant { generation, local })
     });
-    Guard(guard)
+    Guard::from(guard)
 }
 
 /// The threads of the process of this generation.
 fn threads(generation: u64) -> Collector {
-    loop {
-        let newest = NEWEST.load(Ordering::Acquire);
-        // SAFETY: a pointer in `NEWEST` is null or was made by `Box::into_raw` below, published with release after
-        // that, and what it names is never changed nor freed.
-        let before: Option<&'static Process> = unsafe { newest.as_ref() };
-        let mut known = std::iter::successors(before, |process| process.before);
-        if let Some(process) = known.find(|process| process.generation == generation) {
-            return process.threads.clone();
-        }
-        let new = Box::into_raw(Box::new(Process { generation, threads: Collector::new(), before }));
-        if NEWEST.compare_exchange(newest, new, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            // SAFETY: the pointer was made by `Box::into_raw` above and nobody else has seen it.
-            drop(unsafe { Box::from_raw(new) });
-        }
-    }
+    THREADS.of(generation).clone()
 }
 
 /// A value that can be taken away under the eyes of its readers.
@@ -110,10 +125,10 @@ impl<T: Send + Sync + 'static> Retirable<T> {
     /// The value, unless it was retired. A guard of another process finds nothing.
     #[inline]
     pub(crate) fn get<'g>(&'g self, guard: &'g Guard) -> Option<&'g T> {
-        if guard.0.collector() != Some(&self.threads) {
+        if guard.pinned.collector() != Some(&self.threads) {
             return None;
         }
-        let value = self.value.load(Ordering::Acquire, &guard.0);
+        let value = self.value.load(Ordering::Acquire, &guard.pinned);
         // SAFETY: the pointer is null or was published with release by `new` and names a value that is shared from
         // then on. It is dropped by `drop`, which borrows the cell alone while `'g` borrows it as well, or after
         // `retire` has emptied the cell, by the collector that `guard` was just seen to be pinned in, and not before
@@ -133,11 +148,13 @@ impl<T: Send + Sync + 'static> Retirable<T> {
         }
         let dropped = Arc::new(AtomicBool::new(false));
         let tells = Arc::clone(&dropped);
+        WAITING.fetch_add(1, Ordering::Relaxed);
         let drop_value = move || {
             // SAFETY: the swap above was the only one that took this pointer, so nobody else drops it, and this runs
             // after the last guard under which it can have been read is gone.
             drop(unsafe { value.into_owned() });
             tells.store(true, Ordering::Release);
+            WAITING.fetch_sub(1, Ordering::Relaxed);
         };
         // SAFETY: `drop_value` may run at any later time in any thread: `T` is `Send` and borrows nothing, and the
         // pointer's lifetime is only that of this call's guard, not of what it names. The cell was emptied before, so
@@ -280,6 +297,29 @@ mod tests {
                 assert!(Retirable::new(0, generation).retire());
                 assert_eq!(drops_of(&drops), 1);
             }
+        });
+    }
+
+    /// Whoever looked longest drops it, at the end of the look and without another call.
+    #[test]
+    fn a_reader_that_stays_for_long_drops_what_waited_for_it() {
+        in_a_process_of_its_own(|generation| {
+            let (drops, cell) = counted(generation);
+            let (found, retired) = (Barrier::new(2), Barrier::new(2));
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let guard = pin(generation);
+                    cell.get(&guard).unwrap();
+                    found.wait();
+                    retired.wait();
+                    assert_eq!(drops_of(&drops), 0);
+                    drop(guard);
+                    assert_eq!(drops_of(&drops), 1);
+                });
+                found.wait();
+                assert!(cell.retire());
+                retired.wait();
+            });
         });
     }
 

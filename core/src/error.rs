@@ -58,6 +58,11 @@ pub enum Error {
     Internal(String),
 }
 
+/// Whether the device, or what this user may have of it, is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The category of an [`Error`]: fieldless, with numbers that stay the same for ever and in every language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i32)]
@@ -176,7 +181,7 @@ impl Error {
     /// Wraps an error of the operating system with what was being done. A full device becomes [`Error::NoSpace`].
     pub(crate) fn io(context: impl Into<String>, source: io::Error) -> Error {
         let context = context.into();
-        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        if is_full(&source) {
             return Error::NoSpace(format!("{context}: {source}; make room and try again"));
         }
         Error::Io { context, source }

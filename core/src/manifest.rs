@@ -13,7 +13,7 @@ pub(crate) const SEGMENTS_MAX: usize = 1 << 15;
 /// Bytes of a segment's header; its content begins here.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 /// Generations, serials and sequences stay below this, so that counting on never overflows.
-const NUMBER_MAX: u64 = 1 << 62;
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
 /// Longest manifest that is read: every slot used, and as much again for sections.
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 2 * (SEGMENTS_MAX * SEGMENT_ENTRY_BYTES) as u64;
 

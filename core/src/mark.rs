@@ -3,13 +3,14 @@
 
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
+use crate::manifest::NUMBER_MAX;
 use crate::record::{u32_at, u64_at};
 
 /// Bytes of the file.
-pub(crate) const MARK_FILE_BYTES: usize = 4096;
+pub(crate) const MARK_FILE_BYTES: usize = 8192;
 /// Bytes of one of its two slots.
 pub(crate) const MARK_BYTES: usize = 64;
-/// Where the two slots stand, away from each other.
+/// Where the two slots stand: in different sectors, whatever their size.
 const SLOTS_AT: [usize; 2] = [0, MARK_FILE_BYTES / 2];
 const MAGIC: &[u8; 8] = b"OPENDBDM";
 const CHECKED_BYTES: usize = MARK_BYTES - 4;
@@ -67,14 +68,15 @@ impl Mark {
 
     fn decode(bytes: &[u8], identity: [u8; 16]) -> Option<Mark> {
         let checked = bytes.get(..CHECKED_BYTES)?;
+        let number_at = |at| u64_at(bytes, at).filter(|number| *number < NUMBER_MAX);
         let is_whole = checked.starts_with(MAGIC)
             && checked.get(8..24)? == identity
             && u32_at(bytes, CHECKED_BYTES)? == crc32c(0, checked);
         is_whole.then_some(Mark {
             identity,
-            number: u64_at(bytes, 24)?,
-            generation: u64_at(bytes, 32)?,
-            durable: u64_at(bytes, 40)?,
+            number: number_at(24)?,
+            generation: number_at(32)?,
+            durable: number_at(40)?,
         })
     }
 

@@ -1,12 +1,13 @@
 //! One open directory, shared by all handles of this process.
 
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use crate::disk::{DirectoryLock, Disk, FileIdentity, UnixDisk, generation};
+use crate::disk::{DirectoryLock, Disk, FileIdentity, PerProcess, UnixDisk, generation};
 use crate::epoch::{self, Guard, Retirable};
 use crate::error::{Error, Result};
 use crate::log::{LogConfig, MANIFEST_NAME, MARK_NAME, SegmentSizes, create_manifest, read_manifest};
@@ -20,9 +21,9 @@ use crate::store::{Background, Store};
 type Place = Arc<Mutex<Weak<Engine>>>;
 
 /// The engines of this process by directory, whatever its path: one that was moved is the same, one that took its path is
-/// another. The fork generation is part of the name: a child of a fork has its parent's table in memory but none of its
-/// engines.
-static ENGINES: Mutex<BTreeMap<(u64, FileIdentity), Place>> = Mutex::new(BTreeMap::new());
+/// another. The child of a fork has none of its parent's, and a table of its own, since the lock on the parent's may have been
+/// held at the fork.
+static ENGINES: PerProcess<Mutex<BTreeMap<FileIdentity, Place>>> = PerProcess::new();
 
 /// One open directory.
 #[derive(Debug)]
@@ -175,6 +176,16 @@ impl Drop for Handle {
     }
 }
 
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.generation != generation() {
+            // The threads are the parent's. Dropping their handles would detach threads by numbers that may be those of
+            // this process's own by now.
+            let _never_dropped = ManuallyDrop::new(self.life.get_mut().background.take());
+        }
+    }
+}
+
 impl Engine {
     fn open(disk: &Arc<dyn Disk>, path: PathBuf, options: &Options, place: Place) -> Result<Arc<Engine>> {
         let lock = DirectoryLock::acquire(disk, &path)?;
@@ -260,9 +271,9 @@ impl Engine {
 
 /// Where the engine of a directory is found. Places that nobody uses any more are given up.
 fn place_of(directory: FileIdentity) -> Place {
-    let mut engines = ENGINES.lock();
+    let mut engines = ENGINES.of(generation()).lock();
     engines.retain(|_, place| Arc::strong_count(place) > 1);
-    Arc::clone(engines.entry((generation(), directory)).or_default())
+    Arc::clone(engines.entry(directory).or_default())
 }
 
 /// Says of what is damaged where it is, and what can be done.

@@ -313,8 +313,8 @@ impl OpenDB {
     /// Closes this handle and its clones. With the last handle on the directory everything is put on the device and the
     /// directory is unlocked. Afterwards every call through the handle, its iterators, snapshots and transactions
     /// included, is [`Error::Closed`]; closing again is fine. Its memory, maps and open files are given back as well, while
-    /// all of these are still there: only a [`ValueRef`] keeps what it looks at. Calls that are under way in other threads
-    /// come to their end first. Dropping the last clone, iterator, snapshot, transaction, batch and keyspace of the
+    /// all of these are still there: only a [`ValueRef`] keeps what it looks at, and an open iterator the keys that it walks
+    /// over. Calls that are under way in other threads come to their end, and the last of them gives back. Dropping the last clone, iterator, snapshot, transaction, batch and keyspace of the
     /// handle does the same, but cannot tell of an error.
     ///
     /// # Errors

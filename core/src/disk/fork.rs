@@ -1,5 +1,7 @@
 //! Notices that the process is the child of a fork, and closes there what belongs to the parent.
-#![allow(unsafe_code)] // Registering the handler, and what the handler does; see the SAFETY comments.
+#![allow(unsafe_code)] // Registering the handler, what the handler does, and values by process; see the SAFETY comments.
+
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A number that is the same for the whole life of a process and another one in the child of a `fork`.
 ///
@@ -8,7 +10,6 @@
 #[cfg(unix)]
 #[inline]
 pub(crate) fn generation() -> u64 {
-    use std::sync::atomic::Ordering;
     if *unix::REGISTERED {
         // Relaxed: the number changes only while the child has a single thread.
         unix::FORKS.load(Ordering::Relaxed)
@@ -23,6 +24,44 @@ pub(crate) fn generation() -> u64 {
 #[inline]
 pub(crate) fn generation() -> u64 {
     0
+}
+
+/// A value of each process in the line of forks: a child begins with a new one, because the parent's may have been locked or
+/// half changed by another thread when the process was forked. No lock, since a lock may be held for ever in a child.
+pub(crate) struct PerProcess<T: 'static> {
+    newest: AtomicPtr<OfProcess<T>>,
+}
+
+/// The value of one process. Never freed: there are as many as there were forks.
+struct OfProcess<T: 'static> {
+    generation: u64,
+    value: T,
+    before: Option<&'static OfProcess<T>>,
+}
+
+impl<T: Default + Sync> PerProcess<T> {
+    pub(crate) const fn new() -> PerProcess<T> {
+        PerProcess { newest: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// The value of the process of this generation.
+    pub(crate) fn of(&'static self, generation: u64) -> &'static T {
+        loop {
+            let newest = self.newest.load(Ordering::Acquire);
+            // SAFETY: the pointer is null or was made by `Box::into_raw` below, published with release after that, and
+            // what it names is never changed nor freed.
+            let before: Option<&'static OfProcess<T>> = unsafe { newest.as_ref() };
+            let mut known = std::iter::successors(before, |process| process.before);
+            if let Some(process) = known.find(|process| process.generation == generation) {
+                return &process.value;
+            }
+            let new = Box::into_raw(Box::new(OfProcess { generation, value: T::default(), before }));
+            if self.newest.compare_exchange(newest, new, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                // SAFETY: the pointer was made by `Box::into_raw` above and nobody else has seen it.
+                drop(unsafe { Box::from_raw(new) });
+            }
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -20,7 +20,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use fork::generation;
+pub(crate) use fork::{PerProcess, generation};
 pub(crate) use lock::DirectoryLock;
 pub(crate) use map::Map;
 #[cfg(any(test, feature = "simulation"))]

@@ -15,6 +15,8 @@ use memmap2::MmapOptions;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 
 use super::fork::ClosedInChildren;
+use crate::error::is_full;
+
 use super::{Disk, DiskFile, HeldLock, LockAttempt, Map, OpenMode, generation};
 
 /// How much is written at once where room has to be made by writing zeros.
@@ -90,7 +92,12 @@ impl Disk for UnixDisk {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        match self.directory(path)?.sync_all() {
+        let synced = match &self.held {
+            // Needs no descriptor: where all are taken by segments this must not fail for want of one.
+            Some(held) if held.path == path => held.directory.sync_all(),
+            _ => open_directory(CWD, path)?.sync_all(),
+        };
+        match synced {
             // Some network and FUSE filesystems have no sync of a directory: entries are durable there when the call
             // that made them returns, or never will be, and no call of ours changes that.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOTSUP)) => Ok(()),
@@ -216,7 +223,7 @@ impl FileLock {
         let text = format!("{}\n", process::id());
         // Written first and cut after, so that nobody finds the file empty.
         match file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64)) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+            Err(error) if is_full(&error) => Ok(()),
             other => other,
         }
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use super::Log;
 use super::manifest_file::{WriteFailure, replace_file};
 use crate::disk::{Disk, DiskFile, OpenMode};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_full};
 use crate::manifest::Manifest;
 use crate::mark::{MARK_FILE_BYTES, Mark, Slot};
 
@@ -77,6 +77,10 @@ impl MarkFile {
         let first = Mark { identity: manifest.identity, number: 0, generation, durable };
         let (newest, slot) = last.unwrap_or((first, Slot::SECOND));
         if last.is_none() {
+            // Whoever wrote the manifest may have died before its name was on the device, which must not get the mark's
+            // before.
+            disk.sync_directory(directory)
+                .map_err(|error| failed("syncing the directory of", directory, error))?;
             replace_file(disk, directory, MARK_NAME, &first.file()).map_err(WriteFailure::into_error)?;
         }
         let file = disk
@@ -106,7 +110,7 @@ impl Log {
         match mark.write(Mark { number: last.number + 1, generation, durable, ..last }) {
             Ok(()) => Ok(()),
             // Where writing in place takes new room and there is none: the commits are on the device all the same.
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+            Err(error) if is_full(&error) => Ok(()),
             Err(error) => Err(self.poisoned_by(failed("writing", &self.config.directory, error))),
         }
     }
@@ -121,9 +125,9 @@ impl Log {
         self.check_not_poisoned()?;
         file.sync().map_err(|error| self.poisoned_by(failed("syncing", &self.config.directory, error)))?;
         if let Some(mark) = self.mark.lock().as_mut() {
-            mark.synced = mark.last.number == number;
-            if mark.synced {
-                mark.slot = mark.slot.other();
+            // Unless it was written again meanwhile, or somebody else has synced it too.
+            if !mark.synced && mark.last.number == number {
+                (mark.synced, mark.slot) = (true, mark.slot.other());
             }
         }
         Ok(())

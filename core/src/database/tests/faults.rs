@@ -5,7 +5,7 @@ use std::io::ErrorKind as IoKind;
 
 use super::model::{Driven, Random, all_options, assert_same, open, open_image, read_all};
 use crate::disk::{Call, Fault, SimulatedDisk};
-use crate::options::{Durability, Options};
+use crate::options::{AppendMode, Durability, Options};
 use crate::{Error, ErrorKind};
 
 const STEPS: usize = 60;
@@ -213,5 +213,22 @@ fn pages_that_cannot_be_populated_on_a_full_device_are_a_clean_error() {
         put(&mut driven, 40).unwrap();
         let image = disk.process_death();
         open_image(&image, options, &driven.history, driven.history.len(), "after populating failed");
+    }
+}
+
+/// The mark is written when the commits are on the device already: a quota that is used up by then is no failure.
+#[test]
+fn a_device_without_room_for_the_mark_does_not_end_writing() {
+    for error in [IoKind::StorageFull, IoKind::QuotaExceeded] {
+        for options in
+            all_options(64 << 10).into_iter().filter(|options| options.append == AppendMode::Mapped)
+        {
+            let disk = SimulatedDisk::new();
+            let db = open(&disk, &options).unwrap();
+            db.put_with(b"k", b"v", Durability::Sync).unwrap();
+            disk.fail_after(Fault::next(Call::Write, error));
+            db.put_with(b"k", b"v", Durability::Sync).unwrap();
+            assert!(!db.stats().unwrap().poisoned);
+        }
     }
 }

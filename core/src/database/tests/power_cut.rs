@@ -210,3 +210,35 @@ fn what_is_said_to_be_durable_while_others_write_is_durable() {
         });
     }
 }
+
+/// A database dies while it is created, and the power goes while the next process opens it: the durable mark came to the
+/// device before the manifest, whose rename nobody had synced, and a mark without a manifest was taken for damage.
+#[test]
+fn a_death_in_creation_and_a_power_cut_in_the_next_open_leave_what_can_be_opened() {
+    let mut random = Random(5);
+    let options = Options::new().segment_bytes(64 << 10);
+    for died_at in 0.. {
+        let first = SimulatedDisk::new();
+        first.fail_after(Fault::any_after(died_at, std::io::ErrorKind::Other));
+        if open(&first, &options).is_ok() {
+            assert!(died_at > 10);
+            return;
+        }
+        first.clear_faults();
+        for cut_at in 0.. {
+            let second = first.process_death();
+            second.fail_after(Fault::any_after(cut_at, std::io::ErrorKind::Other));
+            let opened = open(&second, &options);
+            second.clear_faults();
+            for _ in 0..12 {
+                let cut = second.crash(&mut || random.next());
+                if let Err(error) = open(&cut, &options) {
+                    panic!("died at call {died_at}, cut at call {cut_at}: {error}");
+                }
+            }
+            if opened.is_ok() {
+                break;
+            }
+        }
+    }
+}
