@@ -192,3 +192,68 @@ fn options_that_contradict_are_named() {
     // Who has no wish does not contradict.
     OpenDB::open_with_options(root.path(), Options::new().cache_bytes(0)).unwrap();
 }
+
+/// Copies every file but the lock.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in place::files(from).unwrap().into_iter().filter(|file| !file.ends_with("LOCK")) {
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn a_backup_that_is_put_over_an_open_database_is_noticed_and_left_alone() {
+    let root = place::in_memory().unwrap();
+    let (path, backup) = (root.path().join("database"), root.path().join("backup"));
+    open_with_ours(&path).close().unwrap();
+    copy(&path, &backup);
+    let db = OpenDB::open(&path).unwrap();
+    db.put_with(b"later", b"1", Durability::Sync).unwrap();
+    for file in place::files(&backup).unwrap() {
+        fs::rename(&file, path.join(file.file_name().unwrap())).unwrap();
+    }
+    assert_eq!(db.put_with(b"lost", b"1", Durability::Sync).unwrap_err().kind(), ErrorKind::Io);
+    assert!(db.close().is_err());
+    assert_eq!(ours_and_theirs(&path), (true, false));
+    assert!(!OpenDB::open(&path).unwrap().exists(b"later").unwrap(), "the backup is what there is now");
+}
+
+#[test]
+fn files_that_are_removed_beside_the_lock_are_missed_at_the_next_sync() {
+    for removed in ["MANIFEST", "segment"] {
+        let root = place::in_memory().unwrap();
+        let path = root.path().join("database");
+        let db = open_with_ours(&path);
+        let is_it = |file: &PathBuf| file.to_str().unwrap().ends_with(removed);
+        for file in place::files(&path).unwrap().into_iter().filter(is_it) {
+            fs::remove_file(file).unwrap();
+        }
+        assert_eq!(
+            db.put_with(b"lost", b"1", Durability::Sync).unwrap_err().kind(),
+            ErrorKind::Io,
+            "{removed}"
+        );
+        assert!(db.close().is_err());
+    }
+}
+
+#[test]
+fn an_old_manifest_and_mark_of_an_orderly_end_are_refused_together() {
+    for closed in [true, false] {
+        let root = place::in_memory().unwrap();
+        let (path, kept) = (root.path().join("database"), root.path().join("kept"));
+        open_with_ours(&path).close().unwrap();
+        copy(&path, &kept);
+        let db = OpenDB::open(&path).unwrap();
+        db.put_with(b"later", b"1", Durability::Sync).unwrap();
+        let other = root.path().join("copy");
+        if closed {
+            db.close().unwrap();
+        }
+        copy(&path, &other);
+        for name in ["MANIFEST", "DURABLE"] {
+            fs::copy(kept.join(name), other.join(name)).unwrap();
+        }
+        assert_eq!(OpenDB::open(&other).unwrap_err().kind(), ErrorKind::Corruption, "closed: {closed}");
+    }
+}

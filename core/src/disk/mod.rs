@@ -26,7 +26,7 @@ pub(crate) use map::Map;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use simulated::{Call, Fault, Operation, SimulatedDisk};
 #[cfg(unix)]
-pub(crate) use unix::{FileIdentity, UnixDisk};
+pub(crate) use unix::UnixDisk;
 
 /// A directory tree and the calls that change it.
 ///
@@ -63,6 +63,9 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// missing and is never removed. The holder's process id stands in it as decimal text.
     fn lock(&self, path: &Path) -> io::Result<LockAttempt>;
 
+    /// What names the file that has this path now; `None` where there is none.
+    fn identity(&self, path: &Path) -> io::Result<Option<FileIdentity>>;
+
     /// Whether the file that was locked still has its name. Where it does not, the directory's files were removed or
     /// replaced, and somebody else may have locked what is there now.
     fn is_lock_in_place(&self) -> io::Result<bool> {
@@ -77,6 +80,9 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
 
     /// Writes all of `bytes` at a place. After an error any part of them may be there.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// What names the file for as long as it is open.
+    fn identity(&self) -> io::Result<FileIdentity>;
 
     /// Length of the file now.
     fn length(&self) -> io::Result<u64>;
@@ -104,6 +110,13 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
     /// A shared mapping of the first `length` bytes, which the file must have. [`io::ErrorKind::Unsupported`] where
     /// files cannot be mapped.
     fn map(&self, length: usize, writable: bool) -> io::Result<Map>;
+}
+
+/// What names a file or directory for as long as somebody has it open: its device and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileIdentity {
+    device: u64,
+    inode: u64,
 }
 
 /// How a file is opened.

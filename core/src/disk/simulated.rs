@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 pub(crate) use faults::{Call, Fault, Operation};
 pub(crate) use memory::SimulatedMap;
 
-use super::{Disk, DiskFile, HeldLock, LockAttempt, OpenMode};
+use super::{Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, OpenMode};
 use file::{Inode, SimulatedFile};
 
 /// A random source for what a power cut does: each call gives another number.
@@ -385,6 +385,14 @@ impl Disk for SimulatedDisk {
         tree.change(Change::Remove(path.to_path_buf()));
         self.shared.record(|| Operation::Remove(path.to_path_buf()));
         Ok(())
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Option<FileIdentity>> {
+        let tree = self.shared.tree.lock();
+        match tree.entries.get(path) {
+            Some(Node::File(inode)) => Ok(Some(inode.identity())),
+            _ => Ok(None),
+        }
     }
 
     fn keeps_allocations(&self, _path: &Path) -> bool {

@@ -17,17 +17,10 @@ use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 use super::fork::ClosedInChildren;
 use crate::error::is_full;
 
-use super::{Disk, DiskFile, HeldLock, LockAttempt, Map, OpenMode, generation};
+use super::{Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, Map, OpenMode, generation};
 
 /// How much is written at once where room has to be made by writing zeros.
 const ZERO_FILL_BYTES: usize = 64 << 10;
-
-/// What names a file or directory for as long as somebody has it open: its device and its number there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FileIdentity {
-    device: u64,
-    inode: u64,
-}
 
 impl FileIdentity {
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // the widths and signs differ between systems
@@ -174,11 +167,20 @@ impl Disk for UnixDisk {
         else {
             return Ok(true);
         };
-        match rustix::fs::statat(&held.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(FileIdentity::of(&stat) == *identity),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(identity_at(held.directory.as_fd(), name)? == Some(*identity))
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Option<FileIdentity>> {
+        let (directory, name) = self.place(path);
+        identity_at(directory, name)
+    }
+}
+
+fn identity_at(directory: BorrowedFd<'_>, name: &Path) -> io::Result<Option<FileIdentity>> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileIdentity::of(&stat))),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -269,6 +271,10 @@ impl DiskFile for UnixFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
+    }
+
+    fn identity(&self) -> io::Result<FileIdentity> {
+        Ok(FileIdentity::of(&rustix::fs::fstat(&self.file)?))
     }
 
     fn length(&self) -> io::Result<u64> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, FileIdentity, OpenMode};
 use crate::error::{Error, Result};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
 
@@ -69,18 +69,18 @@ pub(super) fn write_manifest(
     disk: &dyn Disk,
     directory: &Path,
     manifest: &Manifest,
-) -> std::result::Result<(), WriteFailure> {
+) -> std::result::Result<FileIdentity, WriteFailure> {
     replace_file(disk, directory, MANIFEST_NAME, &manifest.encode())
 }
 
 /// Puts a file of these bytes into the directory, in place of one that has the name: written aside, synced, renamed,
-/// directory synced.
+/// directory synced. Tells what names the new file.
 pub(super) fn replace_file(
     disk: &dyn Disk,
     directory: &Path,
     name: &str,
     bytes: &[u8],
-) -> std::result::Result<(), WriteFailure> {
+) -> std::result::Result<FileIdentity, WriteFailure> {
     let (path, aside) = (directory.join(name), directory.join(format!("{name}{NEW_SUFFIX}")));
     let written = (|| {
         match disk.remove(&aside) {
@@ -89,19 +89,22 @@ pub(super) fn replace_file(
         }
         let file = disk.open(&aside, OpenMode::CreateNew)?;
         file.write_all_at(bytes, 0)?;
-        file.sync()
+        file.sync()?;
+        file.identity()
     })();
-    written.map_err(|error| {
+    let identity = written.map_err(|error| {
         let _best_effort = disk.remove(&aside);
         WriteFailure::Unchanged(Error::io(format!("writing {}", aside.display()), error))
     })?;
     let replaced = disk.rename(&aside, &path).and_then(|()| disk.sync_directory(directory));
-    replaced.map_err(|error| WriteFailure::Unknown(Error::io(format!("replacing {}", path.display()), error)))
+    replaced
+        .map_err(|error| WriteFailure::Unknown(Error::io(format!("replacing {}", path.display()), error)))?;
+    Ok(identity)
 }
 
 /// Writes the manifest of a new database.
 pub(crate) fn create_manifest(disk: &dyn Disk, directory: &Path, manifest: &Manifest) -> Result<()> {
-    write_manifest(disk, directory, manifest).map_err(WriteFailure::into_error)
+    write_manifest(disk, directory, manifest).map(drop).map_err(WriteFailure::into_error)
 }
 
 #[cfg(test)]

@@ -22,15 +22,15 @@ mod segments;
 mod state;
 mod sync;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, FileIdentity};
 use crate::error::{Error, Result};
-use crate::segment::Access;
+use crate::segment::{Access, Segment};
 
 pub(crate) use append::{Appended, Appender, NewFrame, frame_bytes_max};
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
@@ -73,6 +73,8 @@ pub(crate) struct Log {
     large: Mutex<LargeWriter>,
     /// The durable mark, once recovery has ended. The last lock of all.
     mark: Mutex<Option<MarkFile>>,
+    /// What names the manifest that was written last, so that another one in its place is noticed.
+    manifest_file: Mutex<Option<FileIdentity>>,
     /// Held by whoever syncs. Others wait for their turn and then mostly find that it was done for them.
     sync_turn: Mutex<()>,
     /// Sequence of the last frame appended.
@@ -128,14 +130,28 @@ impl Log {
     /// Ends all writing when the directory is not ours any more: its files were removed or replaced, and somebody else may
     /// have locked and filled it since. Asked before every step that changes the directory or promises durability.
     pub(crate) fn check_directory(&self) -> Result<()> {
-        let context = || format!("looking for the lock file of {}", self.config.directory.display());
-        match self.config.disk.is_lock_in_place() {
+        self.require_in_place(self.config.disk.is_lock_in_place())?;
+        match *self.manifest_file.lock() {
+            Some(written) => self.check_file(&self.config.directory.join(MANIFEST_NAME), written),
+            None => Ok(()),
+        }
+    }
+
+    /// [`Log::check_directory`] for the file of a segment.
+    fn check_in_place(&self, segment: &Segment) -> Result<()> {
+        self.check_file(segment.path(), segment.identity())
+    }
+
+    fn check_file(&self, path: &Path, identity: FileIdentity) -> Result<()> {
+        self.require_in_place(self.config.disk.identity(path).map(|found| found == Some(identity)))
+    }
+
+    fn require_in_place(&self, is_in_place: std::io::Result<bool>) -> Result<()> {
+        let context = || format!("looking for the files of {}", self.config.directory.display());
+        match is_in_place {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.poisoned_by(Error::io(
-                format!(
-                    "{}, whose files were removed or replaced while it was open; close the database",
-                    context()
-                ),
+                context() + ", which were removed or replaced while it was open; close the database",
                 std::io::ErrorKind::NotFound.into(),
             ))),
             Err(error) => Err(self.poisoned_by(Error::io(context(), error))),

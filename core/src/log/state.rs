@@ -184,6 +184,7 @@ impl Log {
             state: Mutex::new(state),
             large: Mutex::new(large),
             mark: Mutex::new(mark),
+            manifest_file: Mutex::new(None),
             sync_turn: Mutex::new(()),
             appended: AtomicU64::new(durable),
             durable: AtomicU64::new(durable),
@@ -248,10 +249,11 @@ impl Log {
         state.manifest.generation += 1;
         state.manifest.durable_sequence = self.durable();
         let written = write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
-        written.map_err(|failure| match failure {
+        let identity = written.map_err(|failure| match failure {
             WriteFailure::Unchanged(error) => error,
             WriteFailure::Unknown(error) => self.poisoned_by(error),
         })?;
+        *self.manifest_file.lock() = Some(identity);
         self.mark(Some(state.manifest.generation))
     }
 

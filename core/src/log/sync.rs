@@ -36,6 +36,7 @@ impl Log {
         // Large values first: a durable record must find its value.
         let large_ends: Vec<u64> = large.iter().map(|one| one.segment.published()).collect();
         for one in large.iter().chain(&log) {
+            self.check_in_place(&one.segment)?;
             one.segment.sync().map_err(|error| self.poisoned_by(error))?;
         }
         self.durable.store(target, Ordering::Release);
@@ -44,15 +45,17 @@ impl Log {
             // What recovery has written anew counts only once a manifest names it.
             self.mark(None)?;
         }
-        self.seal_full(&large, &large_ends, &log)?;
+        self.seal_full(target, &large, &large_ends, &log)?;
         Ok(target)
     }
 
-    /// Seals the segments that were full when they were synced. With them goes how far the large values are durable:
-    /// recovery does not look into a sealed segment for the values that it names.
-    fn seal_full(&self, large: &[Unsynced], large_ends: &[u64], log: &[Unsynced]) -> Result<()> {
+    /// Seals the segments that were full when they were synced, unless they have commits behind the sync's target: the
+    /// manifest that names a segment as sealed also says that all its commits are durable. With the seals goes how far the large
+    /// values are durable: recovery does not look into a sealed segment for the values that it names.
+    fn seal_full(&self, target: u64, large: &[Unsynced], large_ends: &[u64], log: &[Unsynced]) -> Result<()> {
+        let last_of_full = |one: &Unsynced| one.full.filter(|last_sequence| *last_sequence <= target);
         let full: Vec<_> =
-            large.iter().chain(log).filter_map(|one| Some((&one.segment, one.full?))).collect();
+            large.iter().chain(log).filter_map(|one| Some((&one.segment, last_of_full(one)?))).collect();
         if large.is_empty() && full.is_empty() {
             return Ok(());
         }

@@ -64,6 +64,9 @@ pub(super) fn open_all(config: &LogConfig, manifest: &Manifest) -> Result<Vec<Sc
         let end = if exact { entry.length } else { entry.capacity };
         // A file has its whole capacity on the device before the manifest names it, and keeps it while it is open.
         let segment = config.open_segment(entry, end, false)?;
+        if manifest.clean && !entry.sealed && entry.kind == SegmentKind::Log {
+            check_nothing_follows(config, manifest, entry)?;
+        }
         if segment.published() < end {
             return Err(Error::corruption(
                 entry.serial,
@@ -75,6 +78,22 @@ pub(super) fn open_all(config: &LogConfig, manifest: &Manifest) -> Result<Vec<Sc
         files.push(Scanned { entry: *entry, segment: Arc::new(segment) });
     }
     Ok(files)
+}
+
+/// Refuses a manifest of an orderly end after which the database was written to: it is an old copy. The commit that came
+/// next stands right behind the recorded end.
+fn check_nothing_follows(config: &LogConfig, manifest: &Manifest, entry: &SegmentEntry) -> Result<()> {
+    let segment = config.open_segment(entry, entry.capacity, false)?;
+    let mut walk = FrameWalk::only(&segment, config.salt(entry.serial), entry.length);
+    match walk.step()? {
+        Walked::Frame(offset, frame) if frame.sequence > manifest.durable_sequence => Err(Error::corruption(
+            entry.serial,
+            offset,
+            "the segment goes on behind the end that the manifest names, which is an old copy; restore the one that \
+             belongs to the segments",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Opens what is there, for reading a damaged database. What is missing is noted.

@@ -79,13 +79,15 @@ pub(super) fn find_end(
     }
     let log = |file: &&Scanned| file.entry.kind == SegmentKind::Log;
     let sealed = files.iter().filter(log).filter(|file| file.entry.sealed);
-    let mut expected = 1 + sealed.map(|file| file.entry.last_sequence).max().unwrap_or(0);
+    // Segments are sealed when everything in them is on the device.
+    let sealed_to = sealed.map(|file| file.entry.last_sequence).max().unwrap_or(0);
+    let mut expected = 1 + sealed_to;
     let mut scan = Scan::default();
     for file in files.iter().filter(log).filter(|file| !file.entry.sealed) {
         scan.segment(config, file, &mut expected)?;
     }
     let marked = mark.map_or(0, |mark| mark.durable);
-    let durable = manifest.durable_sequence.max(scan.watermark).max(marked);
+    let durable = manifest.durable_sequence.max(scan.watermark).max(marked).max(sealed_to);
     if expected <= durable {
         let (serial, offset) = scan.stopped.unwrap_or((0, 0));
         let reason = format!("commit {expected} had been on the device and cannot be read any more");

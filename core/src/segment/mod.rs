@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 pub(crate) use bytes::{Bytes, Slice};
 
-use crate::disk::{Disk, DiskFile, Map, OpenMode};
+use crate::disk::{Disk, DiskFile, FileIdentity, Map, OpenMode};
 use crate::error::{Error, Result};
 use append::{Append, MappedAppend, WriteAppend};
 
@@ -59,6 +59,7 @@ struct Body {
     slot: u16,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
+    identity: FileIdentity,
     /// Room of the file in bytes; also the most that appends can reach.
     capacity: u64,
     /// Written to only by the mapped way to append.
@@ -203,6 +204,11 @@ impl Segment {
         self.body.capacity
     }
 
+    /// What names the file.
+    pub(crate) fn identity(&self) -> FileIdentity {
+        self.body.identity
+    }
+
     /// Where the file is.
     pub(crate) fn path(&self) -> &Path {
         &self.body.path
@@ -338,7 +344,9 @@ impl Body {
         let writable = appends && access.mapped_append;
         let map =
             if writable || access.mapped_reads { map_file(&*file, &path, capacity, writable)? } else { None };
+        let identity = file.identity().map_err(|error| failed("looking at", &path, error))?;
         Ok(Body {
+            identity,
             serial,
             slot,
             path,

@@ -183,3 +183,31 @@ fn a_removed_segment_that_comes_back_is_no_corruption() {
     open_image(&cut.crash(&mut || 3), options, &history, 1, "the removal is lost");
     drop(db);
 }
+
+/// While a sync decides how far it goes, others fill whole segments. They were in its list, were synced and named as sealed,
+/// though what they hold was not yet said to be durable; a process that was killed then left a manifest that contradicted
+/// itself, and the database was refused for ever.
+#[test]
+fn segments_that_fill_up_while_a_sync_begins_are_not_sealed_by_it() {
+    for options in all_options(64 << 10) {
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        driven.put_value(name(0), vec![1; 500].into(), Durability::Buffered).unwrap();
+        let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        let driven = std::cell::RefCell::new(driven);
+        let target = || {
+            let target = store.log.appended();
+            for number in 1..400 {
+                let value = vec![number as u8; 500].into();
+                driven.borrow_mut().put_value(name(number), value, Durability::Buffered).unwrap();
+            }
+            target
+        };
+        let synced = store.log.sync_to(store.log.appended(), &target).unwrap();
+        let driven = driven.into_inner();
+        let image = disk.process_death();
+        open_image(&image, &options, &driven.history, 400, "the process died then");
+        let cut = disk.crash(&mut || 3);
+        open_image(&cut, &options, &driven.history, synced as usize, "the power went then");
+    }
+}

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::model::{PATH, Random, all_options};
 use crate::database::engine::Handle;
 use crate::database::{Batch, Keyspace};
-use crate::disk::{Disk, DiskFile, LockAttempt, OpenMode, Operation, SimulatedDisk};
+use crate::disk::{Disk, DiskFile, FileIdentity, LockAttempt, OpenMode, Operation, SimulatedDisk};
 use crate::log::{MANIFEST_NAME, MARK_NAME, segment_name};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES};
 use crate::options::{Durability, Options};
@@ -53,6 +53,10 @@ impl Disk for Watched {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.disk.remove(path)
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Option<FileIdentity>> {
+        self.disk.identity(path)
     }
 
     fn keeps_allocations(&self, path: &Path) -> bool {

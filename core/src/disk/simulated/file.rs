@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::memory::{Memory, SECTOR_BYTES, SimulatedMap};
 use super::{Call, Choose, Operation, Shared};
-use crate::disk::{DiskFile, Map};
+use crate::disk::{DiskFile, FileIdentity, Map};
 
 /// A file, whatever its names.
 #[derive(Debug)]
@@ -38,6 +38,11 @@ impl Default for Inode {
 }
 
 impl Inode {
+    /// Two files of one time never have the same address.
+    pub(super) fn identity(self: &Arc<Inode>) -> FileIdentity {
+        FileIdentity { device: 0, inode: Arc::as_ptr(self).addr() as u64 }
+    }
+
     fn new(content: Content) -> Inode {
         Inode { content: Mutex::new(content) }
     }
@@ -195,6 +200,10 @@ impl SimulatedFile {
 }
 
 impl DiskFile for SimulatedFile {
+    fn identity(&self) -> io::Result<FileIdentity> {
+        Ok(self.inode.identity())
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.shared.check(Call::Read)?;
         let content = self.inode.content.lock();
