@@ -246,6 +246,8 @@ impl Log {
             return Ok(());
         }
         self.check_directory()?;
+        // Held until it is known what the new one is, so that nobody takes it for somebody else's.
+        let mut manifest_file = self.manifest_file.lock();
         state.manifest.generation += 1;
         state.manifest.durable_sequence = self.durable();
         let written = write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
@@ -253,7 +255,8 @@ impl Log {
             WriteFailure::Unchanged(error) => error,
             WriteFailure::Unknown(error) => self.poisoned_by(error),
         })?;
-        *self.manifest_file.lock() = Some(identity);
+        *manifest_file = Some(identity);
+        drop(manifest_file);
         self.mark(Some(state.manifest.generation))
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::model::{Driven, History, PATH, Random, all_options, open, open_image};
 use crate::disk::{Call, Disk, Fault, OpenMode, SimulatedDisk};
 use crate::log::segment_name;
-use crate::options::Durability;
+use crate::options::{Durability, Options};
 
 fn name(number: usize) -> (&'static str, Vec<u8>) {
     ("default", format!("key {number}").into_bytes())
@@ -210,4 +210,25 @@ fn segments_that_fill_up_while_a_sync_begins_are_not_sealed_by_it() {
         let cut = disk.crash(&mut || 3);
         open_image(&cut, &options, &driven.history, synced as usize, "the power went then");
     }
+}
+
+/// A manifest was taken for somebody else's by whoever looked between its rename and the note of what it is.
+#[test]
+fn a_manifest_that_is_just_being_replaced_is_nobody_elses() {
+    let options = Options::new().segment_bytes(64 << 10);
+    let mut driven = Driven::new(&SimulatedDisk::new(), &options);
+    let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                store.log.check_directory().unwrap();
+            }
+        });
+        // Each fills a segment.
+        for number in 0..200 {
+            driven.put_value(name(number), vec![7; 60_000].into(), Durability::Buffered).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
 }
