@@ -245,6 +245,7 @@ impl Log {
         if state.deferred || state.ended {
             return Ok(());
         }
+        self.check_not_poisoned()?;
         self.check_directory()?;
         // Held until it is known what the new one is, so that nobody takes it for somebody else's.
         let mut manifest_file = self.manifest_file.lock();

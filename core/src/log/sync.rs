@@ -22,10 +22,11 @@ impl Log {
             return Ok(self.durable());
         }
         let _turn = self.sync_turn.lock();
-        self.check_not_poisoned()?;
+        // First whether it was done for us: what is on the device has not failed, whatever failed since.
         if self.durable() >= wanted {
             return Ok(self.durable());
         }
+        self.check_not_poisoned()?;
         self.check_directory()?;
         // Everything up to `target` is in one of the segments listed after it was read.
         let target = target();

@@ -232,3 +232,34 @@ fn a_manifest_that_is_just_being_replaced_is_nobody_elses() {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
+
+/// A sync took the commit of another thread along, and then failed to name a seal: that commit, which was on the device, was
+/// told to have failed.
+#[test]
+fn a_commit_that_somebody_else_has_synced_has_not_failed() {
+    let options = Options::new().segment_bytes(64 << 10);
+    let disk = SimulatedDisk::new();
+    let mut driven = Driven::new(&disk, &options);
+    let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    // More than a segment, so that the sync has one to seal.
+    for number in 0..3 {
+        driven.put_value(name(number), vec![7; 40_000].into(), Durability::Buffered).unwrap();
+    }
+    let wanted = store.log.appended();
+    let begun = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let synced = store.log.sync_to(wanted, &|| {
+                begun.wait();
+                // Until the other one waits for its turn, and the background has prepared what it wants to.
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                disk.fail_after(Fault::next(Call::Rename, std::io::ErrorKind::Other));
+                wanted
+            });
+            assert!(synced.is_err());
+        });
+        begun.wait();
+        assert_eq!(store.log.sync_to(wanted, &|| wanted).unwrap(), wanted);
+    });
+    assert!(driven.db.stats().unwrap().poisoned);
+}
