@@ -250,23 +250,32 @@ mod tests {
         });
     }
 
+    /// Retires a value while another thread looks at it. What that thread is given waits until it was retired.
+    fn retire_while_looked_at(cell: &Retirable<Counted>, look: impl FnOnce(&dyn Fn()) + Send) {
+        let (found, retired) = (Barrier::new(2), Barrier::new(2));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                look(&|| {
+                    found.wait();
+                    retired.wait();
+                });
+            });
+            found.wait();
+            assert!(cell.retire());
+            retired.wait();
+        });
+    }
+
     #[test]
     fn a_reader_keeps_what_it_found_and_only_for_so_long() {
         in_a_process_of_its_own(|generation| {
             let (drops, cell) = counted(generation);
-            let (found, retired) = (Barrier::new(2), Barrier::new(2));
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    let guard = pin(generation);
-                    let value = cell.get(&guard).unwrap();
-                    found.wait();
-                    retired.wait();
-                    assert!(cell.get(&guard).is_none());
-                    assert_eq!((value.word, drops_of(&drops)), (7, 0));
-                });
-                found.wait();
-                assert!(cell.retire());
-                retired.wait();
+            retire_while_looked_at(&cell, |wait_until_retired| {
+                let guard = pin(generation);
+                let value = cell.get(&guard).unwrap();
+                wait_until_retired();
+                assert!(cell.get(&guard).is_none());
+                assert_eq!((value.word, drops_of(&drops)), (7, 0));
             });
             let (other_drops, other) = counted(generation);
             assert!(other.retire());
@@ -305,20 +314,13 @@ mod tests {
     fn a_reader_that_stays_for_long_drops_what_waited_for_it() {
         in_a_process_of_its_own(|generation| {
             let (drops, cell) = counted(generation);
-            let (found, retired) = (Barrier::new(2), Barrier::new(2));
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    let guard = pin(generation);
-                    cell.get(&guard).unwrap();
-                    found.wait();
-                    retired.wait();
-                    assert_eq!(drops_of(&drops), 0);
-                    drop(guard);
-                    assert_eq!(drops_of(&drops), 1);
-                });
-                found.wait();
-                assert!(cell.retire());
-                retired.wait();
+            retire_while_looked_at(&cell, |wait_until_retired| {
+                let guard = pin(generation);
+                cell.get(&guard).unwrap();
+                wait_until_retired();
+                assert_eq!(drops_of(&drops), 0);
+                drop(guard);
+                assert_eq!(drops_of(&drops), 1);
             });
         });
     }

@@ -1,5 +1,5 @@
 //! The real disk: files of a Unix system.
-#![allow(unsafe_code)] // One system call that neither the standard library nor rustix has a name for.
+#![allow(unsafe_code)] // System calls that neither the standard library nor rustix has a name for.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
@@ -15,9 +15,8 @@ use memmap2::MmapOptions;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 
 use super::fork::ClosedInChildren;
-use crate::error::is_full;
-
 use super::{Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, Map, OpenMode, generation};
+use crate::error::is_full;
 
 /// How much is written at once where room has to be made by writing zeros.
 const ZERO_FILL_BYTES: usize = 64 << 10;
