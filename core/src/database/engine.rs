@@ -198,6 +198,7 @@ impl Engine {
             access,
             sizes: SegmentSizes { fixed: options.segment_bytes },
             identity: manifest.identity,
+            lock: lock.identity(),
         };
         let store = Store::open(config, manifest, options.read_damaged, options.cache_bytes)
             .map_err(|error| located(error, &path, options))?;

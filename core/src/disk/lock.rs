@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
-use super::{Disk, HeldLock, LockAttempt};
+use super::{Disk, FileIdentity, HeldLock, LockAttempt};
 use crate::error::{Error, Result};
 
 /// Name of the lock file. It is never removed: a process that had opened the removed file would hold a lock that
@@ -17,15 +17,20 @@ pub(crate) const LOCK_FILE_NAME: &str = "LOCK";
 /// its copy, nor lets go of a lock whose holder has died while the child still runs.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _held: Box<dyn HeldLock>,
+    held: Box<dyn HeldLock>,
 }
 
 impl DirectoryLock {
+    /// What names the lock file.
+    pub(crate) fn identity(&self) -> FileIdentity {
+        self.held.identity()
+    }
+
     /// Takes the lock of `directory`, which must exist, without waiting. [`Error::Locked`] when another holds it.
     pub(crate) fn acquire(disk: &Arc<dyn Disk>, directory: &Path) -> Result<DirectoryLock> {
         let path = directory.join(LOCK_FILE_NAME);
         match disk.lock(&path) {
-            Ok(LockAttempt::Held(held)) => Ok(DirectoryLock { _held: held }),
+            Ok(LockAttempt::Held(held)) => Ok(DirectoryLock { held }),
             Ok(LockAttempt::Busy(holder)) => Err(Error::Locked(busy_message(directory, holder))),
             Err(source) => Err(Error::io(format!("locking {}", path.display()), source)),
         }

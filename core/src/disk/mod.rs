@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use fork::{PerProcess, generation};
-pub(crate) use lock::DirectoryLock;
+pub(crate) use lock::{DirectoryLock, LOCK_FILE_NAME};
 pub(crate) use map::Map;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use simulated::{Call, Fault, Operation, SimulatedDisk};
@@ -65,12 +65,6 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
 
     /// What names the file that has this path now; `None` where there is none.
     fn identity(&self, path: &Path) -> io::Result<Option<FileIdentity>>;
-
-    /// Whether the file that was locked still has its name. Where it does not, the directory's files were removed or
-    /// replaced, and somebody else may have locked what is there now.
-    fn is_lock_in_place(&self) -> io::Result<bool> {
-        Ok(true)
-    }
 }
 
 /// One open file. Closed when dropped.
@@ -140,4 +134,7 @@ pub(crate) enum LockAttempt {
 }
 
 /// A lock that is held. Dropping it gives it back, except in the child of a fork: the lock is the parent's there.
-pub(crate) trait HeldLock: Send + Sync + fmt::Debug {}
+pub(crate) trait HeldLock: Send + Sync + fmt::Debug {
+    /// What names the file that is locked. Where another one has its name, somebody else may have locked that.
+    fn identity(&self) -> FileIdentity;
+}

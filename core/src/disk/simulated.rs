@@ -412,6 +412,7 @@ impl Disk for SimulatedDisk {
         }
         inode.replace(format!("{}\n", process::id()).as_bytes());
         Ok(LockAttempt::Held(Box::new(SimulatedLock {
+            identity: inode.identity(),
             path: path.to_path_buf(),
             shared: Arc::clone(&self.shared),
         })))
@@ -420,11 +421,16 @@ impl Disk for SimulatedDisk {
 
 #[derive(Debug)]
 struct SimulatedLock {
+    identity: FileIdentity,
     path: PathBuf,
     shared: Arc<Shared>,
 }
 
-impl HeldLock for SimulatedLock {}
+impl HeldLock for SimulatedLock {
+    fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+}
 
 impl Drop for SimulatedLock {
     fn drop(&mut self) {

@@ -161,7 +161,7 @@ fn the_lock_is_held_once_and_given_back() {
         assert!(message.contains(&std::process::id().to_string()), "{message}");
         drop(lock);
         drop(DirectoryLock::acquire(disk, directory).unwrap());
-        assert_eq!(disk.list(directory).unwrap(), [lock::LOCK_FILE_NAME], "the lock file stays");
+        assert_eq!(disk.list(directory).unwrap(), [LOCK_FILE_NAME], "the lock file stays");
     });
 }
 
@@ -346,13 +346,20 @@ mod unix_disk {
         drop(lock);
     }
 
+    fn held(attempt: LockAttempt) -> Box<dyn HeldLock> {
+        match attempt {
+            LockAttempt::Held(lock) => lock,
+            LockAttempt::Busy(holder) => panic!("held by {holder:?}"),
+        }
+    }
+
     #[test]
     fn a_held_directory_is_the_same_wherever_it_is_moved() {
         let root = tempfile::tempdir().unwrap();
         let (path, moved) = (root.path().join("here"), root.path().join("there"));
         fs::create_dir(&path).unwrap();
         let (disk, identity) = UnixDisk::holding(path.clone()).unwrap();
-        let _lock = disk.lock(&path.join("LOCK")).unwrap();
+        let lock = held(disk.lock(&path.join("LOCK")).unwrap());
         fs::rename(&path, &moved).unwrap();
         fs::create_dir(&path).unwrap();
         fs::write(path.join("other"), b"").unwrap();
@@ -363,7 +370,7 @@ mod unix_disk {
         names.sort();
         assert_eq!(names, ["LOCK", "file"]);
         assert!(moved.join("file").exists() && !path.join("file").exists());
-        assert!(disk.is_lock_in_place().unwrap());
+        assert_eq!(disk.identity(&path.join("LOCK")).unwrap(), Some(lock.identity()));
         assert_ne!(identity, UnixDisk::holding(path).unwrap().1);
         assert_eq!(identity, UnixDisk::holding(moved).unwrap().1);
     }
@@ -373,13 +380,13 @@ mod unix_disk {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("LOCK");
         let (disk, _) = UnixDisk::holding(root.path().to_path_buf()).unwrap();
-        assert!(disk.is_lock_in_place().unwrap(), "nothing was locked yet");
-        let _lock = disk.lock(&path).unwrap();
-        assert!(disk.is_lock_in_place().unwrap());
+        assert_eq!(disk.identity(&path).unwrap(), None, "nothing was locked yet");
+        let lock = held(disk.lock(&path).unwrap());
+        assert_eq!(disk.identity(&path).unwrap(), Some(lock.identity()));
         fs::remove_file(&path).unwrap();
-        assert!(!disk.is_lock_in_place().unwrap());
+        assert_ne!(disk.identity(&path).unwrap(), Some(lock.identity()));
         fs::write(&path, b"").unwrap();
-        assert!(!disk.is_lock_in_place().unwrap());
+        assert_ne!(disk.identity(&path).unwrap(), Some(lock.identity()));
     }
 }
 

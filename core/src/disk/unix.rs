@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use memmap2::MmapOptions;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
@@ -41,8 +41,6 @@ pub(crate) struct UnixDisk {
 struct HeldDirectory {
     directory: File,
     path: PathBuf,
-    /// The lock file, once it is locked: its name in the directory, and what it is.
-    locked: OnceLock<(PathBuf, FileIdentity)>,
 }
 
 impl UnixDisk {
@@ -50,8 +48,7 @@ impl UnixDisk {
     pub(crate) fn holding(path: PathBuf) -> io::Result<(UnixDisk, FileIdentity)> {
         let directory = open_directory(CWD, &path)?;
         let identity = FileIdentity::of(&rustix::fs::fstat(&directory)?);
-        let held = HeldDirectory { directory, path, locked: OnceLock::new() };
-        Ok((UnixDisk { held: Some(held) }, identity))
+        Ok((UnixDisk { held: Some(HeldDirectory { directory, path }) }, identity))
     }
 
     /// Where to look a path up: by its name in the directory that is held, or as it is.
@@ -151,35 +148,18 @@ impl Disk for UnixDisk {
         let identity = FileIdentity::of(&rustix::fs::fstat(&file)?);
         // From here on the guard gives the lock back, also when the id cannot be written.
         let closed_in_children = ClosedInChildren::register(&file);
-        let held = FileLock { file: Some(file), closed_in_children, generation: generation() };
+        let held = FileLock { file: Some(file), identity, closed_in_children, generation: generation() };
         held.write_process()?;
-        if let (Some(held), Some(name)) = (&self.held, path.file_name()) {
-            // Set once: whoever has it already has the same file locked.
-            let _same = held.locked.set((PathBuf::from(name), identity));
-        }
         Ok(LockAttempt::Held(Box::new(held)))
-    }
-
-    fn is_lock_in_place(&self) -> io::Result<bool> {
-        let Some((held, (name, identity))) =
-            self.held.as_ref().and_then(|held| Some((held, held.locked.get()?)))
-        else {
-            return Ok(true);
-        };
-        Ok(identity_at(held.directory.as_fd(), name)? == Some(*identity))
     }
 
     fn identity(&self, path: &Path) -> io::Result<Option<FileIdentity>> {
         let (directory, name) = self.place(path);
-        identity_at(directory, name)
-    }
-}
-
-fn identity_at(directory: BorrowedFd<'_>, name: &Path) -> io::Result<Option<FileIdentity>> {
-    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(FileIdentity::of(&stat))),
-        Err(rustix::io::Errno::NOENT) => Ok(None),
-        Err(error) => Err(error.into()),
+        match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileIdentity::of(&stat))),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -213,6 +193,7 @@ fn read_process(file: &File) -> Option<u32> {
 struct FileLock {
     /// There until this is dropped.
     file: Option<File>,
+    identity: FileIdentity,
     closed_in_children: Option<ClosedInChildren>,
     generation: u64,
 }
@@ -230,7 +211,11 @@ impl FileLock {
     }
 }
 
-impl HeldLock for FileLock {}
+impl HeldLock for FileLock {
+    fn identity(&self) -> FileIdentity {
+        self.identity
+    }
+}
 
 impl Drop for FileLock {
     fn drop(&mut self) {

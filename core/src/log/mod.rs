@@ -28,7 +28,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::disk::{Disk, FileIdentity};
+use crate::disk::{Disk, FileIdentity, LOCK_FILE_NAME};
 use crate::error::{Error, Result};
 use crate::segment::{Access, Segment};
 
@@ -50,6 +50,8 @@ pub(crate) struct LogConfig {
     pub(crate) access: Access,
     pub(crate) sizes: SegmentSizes,
     pub(crate) identity: [u8; 16],
+    /// What names the lock file that this process holds.
+    pub(crate) lock: FileIdentity,
 }
 
 /// What the log has done and has.
@@ -130,7 +132,7 @@ impl Log {
     /// Ends all writing when the directory is not ours any more: its files were removed or replaced, and somebody else may
     /// have locked and filled it since. Asked before every step that changes the directory or promises durability.
     pub(crate) fn check_directory(&self) -> Result<()> {
-        self.require_in_place(self.config.disk.is_lock_in_place())?;
+        self.check_file(&self.config.directory.join(LOCK_FILE_NAME), self.config.lock)?;
         match *self.manifest_file.lock() {
             Some(written) => self.check_file(&self.config.directory.join(MANIFEST_NAME), written),
             None => Ok(()),
@@ -143,14 +145,10 @@ impl Log {
     }
 
     fn check_file(&self, path: &Path, identity: FileIdentity) -> Result<()> {
-        self.require_in_place(self.config.disk.identity(path).map(|found| found == Some(identity)))
-    }
-
-    fn require_in_place(&self, is_in_place: std::io::Result<bool>) -> Result<()> {
         let context = || format!("looking for the files of {}", self.config.directory.display());
-        match is_in_place {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(self.poisoned_by(Error::io(
+        match self.config.disk.identity(path) {
+            Ok(found) if found == Some(identity) => Ok(()),
+            Ok(_) => Err(self.poisoned_by(Error::io(
                 context() + ", which were removed or replaced while it was open; close the database",
                 std::io::ErrorKind::NotFound.into(),
             ))),
