@@ -113,10 +113,26 @@ impl Keyspaces {
         true
     }
 
-    /// [`Keyspaces::add`] in a damaged log: what is missing below the number gets entries without a name.
+    /// [`Keyspaces::add`] where others below the number may come later, or never in a damaged log: what is missing gets
+    /// entries without a name.
     pub(crate) fn add_with_gaps(&self, number: u16, name: &str) -> bool {
+        self.make_room(number.saturating_sub(1));
         let mut known = self.known.write();
-        while known.by_number.len() < usize::from(number).min(KEYSPACES_MAX) {
+        if let Some(gap) = known.by_number.get_mut(usize::from(number)).filter(|entry| entry.name.is_empty())
+        {
+            let keys = AtomicU64::new(gap.keys());
+            *gap = Arc::new(KeyspaceEntry { number, name: name.to_owned(), keys });
+            let entry = Arc::clone(gap);
+            return known.by_name.insert(name.to_owned(), entry).is_none();
+        }
+        drop(known);
+        self.add(number, name)
+    }
+
+    /// Sees to it that there is an entry for this number, with the name still to come. `false` where no number is as high.
+    pub(crate) fn make_room(&self, number: u16) -> bool {
+        let mut known = self.known.write();
+        while known.by_number.len() <= usize::from(number) && known.by_number.len() < KEYSPACES_MAX {
             let number = known.by_number.len() as u16;
             known.by_number.push(Arc::new(KeyspaceEntry {
                 number,
@@ -124,8 +140,12 @@ impl Keyspaces {
                 keys: AtomicU64::new(0),
             }));
         }
-        drop(known);
-        self.add(number, name)
+        usize::from(number) < known.by_number.len()
+    }
+
+    /// The lowest number whose name has never come.
+    pub(crate) fn nameless(&self) -> Option<u16> {
+        self.known.read().by_number.iter().find(|entry| entry.name.is_empty()).map(|entry| entry.number)
     }
 
     /// Names in byte order.

@@ -34,6 +34,7 @@
 mod batch;
 mod cache;
 mod checksum;
+mod compaction;
 mod conflict;
 mod database;
 mod disk;
@@ -64,3 +65,4 @@ pub use options::{
 };
 pub use recovery::Recovery;
 pub use scan::Scan;
+pub use store::{Compaction, CompactionProgress};

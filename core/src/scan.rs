@@ -269,9 +269,10 @@ impl Walk {
 
     fn next_stored(&mut self, store: &Store) -> Result<Option<Entry>> {
         let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
+        let guard = store.log.pin();
         while let Some(ordered) = cursor.next() {
             let Some((_, key)) = split_ordered_key(ordered) else { continue };
-            if let Some(mut record) = store.scan_record(self.keyspace, key, self.pin.sequence)? {
+            if let Some(mut record) = store.scan_record(self.keyspace, key, self.pin.sequence, &guard)? {
                 let value = if self.keys_only { Vec::new() } else { record.copy_value(&store.log)? };
                 return Ok(Some((key.to_vec(), value)));
             }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::keyspace::DEFAULT_KEYSPACE;
 use crate::options::{Durability, Options, check_keyspace_name};
 use crate::scan::Scan;
-use crate::store::Operations;
+use crate::store::{Compaction, CompactionProgress, Operations};
 
 /// How often `transact` runs its closure before it gives up.
 const TRANSACT_ATTEMPTS_MAX: u32 = 100;
@@ -268,6 +268,24 @@ impl OpenDB {
         self.handle.store_to_write()?.flush()
     }
 
+    /// Gives back, at once, the room of everything that was overwritten or deleted. Without this call the same goes on in
+    /// the background whenever there is enough of it. Reads and writes go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] where there is no room for the copies, [`Error::Io`] from the device, [`Error::Corruption`] where
+    /// a segment cannot be read; what was done before stays done.
+    pub fn compact(&self) -> Result<Compaction> {
+        self.compact_with(|_| true)
+    }
+
+    /// [`OpenDB::compact`], telling how far it has come. When `progress` returns `false` it ends early.
+    ///
+    /// # Errors
+    /// As [`OpenDB::compact`].
+    pub fn compact_with(&self, mut progress: impl FnMut(&CompactionProgress) -> bool) -> Result<Compaction> {
+        self.handle.store_to_write()?.compact(&mut progress)
+    }
+
     /// Figures of the database.
     ///
     /// # Errors
@@ -277,7 +295,7 @@ impl OpenDB {
         let store = self.handle.store(&guard)?;
         let (log, cache) = (store.log.stats(), store.cache.stats());
         let (snapshots, versions) = store.snapshot_counts();
-        let live_bytes = store.keys.live_bytes();
+        let live_bytes = store.log.live_bytes();
         Ok(Stats {
             keys: store.keys.keyspaces.keys(),
             keyspaces: store.keys.keyspaces.len(),

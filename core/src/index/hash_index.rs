@@ -16,6 +16,11 @@ pub(crate) struct Index {
     tag_mask: u64,
 }
 
+/// The number of the shard that has a hash.
+pub(crate) fn shard_of(hash: u64) -> usize {
+    (hash >> (64 - SHARD_BITS)) as usize
+}
+
 impl Index {
     /// An empty index: 64 KiB of shards, and no tables.
     pub(crate) fn new() -> Index {
@@ -35,7 +40,7 @@ impl Index {
     }
 
     fn shard_and_tag(&self, hash: u64) -> (&Shard, Tag) {
-        let shard = (hash >> (64 - SHARD_BITS)) as usize & (self.shards.len() - 1);
+        let shard = shard_of(hash) & (self.shards.len() - 1);
         (&self.shards[shard], Tag::of_hash(hash, self.tag_mask))
     }
 

@@ -53,4 +53,4 @@ mod model_tests;
 #[cfg(not(loom))]
 mod random;
 
-pub(crate) use hash_index::Index;
+pub(crate) use hash_index::{Index, shard_of};

@@ -48,6 +48,19 @@ struct Active {
     end: u64,
 }
 
+impl Appender {
+    /// Whether nothing was appended to the segment yet.
+    pub(super) fn is_at_beginning(&self) -> bool {
+        let header = crate::manifest::SEGMENT_HEADER_BYTES as u64;
+        self.active.as_ref().is_none_or(|active| active.end <= header)
+    }
+
+    /// Where the next frame goes, if it fits: serial and offset. Zeros where there is no segment yet.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        self.active.as_ref().map_or((0, 0), |active| (active.segment.serial(), active.end))
+    }
+}
+
 /// Where a frame came to stand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appended {
@@ -130,7 +143,7 @@ impl Log {
     }
 
     /// Goes on in a new segment, which has room for `needed` bytes. `last_sequence` is the last one of the old segment.
-    fn roll(&self, appender: &mut Appender, needed: u64, last_sequence: u64) -> Result<()> {
+    pub(super) fn roll(&self, appender: &mut Appender, needed: u64, last_sequence: u64) -> Result<()> {
         if needed > frame_bytes_max() {
             return Err(Error::InvalidArgument(format!(
                 "the commit takes {needed} bytes in the log, at most {} are allowed; split it",
@@ -155,6 +168,7 @@ impl Log {
             full.full = Some(last_sequence);
         }
         state.log.extend(passed_over);
+        state.begin_segment(segment.serial(), last_sequence + 1);
         state.log.push(Unsynced { segment: Arc::clone(&segment), full: None });
         drop(state);
         appender.active = Some(self.active(segment));

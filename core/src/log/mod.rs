@@ -14,6 +14,7 @@
 //!   log is *poisoned* and takes no more writes.
 
 mod append;
+mod copies;
 mod large;
 mod manifest_file;
 mod mark_file;
@@ -29,13 +30,16 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use crate::disk::{Disk, FileIdentity, LOCK_FILE_NAME};
+use crate::epoch::{self, Guard};
 use crate::error::{Error, Result};
 use crate::segment::{Access, Segment};
 
 pub(crate) use append::{Appended, Appender, NewFrame, frame_bytes_max};
+pub(crate) use copies::Settled;
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
 pub(crate) use mark_file::{MARK_NAME, MarkFile, check_mark, read_mark};
 pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
+pub(crate) use segments::LiveCount;
 pub(crate) use state::{OpenedSegment, SegmentSizes};
 
 use large::LargeWriter;
@@ -93,6 +97,13 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// Begins to look at segments by their slots. While the guard lives none that could be met is given up. Held for the
+    /// time of one read, and never while the device is waited for on purpose.
+    #[inline]
+    pub(crate) fn pin(&self) -> Guard {
+        epoch::pin(self.segments.generation())
+    }
+
     /// Sequence of the last frame appended.
     pub(crate) fn appended(&self) -> u64 {
         self.appended.load(Ordering::Acquire)
@@ -123,7 +134,7 @@ impl Log {
     }
 
     /// Ends all writing after a failure whose effect on the device is not known, and passes the error on.
-    fn poisoned_by(&self, error: Error) -> Error {
+    pub(crate) fn poisoned_by(&self, error: Error) -> Error {
         // Only the first reason is kept: it is the one to look into.
         let _first_wins = self.poison.set(error.to_string());
         error

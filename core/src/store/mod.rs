@@ -15,9 +15,14 @@
 //! waited for; who syncs takes it for a moment, inside of the turn to sync. Readers of keys do not take it.
 
 mod background;
+mod checkpoint;
 mod commit;
+mod compaction;
+mod figures;
 mod hidden;
+mod maintenance;
 mod read;
+mod rebuild;
 mod recent;
 mod versions;
 
@@ -29,19 +34,22 @@ use parking_lot::Mutex;
 use crate::cache::Cache;
 use crate::disk::generation;
 use crate::error::Result;
-use crate::keys::{Change, Keys, Old};
+use crate::keys::Keys;
 use crate::log::{Appender, Log, LogConfig};
 use crate::manifest::Manifest;
-use crate::record::Kind;
 use crate::recovery::{self, Recovery};
 
 pub(crate) use background::Background;
 pub(crate) use commit::{Commit, Operations, inline_bytes};
+pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
 pub(crate) use read::Found;
 pub(crate) use recent::KeyRange;
 
+use compaction::Compactor;
+use figures::Figures;
 use hidden::Hidden;
+use rebuild::Rebuild;
 use recent::Recent;
 use versions::Versions;
 
@@ -74,6 +82,9 @@ pub(crate) struct Store {
     generation: u64,
     /// This store itself, for pins, which may outlive it.
     own: Weak<Store>,
+    /// Whoever compacts or makes a checkpoint has it.
+    compactor: Mutex<Compactor>,
+    pub(crate) figures: Figures,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -87,35 +98,19 @@ impl Store {
         cache_bytes: u64,
     ) -> Result<Arc<Store>> {
         let keys = Keys::new(manifest.hash_seed);
-        let mut ordered_key = Vec::new();
-        let mut replayed = 0_u64;
-        let (log, recovery) =
-            recovery::open(config, manifest, read_damaged, &mut |log, location, record| {
-                let (kind, keyspace, key) = (record.shape.kind, record.shape.keyspace, record.key);
-                if kind == Kind::Keyspace {
-                    let place = (log.serial(location)?, location.offset());
-                    return keys.learn_keyspace(place, keyspace, key, read_damaged);
-                }
-                let hash = keys.hash(keyspace, key);
-                let old = keys.find(log, hash, keyspace, key)?.map(|old| Old::of(&old));
-                let stored_bytes = record.stored_bytes() as u64;
-                keys.publish(
-                    &Change { kind, keyspace, key, hash, location, stored_bytes, old },
-                    &mut ordered_key,
-                );
-                replayed += 1;
-                if replayed.is_multiple_of(MAINTAIN_EVERY_RECORDS) {
-                    while keys.order.maintain(&|_| true) {}
-                }
-                Ok(())
-            })?;
+        let mut rebuild = Rebuild::new(&keys, None, read_damaged);
+        let (log, recovery) = recovery::open(config, manifest, None, read_damaged, &mut rebuild)?;
+        if let Some(number) = keys.keyspaces.nameless().filter(|_| !read_damaged) {
+            let reason = format!("keyspace {number} has no name any more");
+            return Err(crate::error::Error::corruption(0, 0, reason));
+        }
         let (appender, visible) = (log.appender(), log.appended());
         Ok(Arc::new_cyclic(|own| Store {
             log,
             keys,
             cache: Cache::new(cache_bytes),
             recovery,
-            committer: Mutex::new(Committer { appender, ordered_key }),
+            committer: Mutex::new(Committer { appender, ordered_key: Vec::new() }),
             versions: Versions::default(),
             recent: Recent::default(),
             visible: AtomicU64::new(visible),
@@ -124,6 +119,8 @@ impl Store {
             times_reads: AtomicBool::new(true),
             generation: generation(),
             own: Weak::clone(own),
+            compactor: Mutex::default(),
+            figures: Figures::default(),
             wake: background::Wake::default(),
         }))
     }
@@ -138,6 +135,3 @@ impl Store {
         self.versions.counts()
     }
 }
-
-/// While the log is replayed, the order is maintained after this many records.
-const MAINTAIN_EVERY_RECORDS: u64 = 32 << 10;

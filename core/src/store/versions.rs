@@ -36,6 +36,8 @@ struct Table {
     live: BTreeMap<u64, Pins>,
     /// Versions by the hash of their key.
     versions: HashMap<u64, Vec<Version>>,
+    /// How many versions stand in the segment of a slot.
+    in_slot: HashMap<u16, usize>,
 }
 
 /// The version table and the live snapshots.
@@ -93,6 +95,7 @@ impl Versions {
         let Some((_, pins)) = table.live.range_mut(sequence..superseded).next_back() else { return };
         pins.held.push((hash, location));
         table.versions.entry(hash).or_default().push(Version { location, sequence, superseded });
+        *table.in_slot.entry(location.slot()).or_default() += 1;
         self.count.fetch_add(1, Ordering::Release);
     }
 
@@ -110,6 +113,11 @@ impl Versions {
     /// Whether any version of this hash is kept.
     pub(super) fn has(&self, hash: u64) -> bool {
         self.count.load(Ordering::Acquire) != 0 && self.table.lock().versions.contains_key(&hash)
+    }
+
+    /// Whether any version stands in the segment of a slot.
+    pub(super) fn holds(&self, slot: u16) -> bool {
+        self.count.load(Ordering::Acquire) != 0 && self.table.lock().in_slot.contains_key(&slot)
     }
 
     /// Live snapshots and kept versions.
@@ -133,6 +141,12 @@ impl Table {
         versions.swap_remove(at);
         if versions.is_empty() {
             self.versions.remove(&hash);
+        }
+        if let Some(count) = self.in_slot.get_mut(&location.slot()) {
+            *count -= 1;
+            if *count == 0 {
+                self.in_slot.remove(&location.slot());
+            }
         }
         count.fetch_sub(1, Ordering::Release);
     }
