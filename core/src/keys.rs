@@ -78,12 +78,12 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// No keys. The seed is secret and random, so that nobody can choose keys that collide.
-    pub(crate) fn new(hash_seed: [u8; 16]) -> Keys {
+    /// The keys of this index and order. The seed is secret and random, so that nobody can choose keys that collide.
+    pub(crate) fn from_parts(hash_seed: [u8; 16], index: Index, order: Order) -> Keys {
         let [low, high] = halves(hash_seed);
         let secrets =
             RapidSecrets { seed: RapidSecrets::seed(high).seed, secrets: RapidSecrets::seed(low).secrets };
-        Keys { index: Index::new(), order: Order::new(), keyspaces: Keyspaces::new(), secrets }
+        Keys { index, order, keyspaces: Keyspaces::new(), secrets }
     }
 
     /// The hash under which the index has a key (rapidhash V3; the keyspace is added as a multiple of an odd number).
@@ -103,7 +103,7 @@ impl Keys {
         key: &[u8],
         guard: &'g Guard,
     ) -> Result<Option<RecordAt<'g>>> {
-        for location in self.index.candidates(hash) {
+        for location in self.index.candidates(hash)? {
             if let Some(record) = log.find(location, keyspace, key, guard)? {
                 return Ok(Some(record));
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::checkpoint::KeyspaceState;
 use crate::error::{Error, Result};
 use crate::options::KEYSPACES_MAX;
 
@@ -146,6 +147,30 @@ impl Keyspaces {
     /// The lowest number whose name has never come.
     pub(crate) fn nameless(&self) -> Option<u16> {
         self.known.read().by_number.iter().find(|entry| entry.name.is_empty()).map(|entry| entry.number)
+    }
+
+    /// All keyspaces in the order of their numbers, for a checkpoint.
+    pub(crate) fn states(&self) -> Vec<KeyspaceState> {
+        let known = self.known.read();
+        let state = |entry: &Arc<KeyspaceEntry>| KeyspaceState {
+            name: entry.name.clone(),
+            settings: Vec::new(),
+            keys: entry.keys(),
+        };
+        known.by_number.iter().map(state).collect()
+    }
+
+    /// Takes in what a checkpoint knows. `false` where that contradicts itself.
+    pub(crate) fn restore(&self, states: &[KeyspaceState]) -> bool {
+        let mut known = self.known.write();
+        *known = Known::default();
+        for state in states {
+            if known.by_name.contains_key(&state.name) {
+                return false;
+            }
+            self.insert(&mut known, &state.name).keys.store(state.keys, Ordering::Relaxed);
+        }
+        known.by_number.first().is_some_and(|first| first.name == DEFAULT_KEYSPACE)
     }
 
     /// Names in byte order.

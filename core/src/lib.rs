@@ -33,6 +33,7 @@
 
 mod batch;
 mod cache;
+mod checkpoint;
 mod checksum;
 mod compaction;
 mod conflict;

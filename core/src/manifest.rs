@@ -47,7 +47,7 @@ pub(crate) enum SegmentKind {
 }
 
 impl SegmentKind {
-    fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             SegmentKind::Log => 1,
             SegmentKind::Large => 2,
@@ -55,7 +55,7 @@ impl SegmentKind {
         }
     }
 
-    fn from_number(number: u32) -> Option<SegmentKind> {
+    pub(crate) fn from_number(number: u32) -> Option<SegmentKind> {
         match number {
             1 => Some(SegmentKind::Log),
             2 => Some(SegmentKind::Large),

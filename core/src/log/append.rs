@@ -55,9 +55,9 @@ impl Appender {
         self.active.as_ref().is_none_or(|active| active.end <= header)
     }
 
-    /// Where the next frame goes, if it fits: serial and offset. Zeros where there is no segment yet.
-    pub(crate) fn position(&self) -> (u64, u64) {
-        self.active.as_ref().map_or((0, 0), |active| (active.segment.serial(), active.end))
+    /// Where the next frame goes, if it fits: serial and offset. `None` where a segment is still to be made for it.
+    fn position(&self) -> Option<(u64, u64)> {
+        self.active.as_ref().map(|active| (active.segment.serial(), active.end))
     }
 }
 
@@ -84,6 +84,13 @@ impl Log {
     pub(crate) fn appender(&self) -> Appender {
         let segment = self.state.lock().log.last().map(|one| Arc::clone(&one.segment));
         Appender { active: segment.map(|segment| self.active(segment)) }
+    }
+
+    /// Where the next frame goes at the earliest: serial and offset. Called under the commit lock.
+    pub(crate) fn position(&self, appender: &Appender) -> (u64, u64) {
+        appender
+            .position()
+            .unwrap_or_else(|| (self.next_serial(), crate::manifest::SEGMENT_HEADER_BYTES as u64))
     }
 
     fn active(&self, segment: Arc<Segment>) -> Active {
@@ -118,6 +125,7 @@ impl Log {
         active.end = offset + bytes;
         active.segment.publish(active.end);
         self.appended.store(sequence, Ordering::Release);
+        self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
         let step = WAKE_EVERY_BYTES.min(active.segment.capacity() / 4);
         if offset / step != active.end / step {
             self.wants_room.store(true, Ordering::Relaxed);

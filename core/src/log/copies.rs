@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Log;
+use crate::checkpoint::SegmentState;
 use crate::error::Result;
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::segment::Segment;
@@ -110,6 +111,24 @@ impl Log {
         self.segments.for_each(&guard, |slot| {
             slot.live.set(live.get(&slot.segment.serial()).copied().unwrap_or_default());
         });
+    }
+
+    /// What is live in each segment of the manifest.
+    pub(crate) fn live_segments(&self) -> Vec<SegmentState> {
+        let state = self.state.lock();
+        let guard = self.pin();
+        let segments = state.manifest.segments.iter().filter_map(|entry| {
+            let live = self.segments.get(entry.slot, &guard)?.live.count();
+            Some(SegmentState {
+                serial: entry.serial,
+                slot: entry.slot,
+                kind: entry.kind,
+                live_bytes: live.bytes,
+                live_records: live.records,
+                kept_bytes: 0,
+            })
+        });
+        segments.collect()
     }
 
     /// Bytes that a new log segment would have now.

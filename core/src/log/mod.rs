@@ -68,6 +68,8 @@ pub(crate) struct LogStats {
     pub(crate) appended: u64,
     pub(crate) durable: u64,
     pub(crate) syncs: u64,
+    /// Since it was opened.
+    pub(crate) bytes_appended: u64,
 }
 
 /// The segments of one database, open for reading and, by an [`Appender`], for appending.
@@ -85,6 +87,8 @@ pub(crate) struct Log {
     sync_turn: Mutex<()>,
     /// Sequence of the last frame appended.
     appended: AtomicU64,
+    /// Bytes of frames appended since the log was opened.
+    bytes_appended: AtomicU64,
     /// Sequence up to which everything is on the device.
     durable: AtomicU64,
     syncs: AtomicU64,
@@ -107,6 +111,16 @@ impl Log {
     /// Sequence of the last frame appended.
     pub(crate) fn appended(&self) -> u64 {
         self.appended.load(Ordering::Acquire)
+    }
+
+    /// Bytes of frames appended since the log was opened.
+    pub(crate) fn bytes_appended(&self) -> u64 {
+        self.bytes_appended.load(Ordering::Relaxed)
+    }
+
+    /// The disk, the directory and the identity of the database, for what is kept beside the log.
+    pub(crate) fn place(&self) -> (&Arc<dyn Disk>, &Path, [u8; 16]) {
+        (&self.config.disk, &self.config.directory, self.config.identity)
     }
 
     /// Sequence up to which every frame is on the device.
@@ -187,6 +201,7 @@ impl Log {
         let mut stats = self.state.lock().sizes();
         stats.appended = self.appended();
         stats.durable = self.durable();
+        stats.bytes_appended = self.bytes_appended.load(Ordering::Relaxed);
         stats.syncs = self.syncs.load(Ordering::Relaxed);
         stats
     }

@@ -195,6 +195,7 @@ impl Log {
             manifest_file: Mutex::new(None),
             sync_turn: Mutex::new(()),
             appended: AtomicU64::new(durable),
+            bytes_appended: AtomicU64::new(0),
             durable: AtomicU64::new(durable),
             syncs: AtomicU64::new(0),
             poison: OnceLock::new(),

@@ -44,6 +44,8 @@
 mod bounds;
 mod cursor;
 mod delta;
+#[allow(clippy::all, clippy::unwrap_used, missing_docs)]
+mod interim;
 mod maintenance;
 mod merge;
 mod run;
@@ -54,4 +56,5 @@ mod walk;
 mod tests;
 
 pub(crate) use cursor::Cursor;
+pub(crate) use interim::{OrderImage, RunFiles, RunRef};
 pub(crate) use set::Order;

@@ -25,6 +25,7 @@ pub(crate) struct Order {
     plan: Mutex<Plan>,
     /// Deletes noted and not yet made good by a merge of everything.
     deletes: AtomicU64,
+    pub(super) interim: super::interim::Interim,
 }
 
 #[derive(Default)]
@@ -60,7 +61,12 @@ impl State {
 
 impl Order {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), plan: Mutex::default(), deletes: AtomicU64::new(0) }
+        Self {
+            state: Mutex::default(),
+            plan: Mutex::default(),
+            deletes: AtomicU64::new(0),
+            interim: Default::default(),
+        }
     }
 
     /// Adds a key that is not in the set, or that was deleted since it was added. Returns whether there is new work for

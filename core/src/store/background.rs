@@ -149,9 +149,11 @@ impl Store {
 
     /// Whether a key may still be there for anybody: one that looks like it is in the index, or an old version of it is
     /// kept. The index is asked first: a key leaves it only after its version was kept.
-    fn may_be_live(&self, ordered: &[u8]) -> bool {
+    pub(super) fn may_be_live(&self, ordered: &[u8]) -> bool {
         let Some((keyspace, key)) = crate::keys::split_ordered_key(ordered) else { return true };
         let hash = self.keys.hash(keyspace, key);
-        self.keys.index.candidates(hash).next().is_some() || self.versions.has(hash)
+        // Where it cannot be told the key stays.
+        let looks_alike = self.keys.index.candidates(hash).map_or(true, |mut found| found.next().is_some());
+        looks_alike || self.versions.has(hash)
     }
 }

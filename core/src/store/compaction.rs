@@ -72,7 +72,39 @@ pub(super) struct Compactor {
     retired_bytes: u64,
     /// Segments that cannot be read from end to end: they stay as they are.
     unreadable: HashSet<u64>,
+    /// Number of the last checkpoint; 0 where there was none.
+    pub(super) checkpoint: u64,
+    /// The last commit that it counts.
+    pub(super) checkpoint_sequence: u64,
+    /// What had been written when it was made.
+    pub(super) checkpoint_written: u64,
+    /// Whether segments of copies have come since.
+    pub(super) has_copied: bool,
 }
+
+impl Compactor {
+    /// Goes on behind a checkpoint that was opened.
+    pub(super) fn behind(number: u64, sequence: u64, kept: &HashMap<u64, u64>) -> Compactor {
+        let kept = kept.iter().filter(|(_, bytes)| **bytes > 0);
+        let kept = kept.map(|(serial, bytes)| (*serial, Kept { bytes: *bytes, until_retired: KEPT_AT_OPEN }));
+        let (checkpoint, checkpoint_sequence) = (number, sequence);
+        Compactor { kept: kept.collect(), checkpoint, checkpoint_sequence, ..Compactor::default() }
+    }
+
+    /// A checkpoint was made.
+    pub(super) fn noted(&mut self, number: u64, sequence: u64, written: u64) {
+        (self.checkpoint, self.checkpoint_sequence, self.checkpoint_written) = (number, sequence, written);
+        self.has_copied = false;
+    }
+
+    /// Bytes that a segment keeps beside newest records.
+    pub(super) fn kept_bytes(&self, serial: u64) -> u64 {
+        self.kept.get(&serial).map_or(0, |kept| kept.bytes)
+    }
+}
+
+/// What a segment of copies of an earlier life keeps is looked at anew when so many bytes were retired.
+const KEPT_AT_OPEN: u64 = 64 << 20;
 
 /// Tombstones and names of keyspaces in a segment of copies.
 #[derive(Debug, Clone, Copy)]
@@ -237,7 +269,7 @@ impl Store {
     ) -> Result<()> {
         let (kind, keyspace) = (record.shape.kind, record.shape.keyspace);
         let hash = self.keys.hash(keyspace, record.key);
-        let mut candidates = self.keys.index.candidates(hash);
+        let mut candidates = self.keys.index.candidates(hash)?;
         let is_live = match kind {
             Kind::Put | Kind::LargePut if !candidates.any(|candidate| candidate == location) => return Ok(()),
             Kind::Put | Kind::LargePut => true,
@@ -345,6 +377,7 @@ impl Store {
         // Also after an error: the index may lead here by now.
         self.log.end_copies(&segment, sequences)?;
         copied?;
+        compactor.has_copied = true;
         if kept > 0 {
             let until_retired = compactor.retired_bytes + self.log.stats().allocated_bytes / 2;
             compactor.kept.insert(segment.serial(), Kept { bytes: kept, until_retired });

@@ -134,6 +134,10 @@ impl Store {
         self.log.end_appending();
         drop(committer);
         self.sync_written()?;
+        if !self.log.is_poisoned() {
+            // Without it the next open makes everything anew from the log.
+            let _best_effort = self.checkpoint_at_end();
+        }
         self.log.close()
     }
 

@@ -5,7 +5,15 @@ use std::time::{Duration, Instant};
 use super::Store;
 use super::compaction::{Compaction, CompactionProgress, Compactor};
 use crate::compaction::Effort;
-use crate::error::{Error, Result};
+use crate::error::Result;
+
+/// What a key takes in a checkpoint of the index, about.
+const INDEX_BYTES_PER_KEY: u64 = 12;
+/// A checkpoint is made when so many times the size of the index was written since the last one, within these bounds: often
+/// enough that little has to be read again after a crash, and seldom enough that it is a small part of what is written.
+const CHECKPOINT_IMAGES: u64 = 6;
+const CHECKPOINT_BYTES_MIN: u64 = 16 << 20;
+const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
 
 /// How often the background looks for work.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -52,10 +60,26 @@ impl Store {
     }
 
     fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {
-        if compactor.emptied.is_empty() || effort == Effort::Busy && compactor.emptied.len() < 2 {
-            return Ok(());
-        }
-        self.checkpoint(compactor)
+        let image = self.keys.index.len() * INDEX_BYTES_PER_KEY;
+        let least = CHECKPOINT_BYTES_MIN.min(4 * self.log.usual_segment_bytes());
+        let interval = (CHECKPOINT_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
+        let written = self.bytes_written() - compactor.checkpoint_written;
+        let emptied: u64 = compactor.emptied.iter().map(|one| one.segment.capacity()).sum();
+        let is_due = match effort {
+            Effort::Busy => written >= interval || emptied >= interval,
+            _ => written >= interval || emptied > 0,
+        };
+        if is_due { self.checkpoint(compactor) } else { Ok(()) }
+    }
+
+    /// Makes a checkpoint if there is anything that the last one does not know.
+    pub(super) fn checkpoint_at_end(&self) -> Result<()> {
+        let mut compactor = self.compactor.lock();
+        let is_known = compactor.checkpoint > 0
+            && compactor.checkpoint_sequence == self.log.appended()
+            && !compactor.has_copied
+            && compactor.emptied.is_empty();
+        if is_known { Ok(()) } else { self.checkpoint(&mut compactor) }
     }
 
     /// Gives back everything that can be given back, at once.
@@ -76,12 +100,5 @@ impl Store {
         how_far.bytes_done = how_far.bytes_total;
         progress(&how_far);
         Ok(done)
-    }
-
-    fn checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
-        if self.wake.is_stopping() {
-            return Err(Error::Closed);
-        }
-        self.retire_emptied(compactor, None)
     }
 }

@@ -34,9 +34,11 @@ use parking_lot::Mutex;
 use crate::cache::Cache;
 use crate::disk::generation;
 use crate::error::Result;
+use crate::index::Index;
 use crate::keys::Keys;
 use crate::log::{Appender, Log, LogConfig};
 use crate::manifest::Manifest;
+use crate::order::{Order, RunFiles};
 use crate::recovery::{self, Recovery};
 
 pub(crate) use background::Background;
@@ -46,6 +48,7 @@ pub(crate) use hidden::Pin;
 pub(crate) use read::Found;
 pub(crate) use recent::KeyRange;
 
+use checkpoint::Base;
 use compaction::Compactor;
 use figures::Figures;
 use hidden::Hidden;
@@ -97,13 +100,19 @@ impl Store {
         read_damaged: bool,
         cache_bytes: u64,
     ) -> Result<Arc<Store>> {
-        let keys = Keys::new(manifest.hash_seed);
-        let mut rebuild = Rebuild::new(&keys, None, read_damaged);
-        let (log, recovery) = recovery::open(config, manifest, None, read_damaged, &mut rebuild)?;
+        let (keys, base, manifest) = keys_of(&config, manifest, read_damaged)?;
+        let base = base.as_ref();
+        let mut rebuild = Rebuild::new(&keys, base, read_damaged);
+        let start = base.map(|base| &base.start);
+        let (log, recovery) = recovery::open(config, manifest, start, read_damaged, &mut rebuild)?;
         if let Some(number) = keys.keyspaces.nameless().filter(|_| !read_damaged) {
             let reason = format!("keyspace {number} has no name any more");
             return Err(crate::error::Error::corruption(0, 0, reason));
         }
+        let compactor = match base {
+            Some(base) => Compactor::behind(base.number, base.counted_to, &base.kept),
+            None => Compactor::default(),
+        };
         let (appender, visible) = (log.appender(), log.appended());
         Ok(Arc::new_cyclic(|own| Store {
             log,
@@ -119,7 +128,7 @@ impl Store {
             times_reads: AtomicBool::new(true),
             generation: generation(),
             own: Weak::clone(own),
-            compactor: Mutex::default(),
+            compactor: Mutex::new(compactor),
             figures: Figures::default(),
             wake: background::Wake::default(),
         }))
@@ -133,5 +142,40 @@ impl Store {
     /// Live snapshots and old versions kept for them.
     pub(crate) fn snapshot_counts(&self) -> (u64, u64) {
         self.versions.counts()
+    }
+}
+
+/// The keys as the last checkpoint knows them, or none yet. Where the checkpoint is of no use the manifest no longer names it.
+fn keys_of(
+    config: &LogConfig,
+    mut manifest: Manifest,
+    read_damaged: bool,
+) -> Result<(Keys, Option<Base>, Manifest)> {
+    let files = || RunFiles {
+        disk: Arc::clone(&config.disk),
+        directory: config.directory.clone(),
+        identity: config.identity,
+        mapped: config.access.mapped_reads,
+    };
+    let opened = if read_damaged { None } else { checkpoint::open(config, &manifest) };
+    let opened = opened.and_then(|(base, index)| {
+        let order = Order::open(files(), &base.order).ok()?;
+        let keys = Keys::from_parts(manifest.hash_seed, index, order);
+        keys.keyspaces.restore(&base.keyspaces).then_some((keys, base))
+    });
+    if !read_damaged {
+        checkpoint::remove_others(
+            &*config.disk,
+            &config.directory,
+            opened.as_ref().map(|(_, base)| base.number),
+        );
+    }
+    match opened {
+        Some((keys, base)) => Ok((keys, Some(base), manifest)),
+        None => {
+            manifest.checkpoint = None;
+            let order = if read_damaged { Order::in_memory() } else { Order::with_files(files()) };
+            Ok((Keys::from_parts(manifest.hash_seed, Index::new(), order), None, manifest))
+        }
     }
 }
