@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::keyspace::DEFAULT_KEYSPACE;
 use crate::options::{Durability, Options, check_keyspace_name};
 use crate::scan::Scan;
-use crate::store::{Compaction, CompactionProgress, Operations};
+use crate::store::{Compaction, CompactionProgress, Operations, Verification};
 
 /// How often `transact` runs its closure before it gives up.
 const TRANSACT_ATTEMPTS_MAX: u32 = 100;
@@ -284,6 +284,16 @@ impl OpenDB {
     /// As [`OpenDB::compact`].
     pub fn compact_with(&self, mut progress: impl FnMut(&CompactionProgress) -> bool) -> Result<Compaction> {
         self.handle.store_to_write()?.compact(&mut progress)
+    }
+
+    /// Looks at everything: reads every record and checks its checksum, follows every entry of the index and every key of the
+    /// order, and compares what is counted. Takes about as long as reading the whole database; reads and writes go on, and
+    /// compaction waits. Counts are compared only where nobody wrote meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed. What is found to be wrong is no error but in the result.
+    pub fn verify(&self) -> Result<Verification> {
+        self.handle.shared_store()?.verify()
     }
 
     /// Figures of the database.

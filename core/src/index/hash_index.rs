@@ -137,6 +137,15 @@ impl Index {
         (size_of::<Index>() + size_of_val::<[Shard]>(&self.shards) + tables) as u64
     }
 
+    /// Every location of one shard at one moment.
+    pub(crate) fn locations(&self, number: usize) -> Result<Vec<Location>> {
+        let Some(shard) = self.shards.get(number) else { return Ok(Vec::new()) };
+        if let (true, Some(source)) = (shard.is_absent(), &self.source) {
+            shard.load(|| source.words(number))?;
+        }
+        Ok(shard.locations())
+    }
+
     /// Visits every location, each shard's as they are at one moment. The visitor may use the index.
     #[cfg(test)]
     pub(crate) fn for_each(&self, visit: impl FnMut(Location)) {

@@ -186,7 +186,6 @@ impl Shard {
     }
 
     /// All locations at this moment; those that change meanwhile may be seen before or after.
-    #[cfg(test)]
     pub(super) fn locations(&self) -> Vec<Location> {
         self.table.read().entries().map(|(_, location)| location).collect()
     }

@@ -24,6 +24,7 @@ mod maintenance;
 mod read;
 mod rebuild;
 mod recent;
+mod verify;
 mod versions;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +48,7 @@ pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
 pub(crate) use read::Found;
 pub(crate) use recent::KeyRange;
+pub use verify::{Verification, Violation};
 
 use checkpoint::Base;
 use compaction::Compactor;
