@@ -2,10 +2,11 @@
 //! process and power cuts, in any order; after each step the database is verified from end to end.
 
 use std::env;
+use std::path::Path;
 
-use super::model::{Driven, Random, State, all_options, assert_same, open, open_image, read_all};
+use super::model::{Driven, PATH, Random, State, all_options, assert_same, open, open_image, read_all};
 use crate::database::{OpenDB, Snapshot};
-use crate::disk::SimulatedDisk;
+use crate::disk::{Disk, SimulatedDisk};
 use crate::options::Options;
 use crate::{Durability, Scan};
 
@@ -35,6 +36,15 @@ struct History {
 fn check(db: &OpenDB, context: &str) {
     let found = db.verify().unwrap();
     assert!(found.violations.is_empty(), "{:?}, {context}", found.violations);
+}
+
+/// So that everything is made anew from the segments.
+fn lose_checkpoints(disk: &SimulatedDisk) {
+    for name in disk.list(Path::new(PATH)).unwrap() {
+        if name.ends_with(".checkpoint") {
+            disk.remove(&Path::new(PATH).join(name)).unwrap();
+        }
+    }
 }
 
 impl History {
@@ -93,6 +103,9 @@ impl History {
     fn die(&mut self) {
         self.kept.clear();
         let disk = self.driven.disk.process_death();
+        if self.random.one_in(2) {
+            lose_checkpoints(&disk);
+        }
         let all = self.driven.history.len();
         let (db, found) = open_image(&disk, &self.options, &self.driven.history, all, &self.context);
         self.go_on(db, &disk, found);
@@ -102,6 +115,9 @@ impl History {
         self.kept.clear();
         let least = self.driven.durable();
         let disk = self.driven.disk.crash(&mut || self.random.next());
+        if self.random.one_in(2) {
+            lose_checkpoints(&disk);
+        }
         let (db, found) = open_image(&disk, &self.options, &self.driven.history, least, &self.context);
         self.go_on(db, &disk, found);
     }
