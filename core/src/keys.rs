@@ -75,14 +75,14 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// No keys. The seed is secret and random, so that nobody can choose keys that collide.
-    pub(crate) fn new(hash_seed: [u8; 16]) -> Keys {
+    /// No keys, and where their order is kept. The seed is secret and random, so that nobody can choose keys that collide.
+    pub(crate) fn new(hash_seed: [u8; 16], order: Order) -> Keys {
         let [low, high] = halves(hash_seed);
         let secrets =
             RapidSecrets { seed: RapidSecrets::seed(high).seed, secrets: RapidSecrets::seed(low).secrets };
         Keys {
             index: Index::new(),
-            order: Order::new(),
+            order,
             keyspaces: Keyspaces::new(),
             secrets,
             live_bytes: AtomicU64::new(0),

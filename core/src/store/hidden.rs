@@ -133,6 +133,8 @@ impl Store {
         let committer = self.committer.lock();
         self.log.end_appending();
         drop(committer);
+        // They would be made anew from the log.
+        self.keys.order.discard_files();
         self.sync_written()?;
         self.log.close()
     }

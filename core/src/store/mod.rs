@@ -32,6 +32,7 @@ use crate::error::Result;
 use crate::keys::{Change, Keys, Old};
 use crate::log::{Appender, Log, LogConfig};
 use crate::manifest::Manifest;
+use crate::order::{Order, RunFiles};
 use crate::record::Kind;
 use crate::recovery::{self, Recovery};
 
@@ -86,7 +87,7 @@ impl Store {
         read_damaged: bool,
         cache_bytes: u64,
     ) -> Result<Arc<Store>> {
-        let keys = Keys::new(manifest.hash_seed);
+        let keys = Keys::new(manifest.hash_seed, new_order(&config, read_damaged));
         let mut ordered_key = Vec::new();
         let mut replayed = 0_u64;
         let (log, recovery) =
@@ -137,6 +138,22 @@ impl Store {
     pub(crate) fn snapshot_counts(&self) -> (u64, u64) {
         self.versions.counts()
     }
+}
+
+/// An order that is to be filled from the log. What is left of an earlier one is of no use. In a damaged directory nothing
+/// is touched.
+fn new_order(config: &LogConfig, read_damaged: bool) -> Order {
+    if read_damaged {
+        return Order::in_memory();
+    }
+    let files = RunFiles {
+        disk: Arc::clone(&config.disk),
+        directory: config.directory.clone(),
+        identity: config.identity,
+        mapped: config.access.mapped_reads,
+    };
+    files.remove_all_but(&[]);
+    Order::new(files)
 }
 
 /// While the log is replayed, the order is maintained after this many records.
