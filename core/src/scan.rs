@@ -225,19 +225,20 @@ impl Walk {
         scan: &Scan,
         keys_only: bool,
         own: Option<Arc<OwnWrites>>,
-    ) -> Walk {
+    ) -> Result<Walk> {
         let range = scan.key_range(keyspace);
-        let cursor = range.as_ref().map(|range| {
+        let open = |range: &KeyRange| {
             let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
             store.keys.order.cursor(lower, upper, scan.reverse)
-        });
+        };
+        let cursor = range.as_ref().map(open).transpose()?;
         let own = own.filter(|writes| !writes.is_empty()).zip(range).map(|(writes, range)| OwnRange {
             writes,
             lower: range.lower,
             upper: range.upper,
         });
         let left = scan.entries_max.unwrap_or(u64::MAX);
-        Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, own, stored: None }
+        Ok(Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, own, stored: None })
     }
 
     /// The next entry, in the store that the walk was begun in.
@@ -270,7 +271,7 @@ impl Walk {
     fn next_stored(&mut self, store: &Store) -> Result<Option<Entry>> {
         let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
         let guard = store.log.pin();
-        while let Some(ordered) = cursor.next() {
+        while let Some(ordered) = cursor.next()? {
             let Some((_, key)) = split_ordered_key(ordered) else { continue };
             if let Some(mut record) = store.scan_record(self.keyspace, key, self.pin.sequence, &guard)? {
                 let value = if self.keys_only { Vec::new() } else { record.copy_value(&store.log)? };

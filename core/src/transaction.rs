@@ -80,7 +80,13 @@ impl Work {
     }
 
     /// A scan of the snapshot with the writes made so far.
-    pub(crate) fn walk(&self, store: &Store, keyspace: u16, scan: &Scan, keys_only: bool) -> TrackedWalk {
+    pub(crate) fn walk(
+        &self,
+        store: &Store,
+        keyspace: u16,
+        scan: &Scan,
+        keys_only: bool,
+    ) -> Result<TrackedWalk> {
         let walk = Walk::new(
             store,
             Arc::clone(&self.pin),
@@ -88,7 +94,7 @@ impl Work {
             scan,
             keys_only,
             Some(Arc::clone(&self.writes)),
-        );
+        )?;
         let track = scan.key_range(keyspace).map(|range| Track {
             reads: Arc::clone(&self.reads),
             number: self.reads.lock().add_range(range.clone()),
@@ -97,7 +103,7 @@ impl Work {
             keyspace,
             last: None,
         });
-        TrackedWalk { walk, track }
+        Ok(TrackedWalk { walk, track })
     }
 
     /// Applies all writes as one commit, or nothing of it: [`Error::Transaction`] if anything that was read has changed.

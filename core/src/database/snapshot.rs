@@ -91,7 +91,7 @@ impl Snapshot {
     fn walk(&self, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
-        let walk = Walk::new(store, Arc::clone(&self.pin), self.keyspace, scan, keys_only, None);
+        let walk = Walk::new(store, Arc::clone(&self.pin), self.keyspace, scan, keys_only, None)?;
         Ok(TrackedWalk::untracked(walk))
     }
 }

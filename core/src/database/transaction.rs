@@ -118,7 +118,7 @@ impl Transaction {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
-        Ok(self.work.walk(store, keyspace, scan, keys_only))
+        self.work.walk(store, keyspace, scan, keys_only)
     }
 
     /// Applies all writes at once.

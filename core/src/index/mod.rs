@@ -59,4 +59,4 @@ mod model_tests;
 mod random;
 
 pub(crate) use hash_index::{Index, shard_of};
-pub(crate) use image::{ShardImage, ShardSource};
+pub(crate) use image::ShardSource;

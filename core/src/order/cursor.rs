@@ -4,6 +4,7 @@ use super::bounds::{Bounds, is_after, is_before};
 use super::merge::Merge;
 use super::run::Run;
 use super::walk::{Ascending, Descending, Walk};
+use crate::error::Result;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -25,26 +26,35 @@ impl Cursor {
         runs: impl Iterator<Item = &'a Arc<Run>>,
         bounds: &Bounds<'_>,
         reverse: bool,
-    ) -> Self {
-        let (lower, upper) = (bounds.lower, bounds.upper);
+    ) -> Result<Self> {
+        let runs = runs.filter(|run| run.may_reach(bounds));
         if reverse {
-            let walks = runs.filter_map(|run| Descending::new(run, upper));
-            let walks = walks.filter(|walk| !is_before(walk.key(), lower)).collect();
-            Self { direction: Direction::Descending(Merge::new(walks)), end: lower.map(Box::from) }
-        } else {
-            let walks = runs.filter_map(|run| Ascending::new(run, lower));
-            let walks = walks.filter(|walk| !is_after(walk.key(), upper)).collect();
-            Self { direction: Direction::Ascending(Merge::new(walks)), end: upper.map(Box::from) }
+            let mut walks = Vec::new();
+            for run in runs {
+                walks.extend(Descending::new(run, bounds.upper)?);
+            }
+            walks.retain(|walk| !is_before(walk.key(), bounds.lower));
+            let direction = Direction::Descending(Merge::new(walks));
+            return Ok(Self { direction, end: bounds.lower.map(Box::from) });
         }
+        let mut walks = Vec::new();
+        for run in runs {
+            walks.extend(Ascending::new(run, bounds.lower)?);
+        }
+        walks.retain(|walk| !is_after(walk.key(), bounds.upper));
+        Ok(Self { direction: Direction::Ascending(Merge::new(walks)), end: bounds.upper.map(Box::from) })
     }
 
     /// The next key, or `None` at the end and ever after.
+    ///
+    /// # Errors
+    /// Where a run file cannot be read. There is nothing more after that.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<&[u8]> {
+    pub(crate) fn next(&mut self) -> Result<Option<&[u8]>> {
         let end = self.end.as_ref().map(|bound| &**bound);
-        match &mut self.direction {
-            Direction::Ascending(merge) => merge.next().filter(|key| !is_after(key, end)),
-            Direction::Descending(merge) => merge.next().filter(|key| !is_before(key, end)),
-        }
+        Ok(match &mut self.direction {
+            Direction::Ascending(merge) => merge.next()?.filter(|key| !is_after(key, end)),
+            Direction::Descending(merge) => merge.next()?.filter(|key| !is_before(key, end)),
+        })
     }
 }

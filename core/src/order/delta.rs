@@ -1,7 +1,10 @@
 //! The newest keys, in the order they came: the active delta, and the chunks it is frozen into.
 
+use super::block::shared_length;
 use super::bounds::{Bounds, head_in};
-use super::run::{PieceBuilder, Run, shared_length};
+use super::directory::Directory;
+use super::run::Run;
+use super::writer::RunWriter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -92,17 +95,18 @@ impl Delta {
 
     /// The run of the keys at some places, equal keys once.
     fn run_of(&self, number: u64, places: impl Iterator<Item = usize> + Clone) -> Run {
-        let bytes = places.clone().map(|place| self.range(place).len() + 2).sum();
-        let mut builder = PieceBuilder::with_capacity(bytes);
+        let mut writer = RunWriter::in_memory(number);
         let mut previous = None;
         for rank in self.ranks(places) {
             let (bytes, key) = (rank & !RANK_PLACE, self.key((rank & RANK_PLACE) as usize));
             if previous.is_none_or(|previous| previous != (bytes, key)) {
-                builder.push(key);
+                writer.push(key);
             }
             previous = Some((bytes, key));
         }
-        Run::new(number, builder.finish())
+        // Nothing in memory fails; without keys it is a run in which there is nothing.
+        let run = writer.finish().ok().flatten();
+        run.unwrap_or_else(|| Run::in_memory(number, Directory::default(), Vec::new()))
     }
 
     /// The places in the order of their keys. What is sorted is numbers, which is several times faster than to sort by

@@ -2,37 +2,41 @@
 //!
 //! The index is a hash and knows no order, so the keys are kept a second time, as a sorted *set*: no values, no
 //! locations, no versions. A key comes in once, when it is new; updates do not come here, and a deleted key leaves at
-//! a later merge. Everything is in memory and can be rebuilt from the log.
+//! a later merge. All of it can be rebuilt from the log.
 //!
 //! # How keys travel
 //! ```text
-//! insert -> active delta -> frozen chunk -> key run -> larger key run -> ...
-//!           unsorted,       unsorted,       sorted,     sorted, merged in tiers
-//!           one writer      immutable       immutable   by the background
+//! insert -> active delta -> frozen chunk -> key run in memory -> run file -> larger run file -> ...
+//!           unsorted,       unsorted,       sorted,              sorted, merged in the background
+//!           one writer      immutable       merged in tiers
 //! ```
 //! - The **active delta** is an arena of key bytes and a list of entries. An insert appends to both; nothing is sorted
 //!   and nothing is allocated for a single key.
 //! - A full delta is **frozen** into a chunk of at most 4096 keys. A chunk is sorted once, by whoever comes first: the
 //!   background, a cursor that needs most of it, or the writer when too many are waiting.
-//! - A **key run** is a list of pieces of about 512 KiB. A piece is flat: prefix-compressed keys with a whole key every
-//!   16 entries. Runs of a like size are a tier; four of a tier become one run of the next.
+//! - A **key run** is a list of blocks of 16 KiB: prefix-compressed keys with a whole key every 16 entries. A directory
+//!   in memory, a fraction of a byte a key, tells which block a key is in.
+//! - In memory, runs of a like size are a tier, and four of a tier become one run of the next. All together have a few MiB:
+//!   then they become one **run file**, read through a map or block by block. At eight files those of a like size are
+//!   merged; while nothing comes in, at four.
 //! - A **cursor** merges the runs, and what it took of the chunks and of the delta, by a heap.
 //!
 //! # Invariants
 //! 1. *Nothing is lost or hidden.* At every instant each inserted key is in the active delta or in the view (the
 //!    list of chunks and runs), until a merge asked `is_live` about it and was told no.
-//! 2. *A view never changes.* Chunks, pieces and runs are immutable and shared; a change of the view is a new list put
+//! 2. *A view never changes.* Chunks, blocks and runs are immutable and shared; a change of the view is a new list put
 //!    in place under the state lock. A cursor therefore keeps seeing what it saw when it was opened, and what is
-//!    merged away beneath it is freed when the last cursor over it is gone.
+//!    merged away beneath it is freed when the last cursor over it is gone; a file loses its name before.
 //! 3. *The state lock is short.* It covers an append, a swap of lists, or a copy of at most 512 recent keys; never a
-//!    sort, a merge, a call of `is_live` or the release of a run.
-//! 4. *The keys of one run are strictly ascending*, within a piece and from piece to piece. Equal keys exist only in
+//!    sort, a merge, a call of `is_live`, the release of a run, or a call of the system.
+//! 4. *The keys of one run are strictly ascending*, within a block and from block to block. Equal keys exist only in
 //!    different sources, and the merge gives each key once.
-//! 5. *A merge is cut anywhere.* After each piece the inputs are trimmed by a fence, the last key that was merged:
-//!    keys up to the fence live in the output, keys behind it in the inputs. So a merge holds no more than a few
-//!    pieces twice, can be abandoned between two pieces, and large merges give way to small ones.
+//! 5. *A merge is cut anywhere.* Its inputs stay in the view until it is done, so it can be abandoned between two steps,
+//!    and large merges give way to small ones. A file that is not finished is named by nothing and goes away.
 //! 6. *Only the last word of `is_live` drops a key*, and only out of the sources being merged. A key inserted again is
 //!    a new entry in the delta, which no running merge reads.
+//! 7. *A failing disk costs nothing but memory.* Where a file cannot be written, the runs stay where they are and it is
+//!    tried again later. Where one cannot be read, those who scan it are told.
 //!
 //! # What the caller owes
 //! - One writer at a time calls `insert`; cursors and `maintain` are free to run beside it.
@@ -41,20 +45,27 @@
 //! - A delete is counted with `note_deleted` once `is_live` answers no: the count decides when a merge asks at all.
 //! - A cursor may give keys that are dead by now; the caller filters.
 
+mod block;
 mod bounds;
+mod checkpoint;
 mod cursor;
 mod delta;
-#[allow(clippy::all, clippy::unwrap_used, missing_docs)]
-mod interim;
+mod directory;
+mod file;
+mod footer;
 mod maintenance;
 mod merge;
 mod run;
 mod set;
 mod walk;
+mod writer;
 
+#[cfg(test)]
+mod file_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use checkpoint::{OrderImage, RunRef};
 pub(crate) use cursor::Cursor;
-pub(crate) use interim::{OrderImage, RunFiles, RunRef};
-pub(crate) use set::Order;
+pub(crate) use file::RunFiles;
+pub(crate) use set::{Order, OrderStats};

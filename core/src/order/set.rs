@@ -3,9 +3,11 @@
 use super::bounds::Bounds;
 use super::cursor::Cursor;
 use super::delta::{Chunk, Delta};
-use super::maintenance::{Job, Plan};
-use super::merge::{Step, merge_step};
+use super::file::RunFiles;
+use super::maintenance::{Circumstances, IsLive, Job, Plan};
 use super::run::Run;
+use super::writer::RunWriter;
+use crate::error::Result;
 use parking_lot::Mutex;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -16,32 +18,49 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const UNSORTED_MAX: usize = 3;
 /// Deletes below which a merge of everything is not worth its work, whatever their share.
 const DELETES_MIN: u64 = 4096;
+/// Bytes of runs in memory that go into a file. About as much again may be waiting while a file is being written.
+const FLUSH_BYTES: u64 = 6 << 20;
 
 /// The ordered set of keys. See the documentation of the module for its invariants.
 pub(crate) struct Order {
     /// Taken for an append, a swap or a small copy only; whatever it releases is dropped outside.
-    state: Mutex<State>,
-    /// Held through a whole `maintain`, and by nobody else. Taken before `state`, never after.
-    plan: Mutex<Plan>,
+    pub(super) state: Mutex<State>,
+    /// Held through a whole `maintain`, `checkpoint` or `release`, and by nobody else. Taken before `state`, never after.
+    pub(super) plan: Mutex<Plan>,
     /// Deletes noted and not yet made good by a merge of everything.
-    deletes: AtomicU64,
-    pub(super) interim: super::interim::Interim,
+    pub(super) deletes: AtomicU64,
+    /// Where runs go that are too large for memory; without it all stay there.
+    pub(super) files: Option<Arc<RunFiles>>,
+    flush_bytes: u64,
+}
+
+/// What an order has, and where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OrderStats {
+    /// Sorted runs in memory, and chunks that will be.
+    pub(crate) memory_runs: u64,
+    pub(crate) file_runs: u64,
+    /// Memory that belongs to the process: not what is mapped, nor what only cursors keep alive.
+    pub(crate) memory_bytes: u64,
+    pub(crate) file_bytes: u64,
+    /// Keys, with those that are there more than once, or dead.
+    pub(crate) entries: u64,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     active: Delta,
-    view: Arc<View>,
-    last_number: u64,
+    pub(super) view: Arc<View>,
+    pub(super) last_number: u64,
 }
 
 /// Everything that is not in the active delta.
 #[derive(Clone, Default)]
-struct View {
+pub(super) struct View {
     /// Frozen and not yet sorted, oldest first.
     chunks: Vec<Arc<Chunk>>,
     /// In no order of their own.
-    runs: Vec<Arc<Run>>,
+    pub(super) runs: Vec<Arc<Run>>,
 }
 
 impl State {
@@ -60,13 +79,32 @@ impl State {
 }
 
 impl Order {
-    pub(crate) fn new() -> Self {
+    /// An empty set, whose larger runs go into files. The directory should have no run files yet.
+    pub(crate) fn new(files: RunFiles) -> Self {
+        Self { files: Some(Arc::new(files)), ..Self::in_memory() }
+    }
+
+    /// An empty set in a directory in which files of an earlier one may be left: they are removed.
+    pub(crate) fn anew(files: RunFiles) -> Self {
+        files.remove_all_but(&[]);
+        Self::new(files)
+    }
+
+    /// An empty set that stays in memory.
+    pub(crate) fn in_memory() -> Self {
         Self {
             state: Mutex::default(),
             plan: Mutex::default(),
             deletes: AtomicU64::new(0),
-            interim: Default::default(),
+            files: None,
+            flush_bytes: FLUSH_BYTES,
         }
+    }
+
+    /// The same set, but with files from this many bytes on.
+    #[cfg(test)]
+    pub(super) fn with_flush_bytes(self, flush_bytes: u64) -> Self {
+        Self { flush_bytes, ..self }
     }
 
     /// Adds a key that is not in the set, or that was deleted since it was added. Returns whether there is new work for
@@ -96,7 +134,10 @@ impl Order {
     }
 
     /// The keys between two bounds, ascending or in reverse, as of now.
-    pub(crate) fn cursor(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>, reverse: bool) -> Cursor {
+    ///
+    /// # Errors
+    /// Where a run file cannot be read.
+    pub(crate) fn cursor(&self, lower: Bound<&[u8]>, upper: Bound<&[u8]>, reverse: bool) -> Result<Cursor> {
         let bounds = Bounds::new(lower, upper);
         let (view, recent) = self.capture(&bounds);
         let mut made: Vec<Arc<Run>> = Vec::with_capacity(view.chunks.len() + 1);
@@ -110,31 +151,58 @@ impl Order {
         Cursor::new(made.iter().chain(&view.runs), &bounds, reverse)
     }
 
-    /// One step of the background's work: sorts what is waiting and takes a merge one piece further. Returns whether there may
-    /// be more to do. Keys that `is_live` denies are left out of what is merged.
-    pub(crate) fn maintain(&self, is_live: &dyn Fn(&[u8]) -> bool) -> bool {
+    /// One step of the background's work: sorts what is waiting and takes a merge a few milliseconds further. Returns
+    /// whether there may be more to do; where not, a call some time later may find that all is quiet and merge more. Keys
+    /// that `is_live` denies are left out of what is merged.
+    ///
+    /// A file that cannot be written or read is no error here: all stays as it was, and is tried again later. What
+    /// cannot be read is told to those who scan it.
+    pub(crate) fn maintain(&self, is_live: &IsLive<'_>) -> bool {
         let mut plan = self.plan.lock();
         let waiting = self.view();
         for chunk in &waiting.chunks {
             self.sort(chunk);
         }
         self.begin_merges(&mut plan);
-        let merged = self.advance_merge(&mut plan, is_live);
-        !waiting.chunks.is_empty() || merged
+        let worked = self.advance_merge(&mut plan, is_live) || !waiting.chunks.is_empty();
+        plan.note_rest((!worked).then(|| self.what_is_there()));
+        worked
     }
 
     /// Bytes of memory that the set holds, apart from what only cursors keep alive.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let (view, active) = self.view_with(Delta::memory_bytes);
-        let chunks: u64 = view.chunks.iter().map(|chunk| chunk.memory_bytes()).sum();
-        active + chunks + view.runs.iter().map(|run| run.memory_bytes()).sum::<u64>()
+        self.stats().memory_bytes
     }
 
-    /// Keys that the set holds, with those that are there more than once, dead, or just being merged.
+    /// Keys that the set holds, with those that are there more than once, or dead.
     pub(crate) fn entries(&self) -> u64 {
-        let (view, active) = self.view_with(|active| active.len() as u64);
-        let chunks: u64 = view.chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        active + chunks + view.runs.iter().map(|run| run.entries()).sum::<u64>()
+        self.stats().entries
+    }
+
+    /// What the set has, and where.
+    pub(crate) fn stats(&self) -> OrderStats {
+        let state = self.state.lock();
+        let (view, bytes, entries) =
+            (Arc::clone(&state.view), state.active.memory_bytes(), state.active.len());
+        drop(state);
+        let mut stats = OrderStats { memory_bytes: bytes, entries: entries as u64, ..OrderStats::default() };
+        for chunk in &view.chunks {
+            stats.memory_runs += 1;
+            stats.memory_bytes += chunk.memory_bytes();
+            stats.entries += chunk.len() as u64;
+        }
+        for run in &view.runs {
+            stats.memory_bytes += run.memory_bytes();
+            stats.entries += run.entries();
+            match run.file() {
+                None => stats.memory_runs += 1,
+                Some(file) => {
+                    stats.file_runs += 1;
+                    stats.file_bytes += file.bytes();
+                }
+            }
+        }
+        stats
     }
 
     /// Number of key runs.
@@ -143,13 +211,14 @@ impl Order {
         self.view().runs.len()
     }
 
-    fn view(&self) -> Arc<View> {
+    pub(super) fn view(&self) -> Arc<View> {
         Arc::clone(&self.state.lock().view)
     }
 
-    fn view_with(&self, of_active: impl Fn(&Delta) -> u64) -> (Arc<View>, u64) {
+    /// Changes whenever something comes in.
+    fn what_is_there(&self) -> (u64, usize) {
         let state = self.state.lock();
-        (Arc::clone(&state.view), of_active(&state.active))
+        (state.last_number, state.active.len())
     }
 
     /// Everything a cursor reads, of one instant: the view, and a copy of what the delta has inside the bounds.
@@ -175,74 +244,110 @@ impl Order {
         Arc::clone(run)
     }
 
-    /// Puts the merges that are due into the plan.
-    fn begin_merges(&self, plan: &mut Plan) {
-        // Read before the delta is frozen: what was deleted by then was inserted by then, and is merged.
-        let deletes = self.deletes.load(Ordering::Relaxed);
-        if deletes >= DELETES_MIN && deletes > self.entries() / 2 && !plan.merges_everything() {
-            self.begin_merge_of_everything(plan, deletes);
-        }
-        let view = self.view();
-        let due = plan.due(&view.runs);
-        if !due.is_empty() {
-            let output = self.state.lock().next_number();
-            plan.jobs.push(Job::new(due.into_iter(), output, None));
-        }
-    }
-
-    /// Gives up the merges under way, which leaves their outputs and the rest of their inputs as runs like others, and
-    /// begins one over all runs.
-    fn begin_merge_of_everything(&self, plan: &mut Plan, deletes: u64) {
+    /// Freezes what was inserted so far, sorts it, and gives all runs.
+    pub(super) fn all_as_runs(&self) -> Vec<Arc<Run>> {
         let mut state = self.state.lock();
         if state.active.len() > 0 {
             state.freeze();
         }
-        let output = state.next_number();
         let chunks = state.view.chunks.clone();
         drop(state);
         for chunk in &chunks {
             self.sort(chunk);
         }
-        plan.jobs.clear();
-        plan.jobs.push(Job::new(self.view().runs.iter(), output, Some(deletes)));
+        self.view().runs.clone()
     }
 
-    /// Takes the smallest merge one piece further; false where there is none.
-    fn advance_merge(&self, plan: &mut Plan, is_live: &dyn Fn(&[u8]) -> bool) -> bool {
+    /// Puts the merges that are due into the plan.
+    fn begin_merges(&self, plan: &mut Plan) {
+        let has_files = self.files.is_some() && plan.may_try_files();
+        // Read before the delta is frozen: what was deleted by then was inserted by then, and is merged.
+        let deletes = self.deletes.load(Ordering::Relaxed);
+        if deletes >= DELETES_MIN && deletes > self.entries() / 2 && !plan.merges_everything() {
+            let runs = self.all_as_runs();
+            if has_files || runs.iter().all(|run| run.file().is_none()) {
+                // Merges under way are given up: their inputs are all still there.
+                plan.jobs.clear();
+                self.begin_merge(plan, &runs, has_files, Some(deletes));
+                return;
+            }
+        }
+        let is_quiet = plan.is_quiet(self.what_is_there());
+        let now = Circumstances { flush_bytes: self.flush_bytes, has_files, is_quiet };
+        let due = plan.due(&self.view().runs, now);
+        if !due.is_empty() {
+            self.begin_merge(plan, &due, has_files, None);
+        }
+    }
+
+    fn begin_merge(&self, plan: &mut Plan, runs: &[Arc<Run>], has_files: bool, deletes: Option<u64>) {
+        let bytes: u64 = runs.iter().map(|run| run.bytes()).sum();
+        let is_large = bytes >= self.flush_bytes || runs.iter().any(|run| run.file().is_some());
+        let files = self.files.as_ref().filter(|_| has_files && is_large);
+        match self.job(runs, files, deletes) {
+            Ok(job) => plan.jobs.push(job),
+            Err(_) => plan.note_failure(),
+        }
+    }
+
+    /// A merge of these runs, into a file where there are to be `files`.
+    pub(super) fn job(
+        &self,
+        runs: &[Arc<Run>],
+        files: Option<&Arc<RunFiles>>,
+        deletes: Option<u64>,
+    ) -> Result<Job> {
+        let number = self.state.lock().next_number();
+        let writer = match files {
+            Some(files) => RunWriter::to_file(files, number)?,
+            None => RunWriter::in_memory(number),
+        };
+        Job::new(runs, writer, deletes)
+    }
+
+    /// Takes the smallest merge a step further; false where there is none, or where it had to be given up.
+    fn advance_merge(&self, plan: &mut Plan, is_live: &IsLive<'_>) -> bool {
+        let Some(smallest) = plan.smallest() else { return false };
+        let outcome = match plan.jobs[smallest].step(self.asks(is_live)) {
+            Ok(false) => return true,
+            Ok(true) => {
+                let job = plan.jobs.swap_remove(smallest);
+                self.complete(plan, job)
+            }
+            Err(error) => {
+                plan.jobs.swap_remove(smallest);
+                Err(error)
+            }
+        };
+        if outcome.is_err() {
+            plan.note_failure();
+        }
+        outcome.is_ok()
+    }
+
+    /// While nothing was deleted nothing can be dead, and asking is dearer than merging.
+    pub(super) fn asks<'a>(&self, is_live: &'a IsLive<'a>) -> Option<&'a IsLive<'a>> {
+        (self.deletes.load(Ordering::Relaxed) > 0).then_some(is_live)
+    }
+
+    /// Puts the run that a job has made into the place of its inputs.
+    pub(super) fn complete(&self, plan: &mut Plan, job: Job) -> Result<()> {
+        let (deletes, writes_file) = (job.deletes, job.writes_file());
+        // Until this is dropped the inputs are alive, so nothing is freed under the lock.
         let view = self.view();
-        let Some(smallest) = plan.smallest(&view.runs) else { return false };
-        let job = &plan.jobs[smallest];
         let inputs: Vec<Arc<Run>> = view.runs.iter().filter(|run| job.reads(run)).cloned().collect();
-        // While nothing was deleted nothing can be dead, and asking is dearer than merging.
-        let ask = self.deletes.load(Ordering::Relaxed) > 0;
-        let step = merge_step(&inputs, ask.then_some(is_live));
-        let is_done = step.fence.is_none();
-        self.install(job, &view, &inputs, step);
-        if is_done {
-            let job = plan.jobs.swap_remove(smallest);
-            self.deletes.fetch_sub(job.deletes.unwrap_or(0), Ordering::Relaxed);
-        }
-        true
-    }
-
-    /// Exchanges the runs of a job for what they are after a step. Until the lock is released again the old runs are
-    /// alive through `view`, so nothing is freed under it.
-    fn install(&self, job: &Job, view: &Arc<View>, inputs: &[Arc<Run>], step: Step) {
-        let mut output = view.runs.iter().find(|run| run.number == job.output).cloned();
-        if let Some(piece) = step.piece {
-            output = Some(Arc::new(match &output {
-                Some(run) => run.extended(piece),
-                None => Run::new(job.output, Some(piece)),
-            }));
-        }
-        let mut changed: Vec<Arc<Run>> = output.into_iter().collect();
-        if let Some(fence) = &step.fence {
-            changed.extend(inputs.iter().filter_map(|run| run.trimmed(fence)).map(Arc::new));
-        }
+        let made = job.finish()?.map(Arc::new);
         let mut state = self.state.lock();
         let next = Arc::make_mut(&mut state.view);
-        next.runs.retain(|run| !job.touches(run));
-        next.runs.append(&mut changed);
+        next.runs.retain(|run| !inputs.iter().any(|input| input.number == run.number));
+        next.runs.extend(made);
+        drop(state);
+        plan.retire(self.files.as_ref(), &inputs);
+        if writes_file {
+            plan.note_success();
+        }
+        self.deletes.fetch_sub(deletes.unwrap_or(0), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Proves what must hold of every run, and gives how many keys each has.
@@ -255,8 +360,16 @@ impl Order {
         view.runs.iter().map(|run| run.check().len()).collect()
     }
 
+    /// Bytes of each run in memory.
     #[cfg(test)]
-    pub(super) fn run_bytes(&self) -> Vec<u64> {
-        self.view().runs.iter().map(|run| run.memory_bytes()).collect()
+    pub(super) fn memory_run_bytes(&self) -> Vec<u64> {
+        let view = self.view();
+        view.runs.iter().filter(|run| run.file().is_none()).map(|run| run.bytes()).collect()
+    }
+
+    /// Tries files again at once that could not be written.
+    #[cfg(test)]
+    pub(super) fn retry_now(&self) {
+        self.plan.lock().retry_now();
     }
 }

@@ -1,33 +1,32 @@
 //! The set beside a `BTreeSet`, alone and with three threads at it.
 
 use super::delta::CHUNK_ENTRIES_MAX;
-use super::maintenance::tier;
-use super::run::PIECE_BYTES;
+use super::maintenance::{FILES_MAX, tier};
 use super::{Cursor, Order};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-const KEY_BYTES_MAX: usize = 65_537;
+pub(super) const KEY_BYTES_MAX: usize = 65_537;
 
 /// Small and repeatable (xorshift).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         (self.next() >> 11) % end
     }
 
     /// Keys that are hard on an ordered set: empty, prefixes of each other, equal in their first bytes, at the edges of
     /// the byte range, long.
-    fn key(&mut self) -> Vec<u8> {
+    pub(super) fn key(&mut self) -> Vec<u8> {
         let letters = |random: &mut Self, length| -> Vec<u8> {
             (0..length).map(|_| [0, 1, b'a', 0xFE, 0xFF][random.below(5) as usize]).collect()
         };
@@ -49,7 +48,7 @@ impl Random {
         }
     }
 
-    fn bound(&mut self, known: &[Vec<u8>]) -> Bound<Vec<u8>> {
+    pub(super) fn bound(&mut self, known: &[Vec<u8>]) -> Bound<Vec<u8>> {
         let known_or_new = |random: &mut Self| match random.below(3) {
             0 => random.key(),
             _ if known.is_empty() => Vec::new(),
@@ -64,14 +63,14 @@ impl Random {
 }
 
 /// A set, what was inserted into it, and what of that is alive.
-struct Model {
-    order: Order,
-    live: BTreeMap<Vec<u8>, bool>,
-    inserted: Vec<Vec<u8>>,
+pub(super) struct Model {
+    pub(super) order: Order,
+    pub(super) live: BTreeMap<Vec<u8>, bool>,
+    pub(super) inserted: Vec<Vec<u8>>,
 }
 
 /// A cursor with what it must and what it may give.
-struct Opened {
+pub(super) struct Opened {
     cursor: Cursor,
     reverse: bool,
     expected: Vec<(Vec<u8>, bool)>,
@@ -79,40 +78,46 @@ struct Opened {
 
 impl Model {
     fn new() -> Self {
-        Self { order: Order::new(), live: BTreeMap::new(), inserted: Vec::new() }
+        Self::of(Order::in_memory())
     }
 
-    fn insert(&mut self, key: Vec<u8>) {
+    pub(super) fn of(order: Order) -> Self {
+        Self { order, live: BTreeMap::new(), inserted: Vec::new() }
+    }
+
+    pub(super) fn insert(&mut self, key: Vec<u8>) {
         if self.live.insert(key.clone(), true) != Some(true) {
             self.order.insert(&key);
             self.inserted.push(key);
         }
     }
 
-    fn delete(&mut self, key: &[u8]) {
+    pub(super) fn delete(&mut self, key: &[u8]) {
         if let Some(live) = self.live.get_mut(key).filter(|live| **live) {
             *live = false;
             self.order.note_deleted(1);
         }
     }
 
-    fn maintain(&self) -> bool {
+    pub(super) fn maintain(&self) -> bool {
         self.order.maintain(&|key| self.live[key])
     }
 
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         while self.maintain() {}
         self.order.check();
         let mut tiers = BTreeMap::new();
-        self.order.run_bytes().iter().for_each(|bytes| *tiers.entry(tier(*bytes)).or_insert(0) += 1);
+        let bytes = self.order.memory_run_bytes();
+        bytes.iter().for_each(|bytes| *tiers.entry(tier(*bytes)).or_insert(0) += 1);
         assert!(tiers.values().all(|runs| *runs <= 3), "tiers stay small: {tiers:?}");
+        assert!(self.order.run_numbers().len() < FILES_MAX, "files stay few");
     }
 
-    fn open(&self, lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>, reverse: bool) -> Opened {
+    pub(super) fn open(&self, lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>, reverse: bool) -> Opened {
         let borrow = |bound: &'_ Bound<Vec<u8>>| bound.clone();
         let (lower, upper) = (borrow(lower), borrow(upper));
         let (low, high) = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
-        let cursor = self.order.cursor(low, high, reverse);
+        let cursor = self.order.cursor(low, high, reverse).unwrap();
         let inside = |key: &Vec<u8>| {
             (match low {
                 Bound::Included(low) => key.as_slice() >= low,
@@ -132,7 +137,7 @@ impl Model {
         Opened { cursor, reverse, expected }
     }
 
-    fn open_random(&self, random: &mut Random) -> Opened {
+    pub(super) fn open_random(&self, random: &mut Random) -> Opened {
         let (lower, upper) = (random.bound(&self.inserted), random.bound(&self.inserted));
         self.open(&lower, &upper, random.below(2) == 0)
     }
@@ -140,9 +145,9 @@ impl Model {
 
 impl Opened {
     /// Every live key exactly once and in order; a dead one at most once; nothing else; and then `None` for good.
-    fn verify(mut self) {
+    pub(super) fn verify(mut self) {
         let mut expected = self.expected.iter();
-        while let Some(key) = self.cursor.next() {
+        while let Some(key) = self.cursor.next().unwrap() {
             loop {
                 let (next, live) = expected.next().unwrap_or_else(|| panic!("{key:?} is too much"));
                 if next == key {
@@ -152,26 +157,26 @@ impl Opened {
             }
         }
         assert!(expected.all(|(_, live)| !live), "keys are missing at the end");
-        assert!(self.cursor.next().is_none() && self.cursor.next().is_none());
+        assert!(self.cursor.next().unwrap().is_none() && self.cursor.next().unwrap().is_none());
     }
 }
 
 #[test]
 fn an_empty_set_gives_nothing() {
-    let order = Order::new();
+    let order = Order::in_memory();
     assert!(!order.maintain(&|_| true));
-    assert!(order.cursor(Bound::Unbounded, Bound::Unbounded, false).next().is_none());
-    assert!(order.cursor(Bound::Unbounded, Bound::Unbounded, true).next().is_none());
+    assert!(order.cursor(Bound::Unbounded, Bound::Unbounded, false).unwrap().next().unwrap().is_none());
+    assert!(order.cursor(Bound::Unbounded, Bound::Unbounded, true).unwrap().next().unwrap().is_none());
     assert_eq!((order.entries(), order.runs()), (0, 0));
 }
 
 #[test]
 fn a_cursor_may_go_to_another_thread_and_outlive_the_set() {
-    let order = Order::new();
+    let order = Order::in_memory();
     (0..5000).for_each(|number| _ = order.insert(&scattered(number)));
-    let mut cursor = order.cursor(Bound::Unbounded, Bound::Unbounded, true);
+    let mut cursor = order.cursor(Bound::Unbounded, Bound::Unbounded, true).unwrap();
     drop(order);
-    let count = std::thread::spawn(move || std::iter::from_fn(|| cursor.next().map(|_| ())).count());
+    let count = std::thread::spawn(move || std::iter::from_fn(|| cursor.next().unwrap().map(|_| ())).count());
     assert_eq!(count.join().unwrap(), 5000);
 }
 
@@ -198,30 +203,44 @@ fn every_stage_gives_the_same_keys() {
     }
 }
 
-/// Random inserts, deletes, steps of maintenance and cursors, some of which are kept open over all that follows.
+impl Model {
+    /// One random insert, delete, step of maintenance or scan.
+    pub(super) fn random_operation(&mut self, random: &mut Random) {
+        match random.below(96) {
+            0..40 => (0..random.below(1200)).for_each(|_| self.insert(random.key())),
+            40..55 => {
+                for _ in 0..random.below(900).min(self.inserted.len() as u64) {
+                    let key = self.inserted[random.below(self.inserted.len() as u64) as usize].clone();
+                    self.delete(&key);
+                }
+            }
+            55..60 => {
+                for _ in 0..random.below(300).min(self.inserted.len() as u64) {
+                    let key = self.inserted[random.below(self.inserted.len() as u64) as usize].clone();
+                    self.insert(key);
+                }
+            }
+            60..85 => {
+                self.maintain();
+            }
+            _ => self.open_random(random).verify(),
+        }
+    }
+
+    pub(super) fn verify_all(&self) {
+        self.open(&Bound::Unbounded, &Bound::Unbounded, false).verify();
+        self.open(&Bound::Unbounded, &Bound::Unbounded, true).verify();
+    }
+}
+
+/// Random operations, with cursors some of which are kept open over all that follows.
 fn random_operations(seed: u64, steps: u64) {
     let mut random = Random(seed);
     let mut model = Model::new();
     let mut kept: Vec<Opened> = Vec::new();
     for _ in 0..steps {
         match random.below(100) {
-            0..40 => (0..random.below(1200)).for_each(|_| model.insert(random.key())),
-            40..55 => {
-                for _ in 0..random.below(900).min(model.inserted.len() as u64) {
-                    let key = model.inserted[random.below(model.inserted.len() as u64) as usize].clone();
-                    model.delete(&key);
-                }
-            }
-            55..60 => {
-                for _ in 0..random.below(300).min(model.inserted.len() as u64) {
-                    let key = model.inserted[random.below(model.inserted.len() as u64) as usize].clone();
-                    model.insert(key);
-                }
-            }
-            60..85 => {
-                model.maintain();
-            }
-            85..96 => model.open_random(&mut random).verify(),
+            0..96 => model.random_operation(&mut random),
             96..99 => kept.push(model.open_random(&mut random)),
             _ => model.settle(),
         }
@@ -230,8 +249,7 @@ fn random_operations(seed: u64, steps: u64) {
         }
     }
     model.settle();
-    model.open(&Bound::Unbounded, &Bound::Unbounded, false).verify();
-    model.open(&Bound::Unbounded, &Bound::Unbounded, true).verify();
+    model.verify_all();
     kept.into_iter().for_each(Opened::verify);
 }
 
@@ -242,31 +260,11 @@ fn the_set_does_what_the_model_does() {
     }
 }
 
-fn scattered(number: u64) -> [u8; 20] {
+pub(super) fn scattered(number: u64) -> [u8; 20] {
     let mut key = [0; 20];
     key[2..10].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
     key[10..18].copy_from_slice(&number.to_be_bytes());
     key
-}
-
-#[test]
-fn a_merge_of_large_runs_does_not_double_the_memory() {
-    let order = Order::new();
-    (0..400_000).for_each(|number| _ = order.insert(&scattered(number)));
-    while order.maintain(&|_| true) {}
-    order.note_deleted(200_001);
-    let before = order.memory_bytes();
-    assert!(before > 12 * PIECE_BYTES as u64);
-    let (mut most, mut steps) = (0, 0);
-    while order.maintain(&|_| true) {
-        most = most.max(order.memory_bytes());
-        steps += 1;
-    }
-    assert!(steps >= 12, "made in pieces");
-    assert_eq!(order.runs(), 1);
-    // At most the piece that is made and one piece of each input are there twice.
-    assert!(most < before + 6 * PIECE_BYTES as u64, "{most} from {before}");
-    assert_eq!(order.entries(), 400_000);
 }
 
 #[test]
@@ -293,7 +291,7 @@ fn a_merge_of_everything_takes_over_from_merges_under_way() {
     for number in 0..300_000 {
         model.insert(scattered(number).to_vec());
     }
-    // The first call begins a merge of a dozen pieces, so this leaves it half done.
+    // The first call begins a merge of a dozen steps, so this leaves it half done.
     for _ in 0..4 {
         assert!(model.maintain());
     }
@@ -306,13 +304,13 @@ fn a_merge_of_everything_takes_over_from_merges_under_way() {
 
 #[test]
 fn without_the_background_the_writer_sorts() {
-    let order = Order::new();
+    let order = Order::in_memory();
     let count = 40 * CHUNK_ENTRIES_MAX as u64;
     (0..count).for_each(|number| _ = order.insert(&scattered(number)));
     assert!(order.runs() >= 30, "the writer left too many chunks unsorted");
-    let mut cursor = order.cursor(Bound::Unbounded, Bound::Unbounded, false);
+    let mut cursor = order.cursor(Bound::Unbounded, Bound::Unbounded, false).unwrap();
     let mut seen = 0;
-    while cursor.next().is_some() {
+    while cursor.next().unwrap().is_some() {
         seen += 1;
     }
     assert_eq!(seen, count);
@@ -356,9 +354,9 @@ fn number_of(key: &[u8]) -> usize {
 fn scan_once(shared: &Shared, reverse: bool) {
     let returned = shared.returned.load(Ordering::Acquire);
     let published = shared.published.load(Ordering::Acquire);
-    let mut cursor = shared.order.cursor(Bound::Unbounded, Bound::Unbounded, reverse);
+    let mut cursor = shared.order.cursor(Bound::Unbounded, Bound::Unbounded, reverse).unwrap();
     let (mut seen, mut last) = (BTreeSet::new(), Vec::new());
-    while let Some(key) = cursor.next() {
+    while let Some(key) = cursor.next().unwrap() {
         assert!(last.is_empty() || (last.as_slice() < key) != reverse && last != key, "in order, each once");
         last = key.to_vec();
         assert!(seen.insert(number_of(key)));
@@ -372,7 +370,7 @@ fn scan_once(shared: &Shared, reverse: bool) {
 #[test]
 fn cursors_see_all_that_was_inserted_before_while_merges_run() {
     let shared = Shared {
-        order: Order::new(),
+        order: Order::in_memory(),
         dead: (0..THREADED_KEYS).map(|_| AtomicBool::new(false)).collect(),
         published: AtomicUsize::new(0),
         returned: AtomicUsize::new(0),

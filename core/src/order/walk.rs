@@ -1,17 +1,20 @@
 //! Walking one run key by key, up or down.
 
+use super::block::{Block, entry_at};
 use super::bounds::{head, is_after, is_before};
-use super::run::{Piece, Run};
+use super::run::Run;
+use crate::error::Result;
 use std::cmp::Ordering;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// A place in a sorted source, always at a key until `advance` says that there are no more.
+/// A place in a sorted source, always at a key until `advance` says that there are no more, or fails.
 pub(super) trait Walk {
     /// The key it stands at.
     fn key(&self) -> &[u8];
-    /// Goes on to the next key in its direction; false at the end, after which `key` must not be called.
-    fn advance(&mut self) -> bool;
+    /// Goes on to the next key in its direction; false at the end. After that, and after an error, neither `key` nor
+    /// this must be called.
+    fn advance(&mut self) -> Result<bool>;
     /// A number that is smaller for keys that come earlier in its direction; equal numbers do not decide.
     fn rank(&self) -> u128;
     /// Which of two keys comes earlier in its direction.
@@ -21,27 +24,35 @@ pub(super) trait Walk {
 /// From the smallest key to the largest.
 pub(super) struct Ascending {
     run: Arc<Run>,
-    piece: Arc<Piece>,
-    position: usize,
+    block: Arc<Block>,
+    number: usize,
     offset: usize,
     key: Vec<u8>,
 }
 
 impl Ascending {
-    /// At the first key that `lower` and the fence of the run allow, or `None` where there is none.
-    pub(super) fn new(run: &Arc<Run>, lower: Bound<&[u8]>) -> Option<Self> {
-        let before = |key: &[u8]| is_before(key, lower) || run.hides(key);
-        let position = run.pieces().partition_point(|piece| before(piece.last()));
-        let piece = Arc::clone(run.pieces().get(position)?);
-        let restart = piece.restarts_before(before).saturating_sub(1);
-        let offset = piece.block(restart).0;
-        let mut walk = Self { run: Arc::clone(run), piece, position, offset, key: Vec::new() };
-        while walk.advance() {
+    /// At the first key that `lower` allows, or `None` where there is none.
+    pub(super) fn new(run: &Arc<Run>, lower: Bound<&[u8]>) -> Result<Option<Self>> {
+        let before = |key: &[u8]| is_before(key, lower);
+        let number = run.first_block(lower);
+        let Some(block) = run.block(number)? else { return Ok(None) };
+        let restart = block.restarts_before(before).map(|passed| passed.saturating_sub(1));
+        let interval = restart.and_then(|restart| block.interval(restart));
+        let offset = interval.ok_or_else(|| run.damaged(number))?.0;
+        let mut walk = Self { run: Arc::clone(run), block, number, offset, key: Vec::new() };
+        while walk.advance()? {
             if !before(&walk.key) {
-                return Some(walk);
+                return Ok(Some(walk));
             }
         }
-        None
+        Ok(None)
+    }
+
+    /// Goes to the next block; false where there is none.
+    fn next_block(&mut self) -> Result<bool> {
+        let Some(block) = self.run.block(self.number + 1)? else { return Ok(false) };
+        (self.block, self.number, self.offset) = (block, self.number + 1, 0);
+        Ok(true)
     }
 }
 
@@ -52,18 +63,17 @@ impl Walk for Ascending {
     }
 
     #[inline]
-    fn advance(&mut self) -> bool {
-        if self.offset == self.piece.bytes_len() {
-            let Some(piece) = self.run.pieces().get(self.position + 1) else { return false };
-            self.piece = Arc::clone(piece);
-            self.position += 1;
-            self.offset = 0;
+    fn advance(&mut self) -> Result<bool> {
+        if self.offset == self.block.entries_bytes() && !self.next_block()? {
+            return Ok(false);
         }
-        let entry = self.piece.entry(self.offset);
+        let entry =
+            entry_at(self.block.entries(), self.offset).filter(|entry| entry.shared <= self.key.len());
+        let Some(entry) = entry else { return Err(self.run.damaged(self.number)) };
         self.key.truncate(entry.shared);
         self.key.extend_from_slice(entry.rest);
         self.offset = entry.next;
-        true
+        Ok(true)
     }
 
     #[inline]
@@ -77,67 +87,71 @@ impl Walk for Ascending {
     }
 }
 
-/// From the largest key to the smallest. Entries are only readable forwards, so one block from restart to restart is
+/// From the largest key to the smallest. Entries are only readable forwards, so one interval from restart to restart is
 /// unpacked at a time and walked from its end.
-///
-/// The fence of a run does not stop it: at most one piece of hidden keys is left in a run, the live ones are in the
-/// output of the merge as well, and a key that is in two sources is given once.
 pub(super) struct Descending {
     run: Arc<Run>,
-    piece: Arc<Piece>,
-    position: usize,
+    block: Arc<Block>,
+    number: usize,
     restart: usize,
-    /// The keys of the block, one behind the other, and where each ends.
+    /// The keys of the interval, one behind the other, and where each ends.
     keys: Vec<u8>,
     ends: Vec<usize>,
-    /// Keys of the block that are still to come, the current one included.
+    /// Keys of the interval that are still to come, the current one included.
     left: usize,
 }
 
 impl Descending {
     /// At the last key that `upper` allows, or `None` where there is none.
-    pub(super) fn new(run: &Arc<Run>, upper: Bound<&[u8]>) -> Option<Self> {
+    pub(super) fn new(run: &Arc<Run>, upper: Bound<&[u8]>) -> Result<Option<Self>> {
         let within = |key: &[u8]| !is_after(key, upper);
-        let position = run.pieces().partition_point(|piece| within(piece.first())).checked_sub(1)?;
-        let piece = Arc::clone(&run.pieces()[position]);
-        let restart = piece.restarts_before(within).checked_sub(1)?;
+        let number = run.last_block(upper);
+        let Some(block) = run.block(number)? else { return Ok(None) };
+        let passed = block.restarts_before(within).ok_or_else(|| run.damaged(number))?;
         let (keys, ends) = (Vec::new(), Vec::new());
-        let mut walk = Self { run: Arc::clone(run), piece, position, restart, keys, ends, left: 0 };
-        walk.unpack();
-        // The first key of the block is within, so this stops at it at the latest.
-        while !within(walk.key()) {
+        let mut walk = Self { run: Arc::clone(run), block, number, restart: passed, keys, ends, left: 0 };
+        // Where even the first key of the block is too large, the key is the last one of the block before.
+        if !walk.previous_interval()? {
+            return Ok(None);
+        }
+        // The first key of the interval is within, so this stops at it at the latest.
+        while walk.left > 1 && !within(walk.key()) {
             walk.left -= 1;
         }
-        Some(walk)
+        Ok(Some(walk))
     }
 
-    fn unpack(&mut self) {
+    /// Unpacks the interval; at least one key.
+    fn unpack(&mut self) -> Option<()> {
         self.keys.clear();
         self.ends.clear();
-        let (mut offset, end) = self.piece.block(self.restart);
-        let mut previous = 0;
+        let (mut offset, end) = self.block.interval(self.restart)?;
+        let mut previous = 0..0;
         while offset < end {
-            let entry = self.piece.entry(offset);
+            let entry = entry_at(self.block.entries(), offset)?;
             let start = self.keys.len();
-            self.keys.extend_from_within(previous..previous + entry.shared);
+            if entry.shared > previous.len() {
+                return None;
+            }
+            self.keys.extend_from_within(previous.start..previous.start + entry.shared);
             self.keys.extend_from_slice(entry.rest);
             self.ends.push(self.keys.len());
-            (previous, offset) = (start, entry.next);
+            (previous, offset) = (start..self.keys.len(), entry.next);
         }
         self.left = self.ends.len();
+        Some(())
     }
 
-    /// Goes to the block before this one; false where there is none.
-    fn previous_block(&mut self) -> bool {
+    /// Goes to the interval before this one; false where there is none.
+    fn previous_interval(&mut self) -> Result<bool> {
         if self.restart == 0 {
-            let Some(position) = self.position.checked_sub(1) else { return false };
-            self.position = position;
-            self.piece = Arc::clone(&self.run.pieces()[position]);
-            self.restart = self.piece.restarts_len();
+            let Some(number) = self.number.checked_sub(1) else { return Ok(false) };
+            let Some(block) = self.run.block(number)? else { return Ok(false) };
+            (self.restart, self.block, self.number) = (block.restarts(), block, number);
         }
         self.restart -= 1;
-        self.unpack();
-        true
+        self.unpack().ok_or_else(|| self.run.damaged(self.number))?;
+        Ok(true)
     }
 }
 
@@ -150,9 +164,9 @@ impl Walk for Descending {
     }
 
     #[inline]
-    fn advance(&mut self) -> bool {
+    fn advance(&mut self) -> Result<bool> {
         self.left -= 1;
-        self.left > 0 || self.previous_block()
+        Ok(self.left > 0 || self.previous_interval()?)
     }
 
     #[inline]

@@ -93,6 +93,12 @@ impl Segment {
         offset.checked_add(length as u64).is_some_and(|end| end <= self.published())
     }
 
+    /// Whether reads borrow from a map.
+    #[inline]
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.body.map.is_some()
+    }
+
     /// The range without a copy; `None` where it is not published or the segment is not mapped. The cheapest read.
     #[inline]
     pub(crate) fn borrow(&self, offset: u64, length: usize) -> Option<&[u8]> {

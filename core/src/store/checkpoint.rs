@@ -75,6 +75,11 @@ impl Base {
         self.sequences.get(shard).is_some_and(|known| sequence <= *known)
     }
 
+    /// Numbers of the files of key order that go with it.
+    pub(super) fn runs(&self) -> Vec<u64> {
+        self.order.runs.iter().map(|run| run.number).collect()
+    }
+
     fn of(number: u64, contents: Contents) -> Base {
         let copies = contents.segments.iter().filter(|segment| segment.kind == SegmentKind::Copy);
         let (serial, offset) = contents.position;

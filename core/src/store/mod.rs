@@ -173,10 +173,13 @@ fn keys_of(
         );
     }
     match opened {
-        Some((keys, base)) => Ok((keys, Some(base), manifest)),
+        Some((keys, base)) => {
+            keys.order.release(&base.runs());
+            Ok((keys, Some(base), manifest))
+        }
         None => {
             manifest.checkpoint = None;
-            let order = if read_damaged { Order::in_memory() } else { Order::with_files(files()) };
+            let order = if read_damaged { Order::in_memory() } else { Order::anew(files()) };
             Ok((Keys::from_parts(manifest.hash_seed, Index::new(), order), None, manifest))
         }
     }

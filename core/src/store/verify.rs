@@ -82,7 +82,7 @@ impl Store {
         let before = self.log.appended();
         self.verify_segments(&mut found);
         let sums = self.verify_index(&mut found)?;
-        let ordered = self.verify_order(&mut found);
+        let ordered = self.verify_order(&mut found)?;
         found.counts_compared = self.log.appended() == before && self.visible() == before;
         if found.counts_compared {
             self.compare(&mut found, &sums, ordered);
@@ -160,10 +160,10 @@ impl Store {
     }
 
     /// The keys of the order ascend, and how many of them the index knows.
-    fn verify_order(&self, found: &mut Verification) -> u64 {
-        let mut cursor = self.keys.order.cursor(Bound::Unbounded, Bound::Unbounded, false);
+    fn verify_order(&self, found: &mut Verification) -> Result<u64> {
+        let mut cursor = self.keys.order.cursor(Bound::Unbounded, Bound::Unbounded, false)?;
         let (mut last, mut live) = (None::<Vec<u8>>, 0);
-        while let Some(ordered) = cursor.next() {
+        while let Some(ordered) = cursor.next()? {
             if last.as_deref().is_some_and(|last| last >= ordered) {
                 found.note(0, 0, "the order of the keys does not ascend");
             }
@@ -178,7 +178,7 @@ impl Store {
                 Err(error) => found.note_error(error),
             }
         }
-        live
+        Ok(live)
     }
 
     fn compare(&self, found: &mut Verification, sums: &Sums, ordered: u64) {
