@@ -17,16 +17,17 @@ const BLOCK_BYTES: u64 = 512;
 pub(crate) fn anonymous_bytes() -> Result<u64> {
     let path = "/proc/self/smaps_rollup";
     let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
-    Ok((field_kib(&text, "Anonymous:")? + field_kib(&text, "Swap:")?) << 10)
+    Ok((kib_of_field(&text, "Anonymous:")? + kib_of_field(&text, "Swap:")?) << 10)
 }
 
-/// How often the scheduler took the processor away from this thread.
-pub(crate) fn preemptions() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    field_kib(&text, "nonvoluntary_ctxt_switches:").unwrap_or_default()
+/// For how long this thread has been ready to run and had no processor, in nanoseconds since it began; 0 where the kernel
+/// does not say.
+pub(crate) fn nanoseconds_without_processor() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_default()
 }
 
-fn field_kib(text: &str, name: &str) -> Result<u64> {
+fn kib_of_field(text: &str, name: &str) -> Result<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     let number = value.and_then(|value| value.split_whitespace().next());
     number.with_context(|| format!("looking for {name}"))?.parse().with_context(|| format!("reading {name}"))
@@ -67,7 +68,7 @@ mod tests {
         let memory = vec![1_u8; 32 << 20];
         let grown = anonymous_bytes().unwrap() - before;
         assert!((31 << 20..40 << 20).contains(&grown), "grew by {grown}, at {:?}", memory.as_ptr());
-        assert!(field_kib("Rss: 5 kB\n", "Anonymous:").is_err());
+        assert!(kib_of_field("Rss: 5 kB\n", "Anonymous:").is_err());
     }
 
     #[test]
