@@ -305,7 +305,8 @@ impl OpenDB {
         let store = self.handle.store(&guard)?;
         let (log, cache) = (store.log.stats(), store.cache.stats());
         let (snapshots, versions) = store.snapshot_counts();
-        let live_bytes = store.log.live_bytes();
+        let (live_bytes, large_live_bytes) = store.log.live_bytes();
+        let (figures, order) = (store.figures.now(), store.keys.order.stats());
         Ok(Stats {
             keys: store.keys.keyspaces.keys(),
             keyspaces: store.keys.keyspaces.len(),
@@ -315,13 +316,25 @@ impl OpenDB {
             dead_bytes: log.log_bytes.saturating_sub(live_bytes),
             allocated_bytes: log.allocated_bytes,
             large_bytes: log.large_bytes,
+            large_live_bytes,
+            bytes_appended: log.bytes_appended,
+            bytes_copied: figures.bytes_copied,
+            bytes_checkpointed: figures.bytes_checkpointed,
+            bytes_ordered: order.bytes_written,
+            compactions: figures.compactions,
+            checkpoints: figures.checkpoints,
+            pinned_bytes: figures.bytes_pinned,
+            oldest_snapshot_seconds: store.oldest_snapshot().as_secs(),
+            versions_bytes: versions * crate::store::VERSION_BYTES,
+            order_runs: order.file_runs,
+            order_file_bytes: order.file_bytes,
             last_sequence: log.appended,
             durable_sequence: log.durable,
             syncs: log.syncs,
             snapshots,
             versions,
             index_bytes: store.keys.index.memory_bytes(),
-            order_bytes: store.keys.order.memory_bytes(),
+            order_bytes: order.memory_bytes,
             cache_bytes: cache.bytes,
             cache_hits: cache.hits,
             cache_misses: cache.misses,

@@ -142,15 +142,14 @@ impl Log {
         self.state.lock().manifest.next_serial
     }
 
-    /// Bytes of the newest records of all keys.
-    pub(crate) fn live_bytes(&self) -> u64 {
+    /// Bytes of the newest records of all keys, and of the large values that they name.
+    pub(crate) fn live_bytes(&self) -> (u64, u64) {
         let guard = self.pin();
-        let mut bytes = 0;
-        self.segments.for_each(&guard, |slot| {
-            if slot.kind != SegmentKind::Large {
-                bytes += slot.live.count().bytes;
-            }
+        let (mut records, mut large) = (0, 0);
+        self.segments.for_each(&guard, |slot| match slot.kind {
+            SegmentKind::Log | SegmentKind::Copy => records += slot.live.count().bytes,
+            SegmentKind::Large => large += slot.live.count().bytes,
         });
-        bytes
+        (records, large)
     }
 }

@@ -21,7 +21,13 @@ fn new_disk() -> SimulatedDisk {
 }
 
 fn files_on(disk: &SimulatedDisk, mapped: bool) -> RunFiles {
-    RunFiles { disk: disk.shared(), directory: DIRECTORY.into(), identity: [5; 16], mapped }
+    RunFiles {
+        disk: disk.shared(),
+        directory: DIRECTORY.into(),
+        identity: [5; 16],
+        mapped,
+        written: Arc::default(),
+    }
 }
 
 fn new_order(disk: &SimulatedDisk, mapped: bool) -> Order {

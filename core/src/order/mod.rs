@@ -68,4 +68,4 @@ mod tests;
 pub(crate) use checkpoint::{OrderImage, RunRef};
 pub(crate) use cursor::Cursor;
 pub(crate) use file::RunFiles;
-pub(crate) use set::{Order, OrderStats};
+pub(crate) use set::Order;

