@@ -51,6 +51,7 @@ enum Task {
     /// Measures OpenDB beside LMDB
     Bench(bench::Arguments),
     /// Measures OpenDB at scale: memory, opening, scans, space and latency, each with its target
+    #[command(disable_help_flag = true)]
     Scale(scale::Arguments),
 }
 

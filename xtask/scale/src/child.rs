@@ -19,7 +19,7 @@ use crate::workload::{Keys, Random, Values, Zipfian, version_of};
 
 /// After so many checkpoints that came before the wanted bytes were written, a little less than the longest way between
 /// two of them has to do.
-const CHECKPOINTS_AWAITED: u32 = 2;
+const CHECKPOINTS_AWAITED: u64 = 2;
 /// Puts between two looks at the statistics.
 const PUTS_PER_LOOK: u64 = 256;
 /// Gets between two looks at the clock.
@@ -35,7 +35,12 @@ pub(crate) struct Arguments {
 /// What a child does.
 #[derive(Debug, Clone, Subcommand)]
 enum Task {
-    Open(Database),
+    Open {
+        #[command(flatten)]
+        database: Database,
+        #[arg(long)]
+        verify: bool,
+    },
     OverwriteAndDie {
         #[command(flatten)]
         database: Database,
@@ -103,9 +108,10 @@ impl Database {
         command
     }
 
-    /// Opens it in a child, up to the first value read; gives nanoseconds and more.
-    pub(crate) fn open_in_child(&self) -> Result<Value> {
-        output_of(&mut self.arguments("open"), None)
+    /// Opens it in a child, up to the first value read; gives nanoseconds and more. A full check afterwards is not in
+    /// the time.
+    pub(crate) fn open_in_child(&self, verify: bool) -> Result<Value> {
+        output_of(self.arguments("open").args(verify.then_some("--verify")), None)
     }
 
     /// Overwrites in a child until `bytes` bytes stand behind the last checkpoint, and kills it.
@@ -149,7 +155,7 @@ fn output_of(command: &mut Command, killed_by: Option<Signal>) -> Result<Value> 
 /// The work of a child.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let printed = match &arguments.task {
-        Task::Open(database) => open(database)?,
+        Task::Open { database, verify } => open(database, *verify)?,
         Task::OverwriteAndDie { database, bytes } => return overwrite_and_die(database, *bytes),
         Task::LimitedLoad { database, cgroup } => {
             cgroup::join(cgroup)?;
@@ -165,7 +171,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn open(database: &Database) -> Result<Value> {
+fn open(database: &Database, verify: bool) -> Result<Value> {
     let key = database.keys().key(0);
     let begin = Instant::now();
     let db = OpenDB::open(&database.path)?;
@@ -174,7 +180,7 @@ fn open(database: &Database) -> Result<Value> {
     version_of(&key, &value.context("a key that was put is not there")?)?;
     ensure!(db.len()? == database.keys, "the database has lost or found keys");
     let recovery = db.stats()?.recovery;
-    let violations = engine::violations(&db)?;
+    let violations = if verify { engine::violations(&db)? } else { None };
     db.close()?;
     Ok(json!({
         "nanoseconds": nanoseconds,
@@ -188,9 +194,9 @@ fn overwrite_and_die(database: &Database, bytes: u64) -> Result<()> {
     let db = OpenDB::open_with_options(&database.path, Options::new().create(false))?;
     let (keys, mut values) = (database.keys(), Values::new(database.value_bytes));
     let mut random = Random::new(database.seed ^ bytes);
-    let mut unreplayed = Unreplayed::new(&db)?;
+    let mut unreplayed = Unreplayed::new(appended_and_checkpoints(&db)?);
     let mut version = 1;
-    while !unreplayed.is_enough(&db, bytes)? {
+    while !unreplayed.is_enough(appended_and_checkpoints(&db)?, bytes) {
         for _ in 0..PUTS_PER_LOOK {
             let key = keys.key(random.below(database.keys));
             db.put(&key, values.value(&key, version))?;
@@ -213,22 +219,20 @@ struct Unreplayed {
 }
 
 impl Unreplayed {
-    fn new(db: &OpenDB) -> Result<Unreplayed> {
-        let (appended, checkpoints) = appended_and_checkpoints(db)?;
-        Ok(Unreplayed { bytes: 0, checkpoints, begin: appended, at_open: checkpoints, longest: 0 })
+    fn new((appended, checkpoints): (u64, u64)) -> Unreplayed {
+        Unreplayed { bytes: 0, checkpoints, begin: appended, at_open: checkpoints, longest: 0 }
     }
 
     /// Whether so many bytes stand behind the last checkpoint, or nearly as many as ever do.
-    fn is_enough(&mut self, db: &OpenDB, wanted: u64) -> Result<bool> {
-        let (appended, checkpoints) = appended_and_checkpoints(db)?;
+    fn is_enough(&mut self, (appended, checkpoints): (u64, u64), wanted: u64) -> bool {
         if checkpoints != self.checkpoints {
             (self.begin, self.checkpoints) = (appended, checkpoints);
         }
         self.bytes = appended.saturating_sub(self.begin);
         self.longest = self.longest.max(self.bytes);
-        let awaited = checkpoints.saturating_sub(self.at_open) >= u64::from(CHECKPOINTS_AWAITED);
+        let awaited = checkpoints.saturating_sub(self.at_open) >= CHECKPOINTS_AWAITED;
         let enough = if awaited { wanted.min(self.longest / 20 * 19) } else { wanted };
-        Ok(self.bytes >= enough)
+        self.bytes >= enough
     }
 }
 
@@ -276,4 +280,29 @@ fn limited_gets(database: &Database, options: Options, duration: Duration) -> Re
 /// A number of what a child printed.
 pub(crate) fn number(printed: &Value, name: &str) -> Result<f64> {
     printed.get(name).and_then(Value::as_f64).with_context(|| format!("a child did not print {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_checkpoints_the_wanted_bytes_are_written_before_the_kill() {
+        let mut unreplayed = Unreplayed::new((1000, 7));
+        assert!(!unreplayed.is_enough((1000, 7), 100));
+        assert!(!unreplayed.is_enough((1099, 7), 100));
+        assert!(unreplayed.is_enough((1100, 7), 100));
+    }
+
+    #[test]
+    fn where_checkpoints_come_earlier_nearly_the_longest_way_between_two_of_them_is_enough() {
+        let mut unreplayed = Unreplayed::new((0, 0));
+        assert!(!unreplayed.is_enough((59, 0), 100));
+        assert!(!unreplayed.is_enough((60, 1), 100));
+        assert!(!unreplayed.is_enough((119, 1), 100));
+        assert!(!unreplayed.is_enough((121, 2), 100), "a kill right behind a checkpoint replays nothing");
+        assert!(!unreplayed.is_enough((150, 2), 100));
+        assert!(unreplayed.is_enough((121 + 57, 2), 100));
+        assert_eq!(unreplayed.bytes, 57);
+    }
 }
