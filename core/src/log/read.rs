@@ -203,6 +203,13 @@ impl<'a> RecordAt<'a> {
         Ok(())
     }
 
+    /// The record, whose checksum was found to be right before.
+    pub(crate) fn unchecked(&mut self) -> Result<Record<'_>> {
+        self.whole()?;
+        Record::parse(&self.bytes)
+            .ok_or_else(|| damaged(self.slot, self.location.offset(), "there is no record here any more"))
+    }
+
     /// The record, after its checksum was found to be right.
     pub(crate) fn checked(&mut self) -> Result<Record<'_>> {
         self.whole()?;

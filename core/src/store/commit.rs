@@ -34,6 +34,12 @@ impl Operations {
         self.hashes.len()
     }
 
+    /// Bytes that the commit takes in the log, with its large values.
+    fn bytes(&self) -> usize {
+        let large: usize = self.large.iter().map(|(_, value)| value.len()).sum();
+        self.builder.frame_bytes() + large
+    }
+
     /// Bytes that the commit would take in the log with one more record of these lengths.
     pub(crate) fn frame_bytes_with(&self, key: &[u8], value: &[u8]) -> usize {
         let value_bytes = inline_bytes(value);
@@ -87,11 +93,16 @@ impl Store {
         durability: Durability,
         verdict: Verdict<'_>,
     ) -> Result<()> {
+        let bytes = match &commit {
+            Commit::One(record, _) => standalone_bytes(record.key, record.value),
+            Commit::Many(operations) => operations.bytes(),
+        };
         let sequence = match commit {
             Commit::One(record, hash) => self.commit_one(&record, hash, durability, verdict)?,
             Commit::Many(operations) => self.commit_many(operations, durability, verdict)?,
         };
         self.wake_for_room();
+        self.pace.keep(bytes);
         self.wait_until_visible(sequence, durability)
     }
 

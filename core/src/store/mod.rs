@@ -55,6 +55,7 @@ use checkpoint::Base;
 use compaction::Compactor;
 use figures::Figures;
 use hidden::Hidden;
+use maintenance::Pace;
 use rebuild::Rebuild;
 use recent::Recent;
 use versions::Versions;
@@ -91,6 +92,8 @@ pub(crate) struct Store {
     /// Whoever compacts or makes a checkpoint has it.
     compactor: Mutex<Compactor>,
     pub(crate) figures: Figures,
+    /// Holds writers back while compaction does not keep up.
+    pace: Pace,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -133,6 +136,7 @@ impl Store {
             own: Weak::clone(own),
             compactor: Mutex::new(compactor),
             figures: Figures::default(),
+            pace: Pace::default(),
             wake: background::Wake::default(),
         }))
     }
