@@ -35,7 +35,6 @@
 
 mod candidates;
 mod hash_index;
-mod prefetch;
 mod shard;
 mod slot;
 mod table;

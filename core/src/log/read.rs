@@ -5,6 +5,7 @@ use super::segments::Slot;
 use crate::checksum::Salt;
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::prefetch::prefetch_all;
 use crate::record::{
     ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, Record, RecordShape, SEQUENCE_AT,
     STANDALONE_HEADER_BYTES, large_is_intact, u32_at, u64_at,
@@ -75,6 +76,16 @@ impl Log {
             return Ok(None);
         }
         Ok(Some(RecordAt { slot, location, bytes, shape }))
+    }
+
+    /// Starts loading the first bytes of the record at `location`, where they are mapped, and does not wait. What has been
+    /// paged out is not fetched.
+    #[inline]
+    pub(crate) fn prefetch(&self, location: Location, bytes: usize) {
+        let slot = self.segments.get(location.slot());
+        if let Some(bytes) = slot.and_then(|slot| slot.segment.borrow(location.offset(), bytes)) {
+            prefetch_all(bytes);
+        }
     }
 
     /// The large value that a record names, checked.

@@ -86,8 +86,13 @@ impl Store {
     }
 
     /// The record of a key for a scan, which neither asks the cache nor fills it.
-    pub(crate) fn scan_record(&self, keyspace: u16, key: &[u8], at: u64) -> Result<Option<RecordAt<'_>>> {
-        let hash = self.keys.hash(keyspace, key);
+    pub(crate) fn scan_record(
+        &self,
+        hash: u64,
+        keyspace: u16,
+        key: &[u8],
+        at: u64,
+    ) -> Result<Option<RecordAt<'_>>> {
         if let Some(record) = self.keys.find(&self.log, hash, keyspace, key)?
             && record.sequence(&self.log)? <= at
         {
