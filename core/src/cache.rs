@@ -128,6 +128,14 @@ impl Cache {
         }
     }
 
+    /// Follows a record to the place that compaction has given it.
+    pub(crate) fn relocate(&self, old: Place, new: Place) {
+        let Some(entries) = self.entries.as_ref().filter(|_| self.is_occupied()) else { return };
+        if let Some((_, entry)) = entries.remove(&old) {
+            entries.insert(new, entry);
+        }
+    }
+
     /// Follows a delete. Tells whether the record had been cached.
     pub(crate) fn remove(&self, place: Place) -> bool {
         self.is_occupied() && self.entries.as_ref().is_some_and(|entries| entries.remove(&place).is_some())

@@ -110,9 +110,33 @@ fn threads(generation: u64) -> Collector {
     THREADS.of(generation).clone()
 }
 
+/// Waits until every thread that is pinned now has been unpinned, for a moment. Whether that came to pass: a thread may stay
+/// pinned for long, and then the caller asks again later. Not to be called under a guard.
+pub(crate) fn everybody_has_moved_on(generation: u64) -> bool {
+    let passed = Arc::new(AtomicBool::new(false));
+    let tells = Arc::clone(&passed);
+    let local = threads(generation).register();
+    local.pin().defer(move || tells.store(true, Ordering::Release));
+    flush_until(&local, &passed);
+    passed.load(Ordering::Acquire)
+}
+
+/// Moves on, again and again for some time, until it is done.
+fn flush_until(local: &LocalHandle, done: &AtomicBool) {
+    for attempt in 0..ATTEMPTS_MAX {
+        local.pin().flush();
+        match attempt {
+            _ if done.load(Ordering::Acquire) => break,
+            0..ATTEMPTS_AT_ONCE => {}
+            ATTEMPTS_AT_ONCE..ATTEMPTS_YIELDING => std::thread::yield_now(),
+            _ => std::thread::sleep(REST),
+        }
+    }
+}
+
 /// A value that can be taken away under the eyes of its readers.
 pub(crate) struct Retirable<T> {
-    /// Null once the value was retired, and never anything else again.
+    /// Null while there is no value: before it is filled, and once the value was retired.
     value: Atomic<T>,
     threads: Collector,
 }
@@ -122,6 +146,22 @@ impl<T: Send + Sync + 'static> Retirable<T> {
         Retirable { value: Atomic::new(value), threads: threads(generation) }
     }
 
+    /// A cell without a value, to be filled later.
+    pub(crate) fn empty(generation: u64) -> Retirable<T> {
+        Retirable { value: Atomic::null(), threads: threads(generation) }
+    }
+
+    /// Puts a value into an empty cell: a new one, or one whose value was retired. `false`, and the value is dropped, where
+    /// there is one.
+    pub(crate) fn fill(&self, value: T) -> bool {
+        let local = self.threads.register();
+        let guard = local.pin();
+        let value = crossbeam_epoch::Owned::new(value);
+        self.value
+            .compare_exchange(Shared::null(), value, Ordering::AcqRel, Ordering::Acquire, &guard)
+            .is_ok()
+    }
+
     /// The value, unless it was retired. A guard of another process finds nothing.
     #[inline]
     pub(crate) fn get<'g>(&'g self, guard: &'g Guard) -> Option<&'g T> {
@@ -129,8 +169,8 @@ impl<T: Send + Sync + 'static> Retirable<T> {
             return None;
         }
         let value = self.value.load(Ordering::Acquire, &guard.pinned);
-        // SAFETY: the pointer is null or was published with release by `new` and names a value that is shared from
-        // then on. It is dropped by `drop`, which borrows the cell alone while `'g` borrows it as well, or after
+        // SAFETY: the pointer is null or was published with release by `new` or `fill` and names a value that is shared
+        // from then on. It is dropped by `drop`, which borrows the cell alone while `'g` borrows it as well, or after
         // `retire` has emptied the cell, by the collector that `guard` was just seen to be pinned in, and not before
         // that guard is gone.
         unsafe { value.as_ref() }
@@ -161,15 +201,7 @@ impl<T: Send + Sync + 'static> Retirable<T> {
         // no guard made after this one can read the pointer there.
         unsafe { guard.defer_unchecked(drop_value) };
         drop(guard);
-        for attempt in 0..ATTEMPTS_MAX {
-            local.pin().flush();
-            match attempt {
-                _ if dropped.load(Ordering::Acquire) => break,
-                0..ATTEMPTS_AT_ONCE => {}
-                ATTEMPTS_AT_ONCE..ATTEMPTS_YIELDING => std::thread::yield_now(),
-                _ => std::thread::sleep(REST),
-            }
-        }
+        flush_until(&local, &dropped);
         true
     }
 }

@@ -4,18 +4,17 @@
 //! *Invariant:* a key is in the index if and only if its newest record is not a tombstone; whatever is in the index is in
 //! the order as well, and is counted in its keyspace.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use crate::checksum::halves;
+use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::index::Index;
-use crate::keyspace::Keyspaces;
+use crate::keyspace::{KeyspaceEntry, Keyspaces};
 use crate::location::Location;
 use crate::log::{Log, RecordAt};
 use crate::order::Order;
-use crate::record::Kind;
+use crate::record::{Kind, LargePointer};
 
 /// Bytes that stand for the keyspace before each key in the order.
 pub(crate) const KEYSPACE_PREFIX_BYTES: usize = 2;
@@ -38,11 +37,14 @@ pub(crate) fn split_ordered_key(ordered: &[u8]) -> Option<(u16, &[u8])> {
 pub(crate) struct Old {
     pub(crate) location: Location,
     pub(crate) stored_bytes: u64,
+    /// Where its value stands, if it is a large one.
+    pub(crate) large: Option<LargePointer>,
 }
 
 impl Old {
-    pub(crate) fn of(record: &RecordAt<'_>) -> Old {
-        Old { location: record.location, stored_bytes: record.stored_bytes() }
+    pub(crate) fn of(record: &mut RecordAt<'_>) -> Result<Old> {
+        let large = record.large_pointer()?;
+        Ok(Old { location: record.location, stored_bytes: record.stored_bytes(), large })
     }
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct Change<'a> {
     pub(crate) hash: u64,
     pub(crate) location: Location,
     pub(crate) stored_bytes: u64,
+    /// Where its value stands, if it is a large one.
+    pub(crate) large: Option<LargePointer>,
     /// The key's record so far, as found under the same commit lock.
     pub(crate) old: Option<Old>,
 }
@@ -65,7 +69,6 @@ pub(crate) struct Keys {
     pub(crate) order: Order,
     pub(crate) keyspaces: Keyspaces,
     secrets: RapidSecrets,
-    live_bytes: AtomicU64,
 }
 
 impl std::fmt::Debug for Keys {
@@ -75,18 +78,12 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// No keys, and where their order is kept. The seed is secret and random, so that nobody can choose keys that collide.
-    pub(crate) fn new(hash_seed: [u8; 16], order: Order) -> Keys {
+    /// The keys of this index and order. The seed is secret and random, so that nobody can choose keys that collide.
+    pub(crate) fn from_parts(hash_seed: [u8; 16], index: Index, order: Order) -> Keys {
         let [low, high] = halves(hash_seed);
         let secrets =
             RapidSecrets { seed: RapidSecrets::seed(high).seed, secrets: RapidSecrets::seed(low).secrets };
-        Keys {
-            index: Index::new(),
-            order,
-            keyspaces: Keyspaces::new(),
-            secrets,
-            live_bytes: AtomicU64::new(0),
-        }
+        Keys { index, order, keyspaces: Keyspaces::new(), secrets }
     }
 
     /// The hash under which the index has a key (rapidhash V3; the keyspace is added as a multiple of an odd number).
@@ -98,15 +95,16 @@ impl Keys {
 
     /// The newest record of a key. What only looks like the key in the index is told apart in the log.
     #[inline]
-    pub(crate) fn find<'log>(
+    pub(crate) fn find<'g>(
         &self,
-        log: &'log Log,
+        log: &'g Log,
         hash: u64,
         keyspace: u16,
         key: &[u8],
-    ) -> Result<Option<RecordAt<'log>>> {
-        for location in self.index.candidates(hash) {
-            if let Some(record) = log.find(location, keyspace, key)? {
+        guard: &'g Guard,
+    ) -> Result<Option<RecordAt<'g>>> {
+        for location in self.index.candidates(hash)? {
+            if let Some(record) = log.find(location, keyspace, key, guard)? {
                 return Ok(Some(record));
             }
         }
@@ -114,12 +112,37 @@ impl Keys {
     }
 
     /// Makes a change known: from here on every reader finds it. Cannot fail, so no commit is ever half visible.
-    pub(crate) fn publish(&self, change: &Change<'_>, scratch: &mut Vec<u8>) {
+    pub(crate) fn publish(&self, log: &Log, change: &Change<'_>, scratch: &mut Vec<u8>) {
+        self.enter(change, scratch);
+        self.account(log, change);
+    }
+
+    /// Counts a change: the keys of its keyspace, and what is live in the segments.
+    pub(crate) fn account(&self, log: &Log, change: &Change<'_>) {
+        let is_put = matches!(change.kind, Kind::Put | Kind::LargePut);
+        if !is_put && change.old.is_none() {
+            return;
+        }
+        let guard = log.pin();
+        if is_put {
+            log.count_live(change.location, change.stored_bytes, change.large.as_ref(), &guard);
+        }
+        if let Some(old) = change.old {
+            log.count_dead(old.location, old.stored_bytes, old.large.as_ref(), &guard);
+        }
+        match (is_put, change.old.is_some()) {
+            (true, false) => drop(self.keyspaces.with(change.keyspace, KeyspaceEntry::key_added)),
+            (false, true) => drop(self.keyspaces.with(change.keyspace, KeyspaceEntry::key_removed)),
+            _ => {}
+        }
+    }
+
+    /// Makes a change known to the index and the order, and counts nothing.
+    pub(crate) fn enter(&self, change: &Change<'_>, scratch: &mut Vec<u8>) {
         match (change.kind, change.old) {
             (Kind::Put | Kind::LargePut, Some(old)) => {
                 let replaced = self.index.replace(change.hash, old.location, change.location);
                 debug_assert!(replaced, "the index changed under the commit lock");
-                self.count(change.stored_bytes, old.stored_bytes);
             }
             (Kind::Put | Kind::LargePut, None) => {
                 // The index first: a merge of the order drops a key that the index does not know. A scan begins with a
@@ -127,15 +150,11 @@ impl Keys {
                 self.index.insert(change.hash, change.location);
                 ordered_key(scratch, change.keyspace, change.key);
                 self.order.insert(scratch);
-                self.keyspaces.with(change.keyspace, crate::keyspace::KeyspaceEntry::key_added);
-                self.count(change.stored_bytes, 0);
             }
             (Kind::Tombstone, Some(old)) => {
                 let removed = self.index.remove(change.hash, old.location);
                 debug_assert!(removed, "the index changed under the commit lock");
                 self.order.note_deleted(1);
-                self.keyspaces.with(change.keyspace, crate::keyspace::KeyspaceEntry::key_removed);
-                self.count(0, old.stored_bytes);
             }
             (Kind::Tombstone, None) | (Kind::Keyspace, _) => {}
         }
@@ -155,16 +174,5 @@ impl Keys {
             return Ok(());
         }
         Err(Error::corruption(serial, offset, format!("keyspace {number} contradicts the ones before it")))
-    }
-
-    fn count(&self, more: u64, less: u64) {
-        // Only changed under the commit lock; the two steps never let it pass below zero.
-        self.live_bytes.fetch_add(more, Ordering::Relaxed);
-        self.live_bytes.fetch_sub(less, Ordering::Relaxed);
-    }
-
-    /// Bytes of the log that the newest records of all keys take.
-    pub(crate) fn live_bytes(&self) -> u64 {
-        self.live_bytes.load(Ordering::Relaxed)
     }
 }

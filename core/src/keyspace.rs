@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::checkpoint::KeyspaceState;
 use crate::error::{Error, Result};
 use crate::options::KEYSPACES_MAX;
 
@@ -113,10 +114,26 @@ impl Keyspaces {
         true
     }
 
-    /// [`Keyspaces::add`] in a damaged log: what is missing below the number gets entries without a name.
+    /// [`Keyspaces::add`] where others below the number may come later, or never in a damaged log: what is missing gets
+    /// entries without a name.
     pub(crate) fn add_with_gaps(&self, number: u16, name: &str) -> bool {
+        self.make_room(number.saturating_sub(1));
         let mut known = self.known.write();
-        while known.by_number.len() < usize::from(number).min(KEYSPACES_MAX) {
+        if let Some(gap) = known.by_number.get_mut(usize::from(number)).filter(|entry| entry.name.is_empty())
+        {
+            let keys = AtomicU64::new(gap.keys());
+            *gap = Arc::new(KeyspaceEntry { number, name: name.to_owned(), keys });
+            let entry = Arc::clone(gap);
+            return known.by_name.insert(name.to_owned(), entry).is_none();
+        }
+        drop(known);
+        self.add(number, name)
+    }
+
+    /// Sees to it that there is an entry for this number, with the name still to come. `false` where no number is as high.
+    pub(crate) fn make_room(&self, number: u16) -> bool {
+        let mut known = self.known.write();
+        while known.by_number.len() <= usize::from(number) && known.by_number.len() < KEYSPACES_MAX {
             let number = known.by_number.len() as u16;
             known.by_number.push(Arc::new(KeyspaceEntry {
                 number,
@@ -124,8 +141,36 @@ impl Keyspaces {
                 keys: AtomicU64::new(0),
             }));
         }
-        drop(known);
-        self.add(number, name)
+        usize::from(number) < known.by_number.len()
+    }
+
+    /// The lowest number whose name has never come.
+    pub(crate) fn nameless(&self) -> Option<u16> {
+        self.known.read().by_number.iter().find(|entry| entry.name.is_empty()).map(|entry| entry.number)
+    }
+
+    /// All keyspaces in the order of their numbers, for a checkpoint.
+    pub(crate) fn states(&self) -> Vec<KeyspaceState> {
+        let known = self.known.read();
+        let state = |entry: &Arc<KeyspaceEntry>| KeyspaceState {
+            name: entry.name.clone(),
+            settings: Vec::new(),
+            keys: entry.keys(),
+        };
+        known.by_number.iter().map(state).collect()
+    }
+
+    /// Takes in what a checkpoint knows. `false` where that contradicts itself.
+    pub(crate) fn restore(&self, states: &[KeyspaceState]) -> bool {
+        let mut known = self.known.write();
+        *known = Known::default();
+        for state in states {
+            if known.by_name.contains_key(&state.name) {
+                return false;
+            }
+            self.insert(&mut known, &state.name).keys.store(state.keys, Ordering::Relaxed);
+        }
+        known.by_number.first().is_some_and(|first| first.name == DEFAULT_KEYSPACE)
     }
 
     /// Names in byte order.

@@ -33,7 +33,9 @@
 
 mod batch;
 mod cache;
+mod checkpoint;
 mod checksum;
+mod compaction;
 mod conflict;
 mod database;
 mod disk;
@@ -65,3 +67,4 @@ pub use options::{
 };
 pub use recovery::Recovery;
 pub use scan::Scan;
+pub use store::{Compaction, CompactionProgress, Verification, Violation};

@@ -7,7 +7,9 @@ use crate::options::SEGMENT_BYTES_MAX;
 use crate::record::{u32_at, u64_at};
 
 /// The version of the format that this code writes, and the newest that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// The version that stands in the header of a segment. What a segment holds has not changed since the first one.
+const SEGMENT_VERSION: u32 = 1;
 /// Most segments at a time: the slot is a 15-bit field of a location.
 pub(crate) const SEGMENTS_MAX: usize = 1 << 15;
 /// Bytes of a segment's header; its content begins here.
@@ -25,6 +27,13 @@ const SEGMENT_MAGIC: &[u8; 8] = b"OPENDBSG";
 const FIXED_BYTES: usize = 96;
 const SEGMENT_ENTRY_BYTES: usize = 48;
 const FLAG_CLEAN: u32 = 1;
+/// Section: the number of the checkpoint that goes with the segments.
+const SECTION_CHECKPOINT: u32 = 1;
+/// Section: the last commit of all log segments that were retired.
+const SECTION_RETIRED: u32 = 2;
+/// Bytes of a section's kind and length, and of each section's content so far.
+const SECTION_HEADER_BYTES: usize = 8;
+const SECTION_BYTES: usize = 8;
 
 /// What a segment holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,20 +42,24 @@ pub(crate) enum SegmentKind {
     Log,
     /// Values that are too long for a record.
     Large,
+    /// Records that compaction has brought together, each a standalone record with the sequence that it always had.
+    Copy,
 }
 
 impl SegmentKind {
-    fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             SegmentKind::Log => 1,
             SegmentKind::Large => 2,
+            SegmentKind::Copy => 3,
         }
     }
 
-    fn from_number(number: u32) -> Option<SegmentKind> {
+    pub(crate) fn from_number(number: u32) -> Option<SegmentKind> {
         match number {
             1 => Some(SegmentKind::Log),
             2 => Some(SegmentKind::Large),
+            3 => Some(SegmentKind::Copy),
             _ => None,
         }
     }
@@ -62,6 +75,7 @@ pub(crate) struct SegmentEntry {
     pub(crate) capacity: u64,
     /// Sealed: where it ends. Open: an end up to which its bytes are known to be durable.
     pub(crate) length: u64,
+    /// Log: the first commit that it can hold. Copies: the lowest sequence in it. 0 where nothing is known.
     pub(crate) first_sequence: u64,
     pub(crate) last_sequence: u64,
 }
@@ -75,6 +89,10 @@ pub(crate) struct Manifest {
     pub(crate) next_serial: u64,
     pub(crate) durable_sequence: u64,
     pub(crate) clean: bool,
+    /// Number of the checkpoint that goes with these segments.
+    pub(crate) checkpoint: Option<u64>,
+    /// The last commit of all log segments that were retired.
+    pub(crate) retired_to: u64,
     pub(crate) segments: Vec<SegmentEntry>,
 }
 
@@ -98,12 +116,23 @@ impl Manifest {
             next_serial: 1,
             durable_sequence: 0,
             clean: true,
+            checkpoint: None,
+            retired_to: 0,
             segments: Vec::new(),
         }
     }
 
+    fn sections(&self) -> Vec<(u32, u64)> {
+        let retired = (self.retired_to > 0).then_some((SECTION_RETIRED, self.retired_to));
+        self.checkpoint.map(|number| (SECTION_CHECKPOINT, number)).into_iter().chain(retired).collect()
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let length = FIXED_BYTES + self.segments.len() * SEGMENT_ENTRY_BYTES + 8;
+        let sections = self.sections();
+        let length = FIXED_BYTES
+            + self.segments.len() * SEGMENT_ENTRY_BYTES
+            + sections.len() * (SECTION_HEADER_BYTES + SECTION_BYTES)
+            + 8;
         let mut bytes = Vec::with_capacity(length);
         bytes.extend_from_slice(MANIFEST_MAGIC);
         bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -119,7 +148,12 @@ impl Manifest {
         for entry in &self.segments {
             entry.encode(&mut bytes);
         }
-        bytes.extend_from_slice(&0_u32.to_le_bytes());
+        bytes.extend_from_slice(&(sections.len() as u32).to_le_bytes());
+        for (kind, number) in sections {
+            bytes.extend_from_slice(&kind.to_le_bytes());
+            bytes.extend_from_slice(&(SECTION_BYTES as u32).to_le_bytes());
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         let crc = crc32c(0, &bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes
@@ -151,6 +185,9 @@ impl Manifest {
         }
         let identity = *bytes.get(16..).and_then(<[u8]>::first_chunk).ok_or_else(short)?;
         let hash_seed = *bytes.get(32..).and_then(<[u8]>::first_chunk).ok_or_else(short)?;
+        let segments = decode_entries(bytes, word(56)?)?;
+        let sections = decode_sections(bytes, FIXED_BYTES + segments.len() * SEGMENT_ENTRY_BYTES)?;
+        let section = |kind| sections.iter().find(|(found, _)| *found == kind).map(|(_, number)| *number);
         Ok(Manifest {
             identity,
             hash_seed,
@@ -158,7 +195,9 @@ impl Manifest {
             next_serial: word(56)?,
             durable_sequence: word(64)?,
             clean: u32_at(bytes, 88).ok_or_else(short)? & FLAG_CLEAN != 0,
-            segments: decode_entries(bytes, word(56)?)?,
+            checkpoint: section(SECTION_CHECKPOINT),
+            retired_to: section(SECTION_RETIRED).unwrap_or(0),
+            segments,
         })
     }
 }
@@ -181,6 +220,27 @@ fn decode_entries(bytes: &[u8], next_serial: u64) -> Result<Vec<SegmentEntry>> {
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// The sections that hold one number. Others are none that this version knows, and are passed over.
+fn decode_sections(bytes: &[u8], mut at: usize) -> Result<Vec<(u32, u64)>> {
+    let begin = at;
+    let short = || damaged(begin, "the manifest's sections do not fit it");
+    let count = u32_at(bytes, at).ok_or_else(short)?;
+    at += 4;
+    let mut sections = Vec::new();
+    for _ in 0..count {
+        let (kind, length) = u32_at(bytes, at).zip(u32_at(bytes, at + 4)).ok_or_else(short)?;
+        let start = at + SECTION_HEADER_BYTES;
+        let end = start.saturating_add(length as usize);
+        // The checksum stands behind the last one.
+        let content = bytes.get(start..end).filter(|_| end + 4 <= bytes.len()).ok_or_else(short)?;
+        if content.len() == SECTION_BYTES {
+            sections.push((kind, u64_at(content, 0).filter(|n| *n < NUMBER_MAX).ok_or_else(short)?));
+        }
+        at = end;
+    }
+    Ok(sections)
 }
 
 impl SegmentEntry {
@@ -212,7 +272,7 @@ impl SegmentEntry {
         };
         let header = SEGMENT_HEADER_BYTES as u64;
         let capacity_max = match entry.kind {
-            SegmentKind::Log => SEGMENT_BYTES_MAX,
+            SegmentKind::Log | SegmentKind::Copy => SEGMENT_BYTES_MAX,
             SegmentKind::Large => LARGE_SEGMENT_BYTES_MAX,
         };
         let fits = (header..=entry.capacity).contains(&entry.length) && entry.capacity <= capacity_max;
@@ -230,7 +290,7 @@ pub(crate) fn segment_header(
 ) -> [u8; SEGMENT_HEADER_BYTES] {
     let mut header = [0; SEGMENT_HEADER_BYTES];
     header[..8].copy_from_slice(SEGMENT_MAGIC);
-    header[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&SEGMENT_VERSION.to_le_bytes());
     header[12..16].copy_from_slice(&u32::from(kind.number()).to_le_bytes());
     header[16..24].copy_from_slice(&serial.to_le_bytes());
     header[24..40].copy_from_slice(&identity);
@@ -249,7 +309,7 @@ pub(crate) fn check_segment_header(bytes: &[u8], identity: [u8; 16], entry: &Seg
     let crc_is_right =
         bytes.len() >= SEGMENT_HEADER_BYTES && u32_at(bytes, 60) == Some(crc32c(0, &bytes[..60]));
     match u32_at(bytes, 8) {
-        Some(version) if version > FORMAT_VERSION && crc_is_right => {
+        Some(version) if version > SEGMENT_VERSION && crc_is_right => {
             Err(newer(&format!("segment {}", entry.serial), version))
         }
         _ => Err(Error::corruption(
@@ -287,6 +347,8 @@ mod tests {
             next_serial: 4,
             durable_sequence: 9,
             clean: true,
+            checkpoint: Some(17),
+            retired_to: 4,
             segments: vec![entry(1, 0, true), entry(2, 7, false), entry(3, 1, false)],
             ..Manifest::new([1; 16], [2; 16])
         }
@@ -312,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_newer_version_and_an_unknown_feature_are_unsupported_not_damaged() {
-        for (at, value) in [(8, 2), (72, 1)] {
+        for (at, value) in [(8, 3), (72, 1)] {
             let mut bytes = sample().encode();
             bytes[at] = value;
             let content = bytes.len() - 4;

@@ -44,6 +44,16 @@ impl Log {
         Ok(())
     }
 
+    /// Runs a program to its end without a word before it, where its output is for other programs to read.
+    pub(crate) fn quiet(command: &mut Command) -> Result<()> {
+        let line = command_line(command);
+        let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {line}"))?;
+        if !status.success() {
+            bail!("`{line}` ended with {status}");
+        }
+        Ok(())
+    }
+
     /// Runs a program to its end and gives what it printed. Its errors go where this log goes.
     pub(crate) fn output(&self, command: &mut Command) -> Result<String> {
         let line = command_line(command);

@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen` and `bench`.
+//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen`, `bench` and `scale`.
 //!
 //! # Layout
 //! - [`project`], [`tools`], [`log`]: where things are, what has to be on the machine, how programs are run
@@ -6,7 +6,7 @@
 //! - [`doors`]: builds the Python, Node and C packages and starts programs against them
 //! - [`snippets`], [`difference`], [`links`], [`header`]: what the other modules check and generate
 //! - [`languages`], [`quickstarts`]: what is built and tested in each language
-//! - [`codegen`], [`mod@test`], [`demo`], [`mod@bench`]: the four tasks
+//! - [`codegen`], [`mod@test`], [`demo`], [`mod@bench`], [`scale`]: the five tasks
 
 mod bench;
 mod codegen;
@@ -19,6 +19,7 @@ mod links;
 mod log;
 mod project;
 mod quickstarts;
+mod scale;
 mod snippets;
 mod steps;
 mod test;
@@ -49,6 +50,9 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Measures OpenDB beside LMDB
     Bench(bench::Arguments),
+    /// Measures OpenDB at scale: memory, opening, scans, space and latency, each with its target
+    #[command(disable_help_flag = true)]
+    Scale(scale::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -68,5 +72,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Demo => demo::run(&project),
         Task::Codegen(arguments) => codegen::run(&project, arguments, &log::Log::Out),
         Task::Bench(arguments) => bench::run(&project, arguments),
+        Task::Scale(arguments) => scale::run(&project, arguments),
     }
 }

@@ -105,6 +105,15 @@ const STEPS: &[Step] = &[
         },
     },
     Step {
+        name: "scale",
+        what: "every figure of `cargo xtask scale` comes out, in its short form",
+        tools: &[],
+        needs: &[],
+        run: |project, log| {
+            log.run(&mut project.cargo("test --locked --no-fail-fast --package opendb-scale"))
+        },
+    },
+    Step {
         name: "build-python",
         what: "the Python package, in a virtual environment",
         tools: &[Tool::Python, Tool::Venv],

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::keyspace::DEFAULT_KEYSPACE;
 use crate::options::{Durability, Options, check_keyspace_name};
 use crate::scan::Scan;
-use crate::store::Operations;
+use crate::store::{Compaction, CompactionProgress, Operations, Verification};
 
 /// How often `transact` runs its closure before it gives up.
 const TRANSACT_ATTEMPTS_MAX: u32 = 100;
@@ -268,6 +268,34 @@ impl OpenDB {
         self.handle.store_to_write()?.flush()
     }
 
+    /// Gives back, at once, the room of everything that was overwritten or deleted. Without this call the same goes on in
+    /// the background whenever there is enough of it. Reads and writes go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] where there is no room for the copies, [`Error::Io`] from the device, [`Error::Corruption`] where
+    /// a segment cannot be read; what was done before stays done.
+    pub fn compact(&self) -> Result<Compaction> {
+        self.compact_with(|_| true)
+    }
+
+    /// [`OpenDB::compact`], telling how far it has come. When `progress` returns `false` it ends early.
+    ///
+    /// # Errors
+    /// As [`OpenDB::compact`].
+    pub fn compact_with(&self, mut progress: impl FnMut(&CompactionProgress) -> bool) -> Result<Compaction> {
+        self.handle.store_to_write()?.compact(&mut progress)
+    }
+
+    /// Looks at everything: reads every record and checks its checksum, follows every entry of the index and every key of the
+    /// order, and compares what is counted. Takes about as long as reading the whole database; reads and writes go on, and
+    /// compaction waits. Counts are compared only where nobody wrote meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed. What is found to be wrong is no error but in the result.
+    pub fn verify(&self) -> Result<Verification> {
+        self.handle.shared_store()?.verify()
+    }
+
     /// Figures of the database.
     ///
     /// # Errors
@@ -277,7 +305,8 @@ impl OpenDB {
         let store = self.handle.store(&guard)?;
         let (log, cache) = (store.log.stats(), store.cache.stats());
         let (snapshots, versions) = store.snapshot_counts();
-        let live_bytes = store.keys.live_bytes();
+        let (live_bytes, large_live_bytes) = store.log.live_bytes();
+        let (figures, order) = (store.figures.now(), store.keys.order.stats());
         Ok(Stats {
             keys: store.keys.keyspaces.keys(),
             keyspaces: store.keys.keyspaces.len(),
@@ -287,13 +316,25 @@ impl OpenDB {
             dead_bytes: log.log_bytes.saturating_sub(live_bytes),
             allocated_bytes: log.allocated_bytes,
             large_bytes: log.large_bytes,
+            large_live_bytes,
+            bytes_appended: log.bytes_appended,
+            bytes_copied: figures.bytes_copied,
+            bytes_checkpointed: figures.bytes_checkpointed,
+            bytes_ordered: order.bytes_written,
+            compactions: figures.compactions,
+            checkpoints: figures.checkpoints,
+            pinned_bytes: figures.bytes_pinned,
+            oldest_snapshot_seconds: store.oldest_snapshot().as_secs(),
+            versions_bytes: versions * crate::store::VERSION_BYTES,
+            order_runs: order.file_runs,
+            order_file_bytes: order.file_bytes,
             last_sequence: log.appended,
             durable_sequence: log.durable,
             syncs: log.syncs,
             snapshots,
             versions,
             index_bytes: store.keys.index.memory_bytes(),
-            order_bytes: store.keys.order.memory_bytes(),
+            order_bytes: order.memory_bytes,
             cache_bytes: cache.bytes,
             cache_hits: cache.hits,
             cache_misses: cache.misses,

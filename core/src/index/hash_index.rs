@@ -1,8 +1,10 @@
 //! The index as the rest of the engine sees it.
 
 use super::candidates::Candidates;
+use super::image::{ShardImage, ShardSource};
 use super::shard::Shard;
 use super::slot::{SHARD_BITS, TAG_MASK, Tag};
+use crate::error::Result;
 use crate::location::Location;
 
 /// Where the newest record of each key lies, by the 64-bit hash of (keyspace, key).
@@ -14,6 +16,13 @@ pub(crate) struct Index {
     shards: Box<[Shard]>,
     /// The bits of a tag in use: all of them, but in tests.
     tag_mask: u64,
+    /// Where the shards are that were not looked at yet.
+    source: Option<Box<dyn ShardSource>>,
+}
+
+/// The number of the shard that has a hash.
+pub(crate) fn shard_of(hash: u64) -> usize {
+    (hash >> (64 - SHARD_BITS)) as usize
 }
 
 impl Index {
@@ -23,7 +32,45 @@ impl Index {
     }
 
     fn with_shape(shards: usize, tag_mask: u64) -> Index {
-        Index { shards: (0..shards).map(|_| Shard::new()).collect(), tag_mask }
+        Index { shards: (0..shards).map(|_| Shard::new()).collect(), tag_mask, source: None }
+    }
+
+    /// An index as it was when its shards were put into the source.
+    pub(crate) fn from_source(source: Box<dyn ShardSource>) -> Index {
+        let shards =
+            (0..1 << SHARD_BITS).map(|number| Shard::absent(source.shape(number).unwrap_or_default()));
+        Index { shards: shards.collect(), tag_mask: TAG_MASK, source: Some(source) }
+    }
+
+    /// Shards of every index outside of tests.
+    pub(crate) const SHARDS: usize = 1 << SHARD_BITS;
+
+    /// One shard as it is now. Nobody may change it meanwhile, which the caller sees to.
+    pub(crate) fn image(&self, number: usize) -> Result<ShardImage> {
+        let Some(shard) = self.shards.get(number) else { return Ok(ShardImage::default()) };
+        match (shard.image(), &self.source) {
+            (Some(image), _) => Ok(image),
+            (None, Some(source)) => Ok(ShardImage {
+                shape: source.shape(number).unwrap_or_default(),
+                words: source.words(number)?,
+            }),
+            (None, None) => Ok(ShardImage::default()),
+        }
+    }
+
+    /// [`Index::image`] of a shard that is in memory; `None` where it is not.
+    pub(crate) fn image_in_memory(&self, number: usize) -> Option<ShardImage> {
+        self.shards.get(number)?.image()
+    }
+
+    /// Reads a shard that nobody has looked at yet.
+    #[cold]
+    fn load(&self, hash: u64) -> Result<()> {
+        let number = shard_of(hash) & (self.shards.len() - 1);
+        match (&self.source, self.shards.get(number)) {
+            (Some(source), Some(shard)) => shard.load(|| source.words(number)),
+            _ => Ok(()),
+        }
     }
 
     /// An index where hashes look alike more often: of the hash's top 33 bits it uses the last few of the first ten,
@@ -35,15 +82,22 @@ impl Index {
     }
 
     fn shard_and_tag(&self, hash: u64) -> (&Shard, Tag) {
-        let shard = (hash >> (64 - SHARD_BITS)) as usize & (self.shards.len() - 1);
+        let shard = shard_of(hash) & (self.shards.len() - 1);
         (&self.shards[shard], Tag::of_hash(hash, self.tag_mask))
     }
 
     /// The locations of all keys whose hashes agree in the bits that the index keeps: the key's own, if it is there,
     /// and seldom another's.
-    pub(crate) fn candidates(&self, hash: u64) -> Candidates {
+    ///
+    /// A shard that nobody has looked at yet is read for that, which may fail; every other call comes after this one for the
+    /// same hash, and cannot.
+    #[inline]
+    pub(crate) fn candidates(&self, hash: u64) -> Result<Candidates> {
         let (shard, tag) = self.shard_and_tag(hash);
-        shard.find(tag)
+        if shard.is_absent() {
+            self.load(hash)?;
+        }
+        Ok(shard.find(tag))
     }
 
     /// Starts loading what the next call with this hash will look at, so that work done in between hides the wait
@@ -73,7 +127,6 @@ impl Index {
     }
 
     /// Keys in the index.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.shards.iter().map(Shard::entries).sum()
     }
@@ -82,6 +135,15 @@ impl Index {
     pub(crate) fn memory_bytes(&self) -> u64 {
         let tables: usize = self.shards.iter().map(Shard::table_bytes).sum();
         (size_of::<Index>() + size_of_val::<[Shard]>(&self.shards) + tables) as u64
+    }
+
+    /// Every location of one shard at one moment.
+    pub(crate) fn locations(&self, number: usize) -> Result<Vec<Location>> {
+        let Some(shard) = self.shards.get(number) else { return Ok(Vec::new()) };
+        if let (true, Some(source)) = (shard.is_absent(), &self.source) {
+            shard.load(|| source.words(number))?;
+        }
+        Ok(shard.locations())
     }
 
     /// Visits every location, each shard's as they are at one moment. The visitor may use the index.

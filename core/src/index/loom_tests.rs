@@ -43,7 +43,7 @@ impl Engine {
 
     /// The numbers of the records found under the tag, each of which is in the log.
     fn read(&self, tag: u64) -> Vec<u64> {
-        let found = self.index.candidates(hash(tag)).map(|location| location.offset() / 8 - 1);
+        let found = self.index.candidates(hash(tag)).unwrap().map(|location| location.offset() / 8 - 1);
         found
             .inspect(|&n| assert_eq!(self.log[n as usize].load(Ordering::Relaxed), n + 1, "record {n}"))
             .collect()

@@ -21,6 +21,10 @@
 //! pass over its own words, with no key and no full hash at hand; and each shard does so at its own time, so that no
 //! write waits for more than its own shard's table.
 //!
+//! # Images
+//! A checkpoint keeps the words of each shard. An index that is opened from one has nothing in memory: a shard is read when
+//! somebody first looks into it, and so opening takes the same time at any size.
+//!
 //! # Threads
 //! - **Readers** share a shard's lock only while they look at slot words.
 //! - **Writers** of a shard take turns. They change a slot by one atomic store, beside readers. A key that is only
@@ -35,6 +39,7 @@
 
 mod candidates;
 mod hash_index;
+mod image;
 mod shard;
 mod slot;
 mod table;
@@ -52,4 +57,5 @@ mod model_tests;
 #[cfg(not(loom))]
 mod random;
 
-pub(crate) use hash_index::Index;
+pub(crate) use hash_index::{Index, shard_of};
+pub(crate) use image::ShardSource;

@@ -1,8 +1,11 @@
 //! A shard: one table, the locks around it, and when it changes its shape.
 
 use super::candidates::Candidates;
+use super::image::ShardImage;
 use super::slot::Tag;
 use super::table::{LINE_SLOTS, Table};
+use crate::checkpoint::ShardShape;
+use crate::error::Result;
 use crate::location::Location;
 use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
 
@@ -28,22 +31,73 @@ pub(super) struct Shard {
     writer: Mutex<Writer>,
     /// Entries of the table. Changed by the writer only; readable without a lock.
     entries: AtomicU64,
+    /// 1 while the table is still where a checkpoint has put it.
+    absent: AtomicU64,
 }
 
 /// What only the writer needs.
 struct Writer {
     /// Entries removed since the table got its shape. Each may have left spill bits behind that send lookups on for
     /// nothing.
-    removed: usize,
+    removed: u32,
+    /// Home lines of a table that is still to be read.
+    home_lines: u32,
 }
 
 impl Shard {
     pub(super) fn new() -> Shard {
         Shard {
             table: RwLock::new(Table::new(0, 0)),
-            writer: Mutex::new(Writer { removed: 0 }),
+            writer: Mutex::new(Writer { removed: 0, home_lines: 0 }),
             entries: AtomicU64::new(0),
+            absent: AtomicU64::new(0),
         }
+    }
+
+    /// A shard whose table is still to be read.
+    pub(super) fn absent(shape: ShardShape) -> Shard {
+        let shard = Shard::new();
+        shard.entries.store(shape.entries, Ordering::Relaxed);
+        {
+            let mut writer = shard.writer.lock();
+            writer.removed = shape.removed as u32;
+            writer.home_lines = shape.home_lines;
+        }
+        shard.absent.store(u64::from(shape.lines > 0), Ordering::Relaxed);
+        shard
+    }
+
+    #[inline]
+    pub(super) fn is_absent(&self) -> bool {
+        // Acquire: whoever sees that it is there also finds the table that was put in.
+        self.absent.load(Ordering::Acquire) != 0
+    }
+
+    /// Puts in the table, unless somebody else has. After an error it is still to be read.
+    pub(super) fn load(&self, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<()> {
+        let writer = self.writer.lock();
+        if self.is_absent() {
+            let table = Table::from_words(&read()?, writer.home_lines as usize);
+            *self.table.write() = table;
+            self.absent.store(0, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The table as it is now; `None` where it is still to be read. Nobody may change the shard meanwhile.
+    pub(super) fn image(&self) -> Option<ShardImage> {
+        let writer = self.writer.lock();
+        if self.is_absent() {
+            return None;
+        }
+        let table = self.table.read();
+        let shape = ShardShape {
+            home_lines: table.home_lines() as u32,
+            lines: table.lines() as u32,
+            entries: self.entries(),
+            removed: u64::from(writer.removed),
+        };
+        Some(ShardImage { shape, words: table.words() })
     }
 
     pub(super) fn entries(&self) -> u64 {
@@ -96,7 +150,7 @@ impl Shard {
         self.entries.store(self.entries() - 1, Ordering::Relaxed);
         writer.removed += 1;
         // So the cost of a new table is spread over removals in proportion to its size.
-        if writer.removed > slots / 2 {
+        if writer.removed as usize > slots / 2 {
             self.reshape(&mut writer, None);
         }
         true
@@ -132,7 +186,6 @@ impl Shard {
     }
 
     /// All locations at this moment; those that change meanwhile may be seen before or after.
-    #[cfg(test)]
     pub(super) fn locations(&self) -> Vec<Location> {
         self.table.read().entries().map(|(_, location)| location).collect()
     }

@@ -74,6 +74,27 @@ impl Table {
         Table { lines, home_lines }
     }
 
+    /// A table of these words, little endian, of which the first lines are home lines.
+    pub(super) fn from_words(bytes: &[u8], home_lines: usize) -> Table {
+        let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let line = |bytes: &[u8]| {
+            Line(std::array::from_fn(|slot| AtomicU64::new(word(bytes.get(slot * 8..).unwrap_or_default()))))
+        };
+        Table { lines: bytes.chunks(LINE_SLOTS * 8).map(line).collect(), home_lines }
+    }
+
+    /// The words of all lines, little endian.
+    pub(super) fn words(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(size_of_val::<[Line]>(&self.lines));
+        let words = self.lines.iter().flat_map(|line| &line.0);
+        words.for_each(|word| bytes.extend_from_slice(&word.load(Ordering::Acquire).to_le_bytes()));
+        bytes
+    }
+
+    pub(super) fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
     pub(super) fn home_lines(&self) -> usize {
         self.home_lines
     }

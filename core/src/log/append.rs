@@ -48,6 +48,19 @@ struct Active {
     end: u64,
 }
 
+impl Appender {
+    /// Whether nothing was appended to the segment yet.
+    pub(super) fn is_at_beginning(&self) -> bool {
+        let header = crate::manifest::SEGMENT_HEADER_BYTES as u64;
+        self.active.as_ref().is_none_or(|active| active.end <= header)
+    }
+
+    /// Where the next frame goes, if it fits: serial and offset. `None` where a segment is still to be made for it.
+    fn position(&self) -> Option<(u64, u64)> {
+        self.active.as_ref().map(|active| (active.segment.serial(), active.end))
+    }
+}
+
 /// Where a frame came to stand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Appended {
@@ -71,6 +84,13 @@ impl Log {
     pub(crate) fn appender(&self) -> Appender {
         let segment = self.state.lock().log.last().map(|one| Arc::clone(&one.segment));
         Appender { active: segment.map(|segment| self.active(segment)) }
+    }
+
+    /// Where the next frame goes at the earliest: serial and offset. Called under the commit lock.
+    pub(crate) fn position(&self, appender: &Appender) -> (u64, u64) {
+        appender
+            .position()
+            .unwrap_or_else(|| (self.next_serial(), crate::manifest::SEGMENT_HEADER_BYTES as u64))
     }
 
     fn active(&self, segment: Arc<Segment>) -> Active {
@@ -105,6 +125,7 @@ impl Log {
         active.end = offset + bytes;
         active.segment.publish(active.end);
         self.appended.store(sequence, Ordering::Release);
+        self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
         let step = WAKE_EVERY_BYTES.min(active.segment.capacity() / 4);
         if offset / step != active.end / step {
             self.wants_room.store(true, Ordering::Relaxed);
@@ -130,7 +151,7 @@ impl Log {
     }
 
     /// Goes on in a new segment, which has room for `needed` bytes. `last_sequence` is the last one of the old segment.
-    fn roll(&self, appender: &mut Appender, needed: u64, last_sequence: u64) -> Result<()> {
+    pub(super) fn roll(&self, appender: &mut Appender, needed: u64, last_sequence: u64) -> Result<()> {
         if needed > frame_bytes_max() {
             return Err(Error::InvalidArgument(format!(
                 "the commit takes {needed} bytes in the log, at most {} are allowed; split it",
@@ -155,6 +176,7 @@ impl Log {
             full.full = Some(last_sequence);
         }
         state.log.extend(passed_over);
+        state.begin_segment(segment.serial(), last_sequence + 1);
         state.log.push(Unsynced { segment: Arc::clone(&segment), full: None });
         drop(state);
         appender.active = Some(self.active(segment));

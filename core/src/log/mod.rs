@@ -14,6 +14,7 @@
 //!   log is *poisoned* and takes no more writes.
 
 mod append;
+mod copies;
 mod large;
 mod manifest_file;
 mod mark_file;
@@ -29,13 +30,16 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use crate::disk::{Disk, FileIdentity, LOCK_FILE_NAME};
+use crate::epoch::{self, Guard};
 use crate::error::{Error, Result};
 use crate::segment::{Access, Segment};
 
 pub(crate) use append::{Appended, Appender, NewFrame, frame_bytes_max};
+pub(crate) use copies::Settled;
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
 pub(crate) use mark_file::{MARK_NAME, MarkFile, check_mark, read_mark};
 pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
+pub(crate) use segments::LiveCount;
 pub(crate) use state::{OpenedSegment, SegmentSizes};
 
 use large::LargeWriter;
@@ -64,6 +68,8 @@ pub(crate) struct LogStats {
     pub(crate) appended: u64,
     pub(crate) durable: u64,
     pub(crate) syncs: u64,
+    /// Since it was opened.
+    pub(crate) bytes_appended: u64,
 }
 
 /// The segments of one database, open for reading and, by an [`Appender`], for appending.
@@ -81,6 +87,8 @@ pub(crate) struct Log {
     sync_turn: Mutex<()>,
     /// Sequence of the last frame appended.
     appended: AtomicU64,
+    /// Bytes of frames appended since the log was opened.
+    bytes_appended: AtomicU64,
     /// Sequence up to which everything is on the device.
     durable: AtomicU64,
     syncs: AtomicU64,
@@ -93,9 +101,26 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// Begins to look at segments by their slots. While the guard lives none that could be met is given up. Held for the
+    /// time of one read, and never while the device is waited for on purpose.
+    #[inline]
+    pub(crate) fn pin(&self) -> Guard {
+        epoch::pin(self.segments.generation())
+    }
+
     /// Sequence of the last frame appended.
     pub(crate) fn appended(&self) -> u64 {
         self.appended.load(Ordering::Acquire)
+    }
+
+    /// Bytes of frames appended since the log was opened.
+    pub(crate) fn bytes_appended(&self) -> u64 {
+        self.bytes_appended.load(Ordering::Relaxed)
+    }
+
+    /// The disk, the directory and the identity of the database, for what is kept beside the log.
+    pub(crate) fn place(&self) -> (&Arc<dyn Disk>, &Path, [u8; 16]) {
+        (&self.config.disk, &self.config.directory, self.config.identity)
     }
 
     /// Sequence up to which every frame is on the device.
@@ -123,7 +148,7 @@ impl Log {
     }
 
     /// Ends all writing after a failure whose effect on the device is not known, and passes the error on.
-    fn poisoned_by(&self, error: Error) -> Error {
+    pub(crate) fn poisoned_by(&self, error: Error) -> Error {
         // Only the first reason is kept: it is the one to look into.
         let _first_wins = self.poison.set(error.to_string());
         error
@@ -176,6 +201,7 @@ impl Log {
         let mut stats = self.state.lock().sizes();
         stats.appended = self.appended();
         stats.durable = self.durable();
+        stats.bytes_appended = self.bytes_appended.load(Ordering::Relaxed);
         stats.syncs = self.syncs.load(Ordering::Relaxed);
         stats
     }

@@ -3,8 +3,10 @@
 use super::Log;
 use super::segments::Slot;
 use crate::checksum::Salt;
+use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::manifest::SegmentKind;
 use crate::prefetch::prefetch_all;
 use crate::record::{
     ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, Record, RecordShape, SEQUENCE_AT,
@@ -49,21 +51,65 @@ fn damaged(slot: &Slot, offset: u64, reason: &str) -> Error {
 }
 
 impl Log {
-    fn slot(&self, location: Location) -> Result<&Slot> {
+    fn slot<'g>(&'g self, location: Location, guard: &'g Guard) -> Result<&'g Slot> {
         self.segments
-            .get(location.slot())
+            .get(location.slot(), guard)
             .ok_or_else(|| Error::Internal(format!("no segment in slot {}", location.slot())))
     }
 
     /// Serial of the segment in a location's slot.
-    pub(crate) fn serial(&self, location: Location) -> Result<u64> {
-        Ok(self.slot(location)?.segment.serial())
+    pub(crate) fn serial(&self, location: Location, guard: &Guard) -> Result<u64> {
+        Ok(self.slot(location, guard)?.segment.serial())
+    }
+
+    /// Counts a record as live, and the large value that it names.
+    #[inline]
+    pub(crate) fn count_live(
+        &self,
+        location: Location,
+        stored_bytes: u64,
+        large: Option<&LargePointer>,
+        guard: &Guard,
+    ) {
+        if let Some(slot) = self.segments.get(location.slot(), guard) {
+            slot.live.add(stored_bytes);
+        }
+        let value =
+            large.and_then(|pointer| Some((pointer, self.segments.by_serial(pointer.serial, guard)?)));
+        if let Some((pointer, slot)) = value {
+            slot.live.add(pointer.stored_bytes());
+        }
+    }
+
+    /// Counts a record as dead that was live, and the large value that it names.
+    #[inline]
+    pub(crate) fn count_dead(
+        &self,
+        location: Location,
+        stored_bytes: u64,
+        large: Option<&LargePointer>,
+        guard: &Guard,
+    ) {
+        if let Some(slot) = self.segments.get(location.slot(), guard) {
+            slot.live.remove(stored_bytes);
+        }
+        let value =
+            large.and_then(|pointer| Some((pointer, self.segments.by_serial(pointer.serial, guard)?)));
+        if let Some((pointer, slot)) = value {
+            slot.live.remove(pointer.stored_bytes());
+        }
     }
 
     /// The record at `location` if it is of this key; otherwise only its hash is like the key's.
     #[inline]
-    pub(crate) fn find(&self, location: Location, keyspace: u16, key: &[u8]) -> Result<Option<RecordAt<'_>>> {
-        let slot = self.slot(location)?;
+    pub(crate) fn find<'g>(
+        &'g self,
+        location: Location,
+        keyspace: u16,
+        key: &[u8],
+        guard: &'g Guard,
+    ) -> Result<Option<RecordAt<'g>>> {
+        let slot = self.slot(location, guard)?;
         let offset = location.offset();
         let bytes = first_read(&slot.segment, offset, key.len())?;
         let Some(shape) = RecordShape::parse(&bytes) else {
@@ -78,11 +124,21 @@ impl Log {
         Ok(Some(RecordAt { slot, location, bytes, shape }))
     }
 
+    /// The record at a location that is known to lead to one.
+    pub(crate) fn record_at<'g>(&'g self, location: Location, guard: &'g Guard) -> Result<RecordAt<'g>> {
+        let slot = self.slot(location, guard)?;
+        let offset = location.offset();
+        let bytes = first_read(&slot.segment, offset, 0)?;
+        let shape =
+            RecordShape::parse(&bytes).ok_or_else(|| damaged(slot, offset, "there is no record here"))?;
+        Ok(RecordAt { slot, location, bytes, shape })
+    }
+
     /// Starts loading the first bytes of the record at `location`, where they are mapped, and does not wait. What has been
     /// paged out is not fetched.
     #[inline]
-    pub(crate) fn prefetch(&self, location: Location, bytes: usize) {
-        let slot = self.segments.get(location.slot());
+    pub(crate) fn prefetch(&self, location: Location, bytes: usize, guard: &Guard) {
+        let slot = self.segments.get(location.slot(), guard);
         if let Some(bytes) = slot.and_then(|slot| slot.segment.borrow(location.offset(), bytes)) {
             prefetch_all(bytes);
         }
@@ -90,7 +146,8 @@ impl Log {
 
     /// The large value that a record names, checked.
     fn large_value(&self, pointer: &LargePointer) -> Result<Slice> {
-        let slot = self.segments.by_serial(pointer.serial).ok_or_else(|| {
+        let guard = self.pin();
+        let slot = self.segments.by_serial(pointer.serial, &guard).ok_or_else(|| {
             Error::corruption(
                 pointer.serial,
                 pointer.offset,
@@ -132,6 +189,11 @@ fn read_large(slot: &Slot, pointer: &LargePointer) -> Result<Slice> {
 impl<'a> RecordAt<'a> {
     pub(crate) fn serial(&self) -> u64 {
         self.slot.segment.serial()
+    }
+
+    /// Whether the record stands in a segment of this kind.
+    pub(crate) fn is_in(&self, kind: SegmentKind) -> bool {
+        self.slot.kind == kind
     }
 
     /// What names the record in the cache.
@@ -188,6 +250,16 @@ impl<'a> RecordAt<'a> {
             Bytes::Owned(bytes) => Slice::Owned(bytes),
         };
         Ok(Value { bytes, start, end })
+    }
+
+    /// Where the value stands, if it is a large one.
+    pub(crate) fn large_pointer(&mut self) -> Result<Option<LargePointer>> {
+        if self.shape.kind != Kind::LargePut {
+            return Ok(None);
+        }
+        self.whole()?;
+        let pointer = Record::parse(&self.bytes).and_then(|record| LargePointer::parse(record.value));
+        pointer.map(Some).ok_or_else(|| self.bad_pointer())
     }
 
     fn bad_pointer(&self) -> Error {

@@ -1,62 +1,158 @@
-//! The table from slots, which locations hold, to segments.
+//! The table from slots, which locations hold, to segments, and how much of each is still of use.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::checksum::Salt;
+use crate::epoch::{Guard, Retirable};
 use crate::error::{Error, Result};
-use crate::manifest::SEGMENTS_MAX;
+use crate::manifest::{SEGMENTS_MAX, SegmentKind};
 use crate::segment::Segment;
 
 const GROUP: usize = 256;
 
-/// A segment with the salt of its checksums.
+/// A segment with the salt of its checksums and what is live in it.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) segment: Arc<Segment>,
     pub(crate) salt: Salt,
+    pub(crate) kind: SegmentKind,
+    pub(crate) live: Live,
+    /// Given back when nobody can be looking at this any more.
+    _number: SlotNumber,
+}
+
+/// What is live in one segment: newest records in a log segment, values that newest records name in one of large values.
+/// Changed under the commit lock only, so that a checkpoint finds it in step with the index.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    bytes: AtomicU64,
+    records: AtomicU64,
+}
+
+/// What is live in one segment, at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LiveCount {
+    pub(crate) bytes: u64,
+    pub(crate) records: u64,
+}
+
+impl Live {
+    pub(crate) fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.records.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.records.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, count: LiveCount) {
+        self.bytes.store(count.bytes, Ordering::Relaxed);
+        self.records.store(count.records, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count(&self) -> LiveCount {
+        LiveCount { bytes: self.bytes.load(Ordering::Relaxed), records: self.records.load(Ordering::Relaxed) }
+    }
+}
+
+/// Numbers of slots that are in use, be it only by a reader who has not left yet.
+type Taken = Arc<Mutex<HashSet<u16>>>;
+
+/// A slot's number while it is taken.
+#[derive(Debug)]
+struct SlotNumber {
+    number: u16,
+    taken: Taken,
+}
+
+impl Drop for SlotNumber {
+    fn drop(&mut self) {
+        self.taken.lock().remove(&self.number);
+    }
 }
 
 /// Cells that are each filled once.
 type Cells<T> = Box<[OnceLock<T>]>;
 
-/// All segments by slot. Readers take no lock: a slot is filled once, before any location names it.
+/// All segments by slot. Readers take no lock: a slot is filled before any location names it, and emptied only when no location
+/// does and nobody can still have read one that did.
 #[derive(Debug)]
 pub(super) struct SegmentTable {
-    groups: Cells<Cells<Slot>>,
-    slot_by_serial: RwLock<HashMap<u64, u16>>,
-}
-
-fn empty<T>(count: usize) -> Cells<T> {
-    std::iter::repeat_with(OnceLock::new).take(count).collect()
+    groups: Cells<Box<[Retirable<Slot>]>>,
+    slot_by_serial: RwLock<BTreeMap<u64, u16>>,
+    taken: Taken,
+    /// The process that opened the log, in the line of forks.
+    generation: u64,
 }
 
 impl SegmentTable {
-    pub(super) fn new() -> SegmentTable {
-        SegmentTable { groups: empty(SEGMENTS_MAX / GROUP), slot_by_serial: RwLock::default() }
+    pub(super) fn new(generation: u64) -> SegmentTable {
+        let groups = std::iter::repeat_with(OnceLock::new).take(SEGMENTS_MAX / GROUP).collect();
+        SegmentTable { groups, slot_by_serial: RwLock::default(), taken: Taken::default(), generation }
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn cell(&self, slot: u16) -> Option<&Retirable<Slot>> {
+        let group = self.groups.get(usize::from(slot) / GROUP)?;
+        let empty = || std::iter::repeat_with(|| Retirable::empty(self.generation)).take(GROUP).collect();
+        group.get_or_init(empty).get(usize::from(slot) % GROUP)
+    }
+
+    /// A number that no segment has and nobody still knows.
+    pub(super) fn free_number(&self) -> Result<u16> {
+        let taken = self.taken.lock();
+        (0..SEGMENTS_MAX as u16).find(|slot| !taken.contains(slot)).ok_or_else(|| {
+            Error::Storage(format!(
+                "the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"
+            ))
+        })
     }
 
     /// Puts a segment into its slot, which must be empty.
-    pub(super) fn add(&self, segment: Arc<Segment>, salt: Salt) -> Result<()> {
+    pub(super) fn add(&self, segment: Arc<Segment>, salt: Salt, kind: SegmentKind) -> Result<()> {
         let (slot, serial) = (segment.slot(), segment.serial());
-        let group = self.groups.get(usize::from(slot) / GROUP);
-        let cell = group.and_then(|group| group.get_or_init(|| empty(GROUP)).get(usize::from(slot) % GROUP));
-        if cell.is_none_or(|cell| cell.set(Slot { segment, salt }).is_err()) {
+        if !self.taken.lock().insert(slot) {
             return Err(Error::Internal(format!("segment {serial} was given slot {slot}, which is taken")));
+        }
+        let number = SlotNumber { number: slot, taken: Arc::clone(&self.taken) };
+        let entry = Slot { segment, salt, kind, live: Live::default(), _number: number };
+        if !self.cell(slot).is_some_and(|cell| cell.fill(entry)) {
+            return Err(Error::Internal(format!("segment {serial} was given slot {slot}, which is full")));
         }
         self.slot_by_serial.write().insert(serial, slot);
         Ok(())
     }
 
-    #[inline]
-    pub(super) fn get(&self, slot: u16) -> Option<&Slot> {
-        self.groups.get(usize::from(slot) / GROUP)?.get()?.get(usize::from(slot) % GROUP)?.get()
+    /// Empties a slot. Not to be called under a guard.
+    pub(super) fn retire(&self, serial: u64) {
+        let slot = self.slot_by_serial.write().remove(&serial);
+        if let Some(cell) = slot.and_then(|slot| self.cell(slot)) {
+            cell.retire();
+        }
     }
 
-    pub(super) fn by_serial(&self, serial: u64) -> Option<&Slot> {
+    #[inline]
+    pub(super) fn get<'g>(&'g self, slot: u16, guard: &'g Guard) -> Option<&'g Slot> {
+        self.groups.get(usize::from(slot) / GROUP)?.get()?.get(usize::from(slot) % GROUP)?.get(guard)
+    }
+
+    pub(super) fn by_serial<'g>(&'g self, serial: u64, guard: &'g Guard) -> Option<&'g Slot> {
         let slot = *self.slot_by_serial.read().get(&serial)?;
-        self.get(slot)
+        self.get(slot, guard).filter(|slot| slot.segment.serial() == serial)
+    }
+
+    /// Runs `visit` with every segment, ascending by serial.
+    pub(super) fn for_each(&self, guard: &Guard, mut visit: impl FnMut(&Slot)) {
+        let slots: Vec<u16> = self.slot_by_serial.read().values().copied().collect();
+        slots.into_iter().filter_map(|slot| self.get(slot, guard)).for_each(&mut visit);
     }
 }

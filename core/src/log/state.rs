@@ -11,10 +11,9 @@ use super::mark_file::MarkFile;
 use super::segments::SegmentTable;
 use super::{Log, LogConfig, LogStats};
 use crate::checksum::Salt;
+use crate::disk::generation;
 use crate::error::{Error, Result};
-use crate::manifest::{
-    Manifest, SEGMENT_HEADER_BYTES, SEGMENTS_MAX, SegmentEntry, SegmentKind, segment_header,
-};
+use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind, segment_header};
 use crate::options::SEGMENT_BYTES_MAX;
 use crate::segment::Segment;
 
@@ -33,6 +32,16 @@ pub(crate) struct SegmentSizes {
 }
 
 impl SegmentSizes {
+    /// Capacity of a segment whose content is known before.
+    fn exact(needed: u64) -> u64 {
+        (needed + SEGMENT_HEADER_BYTES as u64).next_multiple_of(PAGE_BYTES)
+    }
+
+    /// Bytes that a segment of a database with this many bytes usually has.
+    pub(super) fn usual(self, allocated: u64) -> u64 {
+        self.capacity(allocated, 0)
+    }
+
     /// Capacity of the next segment of a database with this many bytes, which must hold `needed` bytes of content.
     fn capacity(self, allocated: u64, needed: u64) -> u64 {
         let usual = self.fixed.unwrap_or_else(|| {
@@ -64,26 +73,24 @@ pub(super) struct State {
     pub(super) log: Vec<Unsynced>,
     /// Large-value segments to sync.
     pub(super) large: Vec<Unsynced>,
-    /// Content of the segments that are not appended to any more: log, large values.
-    settled: (u64, u64),
+    /// Content of the segments that are not appended to any more: log and copies, large values.
+    pub(super) settled: (u64, u64),
 }
 
 impl State {
-    fn entry(&mut self, serial: u64) -> Option<&mut SegmentEntry> {
+    pub(super) fn entry(&mut self, serial: u64) -> Option<&mut SegmentEntry> {
         self.manifest.segments.iter_mut().find(|entry| entry.serial == serial)
     }
 
-    fn free_slot(&self) -> Result<u16> {
-        let taken: std::collections::HashSet<u16> = self.manifest.segments.iter().map(|e| e.slot).collect();
-        (0..SEGMENTS_MAX as u16).find(|slot| !taken.contains(slot)).ok_or_else(|| {
-            Error::Storage(format!(
-                "the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"
-            ))
-        })
+    pub(super) fn allocated(&self) -> u64 {
+        self.manifest.segments.iter().map(|entry| entry.capacity).sum()
     }
 
-    fn allocated(&self) -> u64 {
-        self.manifest.segments.iter().map(|entry| entry.capacity).sum()
+    /// Notes the first commit that a log segment can hold.
+    pub(super) fn begin_segment(&mut self, serial: u64, first_sequence: u64) {
+        if let Some(entry) = self.entry(serial) {
+            entry.first_sequence = first_sequence;
+        }
     }
 
     /// Notes that a segment is full and its bytes are on the device.
@@ -93,7 +100,7 @@ impl State {
         if let Some(entry) = self.entry(serial) {
             (entry.sealed, entry.length, entry.last_sequence) = (true, length, last_sequence);
             match entry.kind {
-                SegmentKind::Log => self.settled.0 += content,
+                SegmentKind::Log | SegmentKind::Copy => self.settled.0 += content,
                 SegmentKind::Large => self.settled.1 += content,
             }
         }
@@ -151,7 +158,7 @@ impl Log {
         manifest.clean = false;
         manifest.segments.clear();
         let durable = manifest.durable_sequence;
-        let segments = SegmentTable::new();
+        let segments = SegmentTable::new(generation());
         let mut state = State {
             manifest,
             deferred: true,
@@ -163,7 +170,7 @@ impl Log {
         };
         let mut large = LargeWriter::default();
         for OpenedSegment { entry, segment, resumes } in opened {
-            segments.add(Arc::clone(&segment), Salt::new(config.identity, entry.serial))?;
+            segments.add(Arc::clone(&segment), Salt::new(config.identity, entry.serial), entry.kind)?;
             state.manifest.segments.push(entry);
             if !resumes {
                 state.seal(&segment, entry.last_sequence);
@@ -171,7 +178,8 @@ impl Log {
             }
             let unsynced = Unsynced { segment: Arc::clone(&segment), full: None };
             match entry.kind {
-                SegmentKind::Log => state.log.push(unsynced),
+                // Copies are dropped when they are not sealed.
+                SegmentKind::Log | SegmentKind::Copy => state.log.push(unsynced),
                 SegmentKind::Large => {
                     state.large.push(unsynced);
                     large.resume(segment);
@@ -187,6 +195,7 @@ impl Log {
             manifest_file: Mutex::new(None),
             sync_turn: Mutex::new(()),
             appended: AtomicU64::new(durable),
+            bytes_appended: AtomicU64::new(0),
             durable: AtomicU64::new(durable),
             syncs: AtomicU64::new(0),
             poison: OnceLock::new(),
@@ -204,14 +213,18 @@ impl Log {
     ) -> Result<Arc<Segment>> {
         self.check_not_poisoned()?;
         self.check_directory()?;
-        let slot = state.free_slot()?;
+        let slot = self.segments.free_number()?;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
-        let capacity = self.config.sizes.capacity(state.allocated(), needed);
+        let capacity = match kind {
+            SegmentKind::Copy => SegmentSizes::exact(needed),
+            _ => self.config.sizes.capacity(state.allocated(), needed),
+        };
         let header = segment_header(self.config.identity, serial, kind, capacity);
         let (disk, directory) = (&self.config.disk, &self.config.directory);
         let path = directory.join(segment_name(serial));
         let mut access = self.config.access;
+        // Whoever writes much at once is better off writing to the file.
         access.mapped_append &= kind == SegmentKind::Log;
         let segment = Segment::create(disk, path.clone(), serial, slot, capacity, &header, access)?;
         disk.sync_directory(directory).map_err(|error| {
@@ -236,7 +249,7 @@ impl Log {
             return Err(error);
         }
         let segment = Arc::new(segment);
-        self.segments.add(Arc::clone(&segment), Salt::new(self.config.identity, serial))?;
+        self.segments.add(Arc::clone(&segment), Salt::new(self.config.identity, serial), kind)?;
         Ok(segment)
     }
 
@@ -261,21 +274,38 @@ impl Log {
         self.mark(Some(state.manifest.generation))
     }
 
-    /// The log segments, oldest first, as recovery goes through them.
-    pub(crate) fn log_segments(&self) -> Vec<Arc<Segment>> {
+    /// The segments of a kind with what the manifest says of them, oldest first.
+    pub(crate) fn segments_of(&self, kind: SegmentKind) -> Vec<(SegmentEntry, Arc<Segment>)> {
         let state = self.state.lock();
-        let log = state.manifest.segments.iter().filter(|entry| entry.kind == SegmentKind::Log);
-        log.filter_map(|entry| Some(Arc::clone(&self.segments.get(entry.slot)?.segment))).collect()
+        let guard = self.pin();
+        let of_kind = state.manifest.segments.iter().filter(|entry| entry.kind == kind);
+        of_kind
+            .filter_map(|entry| {
+                let slot = self.segments.get(entry.slot, &guard)?;
+                Some((*entry, Arc::clone(&slot.segment)))
+            })
+            .collect()
     }
 
     /// The segment in a slot.
-    pub(crate) fn segment(&self, slot: u16) -> Option<&Arc<Segment>> {
-        Some(&self.segments.get(slot)?.segment)
+    pub(crate) fn segment(&self, slot: u16) -> Option<Arc<Segment>> {
+        let guard = self.pin();
+        Some(Arc::clone(&self.segments.get(slot, &guard)?.segment))
     }
 
     /// The salt of a segment's checksums.
     pub(crate) fn salt(&self, serial: u64) -> Salt {
         Salt::new(self.config.identity, serial)
+    }
+
+    /// Notes the first commit that a log segment holds, as recovery has found it.
+    pub(crate) fn begin_segment(&self, serial: u64, first_sequence: u64) {
+        self.state.lock().begin_segment(serial, first_sequence);
+    }
+
+    /// The last commit of all log segments that were retired.
+    pub(crate) fn retired_to(&self) -> u64 {
+        self.state.lock().manifest.retired_to
     }
 
     /// Tells the last commit of a log that is opened for reading only.
@@ -293,10 +323,12 @@ impl Log {
 
     /// Gives back the room behind the end of a sealed segment.
     pub(crate) fn trim(&self, serial: u64) {
-        if self.check_directory().is_ok()
-            && let Some(slot) = self.segments.by_serial(serial)
-        {
-            slot.segment.trim(&*self.config.disk);
+        let segment = {
+            let guard = self.pin();
+            self.segments.by_serial(serial, &guard).map(|slot| Arc::clone(&slot.segment))
+        };
+        if let Some(segment) = segment.filter(|_| self.check_directory().is_ok()) {
+            segment.trim(&*self.config.disk);
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct RunFiles {
     pub(crate) identity: [u8; 16],
     /// Whether files are read through maps.
     pub(crate) mapped: bool,
+    /// Bytes written to files so far.
+    pub(crate) written: Arc<AtomicU64>,
 }
 
 /// The name of a run's file.
@@ -43,6 +45,15 @@ fn number_of_name(name: &str) -> Option<u64> {
 }
 
 impl RunFiles {
+    /// Bytes written to files so far.
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     pub(super) fn path(&self, number: u64) -> PathBuf {
         self.directory.join(run_name(number))
     }

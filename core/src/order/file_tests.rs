@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 
 const DIRECTORY: &str = "/database";
 /// So small that a few thousand keys make many files.
@@ -21,7 +22,13 @@ fn new_disk() -> SimulatedDisk {
 }
 
 fn files_on(disk: &SimulatedDisk, mapped: bool) -> RunFiles {
-    RunFiles { disk: disk.shared(), directory: DIRECTORY.into(), identity: [5; 16], mapped }
+    RunFiles {
+        disk: disk.shared(),
+        directory: DIRECTORY.into(),
+        identity: [5; 16],
+        mapped,
+        written: Arc::default(),
+    }
 }
 
 fn new_order(disk: &SimulatedDisk, mapped: bool) -> Order {

@@ -44,7 +44,6 @@
 //!   reach a merge before the caller's next statement. And it stays true for as long as a snapshot needs the key.
 //! - A delete is counted with `note_deleted` once `is_live` answers no: the count decides when a merge asks at all.
 //! - A cursor may give keys that are dead by now; the caller filters.
-#![cfg_attr(not(test), allow(dead_code))] // Images are made and opened by nobody yet.
 
 mod block;
 mod bounds;
@@ -66,9 +65,7 @@ mod file_tests;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports)] // As above.
 pub(crate) use checkpoint::{OrderImage, RunRef};
 pub(crate) use cursor::Cursor;
 pub(crate) use file::RunFiles;
-#[allow(unused_imports)] // As above.
-pub(crate) use set::{Order, OrderStats};
+pub(crate) use set::Order;

@@ -43,6 +43,8 @@ pub(crate) struct OrderStats {
     /// Memory that belongs to the process: not what is mapped, nor what only cursors keep alive.
     pub(crate) memory_bytes: u64,
     pub(crate) file_bytes: u64,
+    /// Written to run files since the set was opened.
+    pub(crate) bytes_written: u64,
     /// Keys, with those that are there more than once, or dead.
     pub(crate) entries: u64,
 }
@@ -82,6 +84,12 @@ impl Order {
     /// An empty set, whose larger runs go into files. The directory should have no run files yet.
     pub(crate) fn new(files: RunFiles) -> Self {
         Self { files: Some(Arc::new(files)), ..Self::in_memory() }
+    }
+
+    /// An empty set in a directory in which files of an earlier one may be left: they are removed.
+    pub(crate) fn anew(files: RunFiles) -> Self {
+        files.remove_all_but(&[]);
+        Self::new(files)
     }
 
     /// An empty set that stays in memory.
@@ -163,11 +171,6 @@ impl Order {
         worked
     }
 
-    /// Bytes of memory that the set holds, apart from what only cursors keep alive.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        self.stats().memory_bytes
-    }
-
     /// Keys that the set holds, with those that are there more than once, or dead.
     pub(crate) fn entries(&self) -> u64 {
         self.stats().entries
@@ -180,6 +183,7 @@ impl Order {
             (Arc::clone(&state.view), state.active.memory_bytes(), state.active.len());
         drop(state);
         let mut stats = OrderStats { memory_bytes: bytes, entries: entries as u64, ..OrderStats::default() };
+        stats.bytes_written = self.files.as_ref().map_or(0, |files| files.bytes_written());
         for chunk in &view.chunks {
             stats.memory_runs += 1;
             stats.memory_bytes += chunk.memory_bytes();

@@ -156,6 +156,7 @@ impl NewFile {
         written
             .map_err(|error| Error::io(format!("writing the key run file {}", self.path.display()), error))?;
         self.offset += self.buffer.len() as u64;
+        self.files.count_written(self.buffer.len());
         self.buffer.clear();
         Ok(())
     }

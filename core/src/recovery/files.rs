@@ -11,6 +11,7 @@ use crate::manifest::{
 };
 use crate::segment::Segment;
 
+use super::Start;
 use super::tail::Found;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
@@ -54,6 +55,21 @@ impl LogConfig {
     fn salt(&self, serial: u64) -> Salt {
         Salt::new(self.identity, serial)
     }
+}
+
+/// Takes out of a manifest the copies that compaction had not finished, or that no checkpoint has come to know: the records that
+/// they were made of are still where they were. Without a checkpoint every finished copy counts.
+pub(super) fn without_unfinished_copies(
+    mut manifest: Manifest,
+    start: Option<&Start>,
+) -> (Manifest, Vec<u64>) {
+    let counts = |entry: &SegmentEntry| {
+        let is_known = start.is_none_or(|start| start.copies.contains(&entry.serial));
+        entry.kind != SegmentKind::Copy || entry.sealed && is_known
+    };
+    let (kept, dropped): (Vec<_>, Vec<_>) = manifest.segments.into_iter().partition(counts);
+    manifest.segments = kept;
+    (manifest, dropped.into_iter().map(|entry| entry.serial).collect())
 }
 
 /// Opens every segment that the manifest names and checks its header and its length.
@@ -144,6 +160,7 @@ pub(super) fn settle(config: &LogConfig, files: Vec<Scanned>, found: &Found) -> 
                 (entry.sealed, entry.length) = (true, cut);
                 settled.cut.push(entry.serial);
                 entry.last_sequence = found.last_of_segment.get(&entry.serial).copied().unwrap_or(0);
+                entry.first_sequence = found.first_of_segment.get(&entry.serial).copied().unwrap_or(0);
                 let segment = Arc::new(config.open_segment(&entry, cut, false)?);
                 settled.opened.push(OpenedSegment { entry, segment, resumes: false });
             } else {

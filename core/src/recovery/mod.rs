@@ -12,9 +12,11 @@ mod files;
 mod replay;
 mod tail;
 
+use std::collections::HashSet;
+
 use crate::error::Result;
 use crate::location::Location;
-use crate::log::{Log, LogConfig, MarkFile, check_mark, read_mark};
+use crate::log::{Log, LogConfig, MarkFile, check_mark, read_mark, segment_name};
 use crate::manifest::Manifest;
 use crate::record::Record;
 
@@ -40,8 +42,34 @@ pub struct Recovery {
     pub damaged: Vec<String>,
 }
 
-/// Is shown every record, oldest commit first.
-pub(crate) type Visit<'a> = dyn FnMut(&Log, Location, &Record<'_>) -> Result<()> + 'a;
+/// Where the log is read from, if not from its beginning: behind a checkpoint.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Start {
+    /// Serial of the segment in which reading begins, and the offset there.
+    pub(crate) serial: u64,
+    pub(crate) offset: u64,
+    /// The last commit before it.
+    pub(crate) sequence: u64,
+    /// Serials of the copies that belong to the checkpoint.
+    pub(crate) copies: HashSet<u64>,
+}
+
+/// One record that is shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    pub(crate) location: Location,
+    pub(crate) record: &'a Record<'a>,
+    pub(crate) sequence: u64,
+    /// Whether it was brought together by compaction, so that its sequence says nothing of the order in which it comes.
+    pub(crate) is_copy: bool,
+}
+
+/// Is shown the records: the copies first, and then the log, oldest commit first.
+pub(crate) trait Visit {
+    /// The segments are open; nothing was shown yet.
+    fn begin(&mut self, log: &Log) -> Result<()>;
+    fn record(&mut self, log: &Log, shown: &Shown<'_>) -> Result<()>;
+}
 
 /// Opens the log that a manifest describes and shows every record of it.
 ///
@@ -49,8 +77,9 @@ pub(crate) type Visit<'a> = dyn FnMut(&Log, Location, &Record<'_>) -> Result<()>
 pub(crate) fn open(
     config: LogConfig,
     manifest: Manifest,
+    start: Option<&Start>,
     read_damaged: bool,
-    visit: &mut Visit<'_>,
+    visit: &mut dyn Visit,
 ) -> Result<(Log, Recovery)> {
     let mut recovery = Recovery { clean: manifest.clean, ..Recovery::default() };
     let mark = read_mark(&*config.disk, &config.directory, config.identity);
@@ -60,12 +89,14 @@ pub(crate) fn open(
         }
         let opened = files::open_as_they_are(&config, &manifest, &mut recovery.damaged);
         let log = Log::assemble(config, manifest, None, opened)?;
+        visit.begin(&log)?;
         replay::replay_damaged(&log, &mut recovery, visit)?;
         return Ok((log, recovery));
     }
     let mark = mark?;
     check_mark(mark.as_ref(), &manifest)?;
     let leftover = files::unnamed(&config, &manifest)?;
+    let (manifest, dropped) = files::without_unfinished_copies(manifest, start);
     let files = files::open_all(&config, &manifest)?;
     let found = tail::find_end(&config, &manifest, mark.map(|(mark, _)| mark), &files)?;
     leftover.check_is_older(&config, found.last_sequence())?;
@@ -77,12 +108,14 @@ pub(crate) fn open(
     let mut settled = files::settle(&config, files, &found)?;
     let mark = MarkFile::open(&*config.disk, &config.directory, &manifest, mark)?;
     let log = Log::assemble(config, renewed, Some(mark), std::mem::take(&mut settled.opened))?;
-    replay::replay(&log, found.durable, &mut recovery, visit)?;
+    visit.begin(&log)?;
+    replay::replay(&log, start, found.durable, &mut recovery, visit)?;
     if !manifest.clean {
         replay::rewrite(&log, &settled.scanned, &found, &mut recovery, visit)?;
         found.report(&mut recovery);
     }
     log.end_recovery()?;
     settled.trim(&log);
+    dropped.iter().for_each(|serial| log.remove_file(&segment_name(*serial)));
     Ok((log, recovery))
 }

@@ -2,64 +2,126 @@
 
 use super::files::Scanned;
 use super::tail::{Found, Walks};
-use super::{Recovery, Visit};
+use super::{Recovery, Shown, Start, Visit};
 use crate::batch::FrameBuilder;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::log::{Appended, Appender, FrameWalk, Log, NewFrame, Walked};
-use crate::manifest::SEGMENT_HEADER_BYTES;
+use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::record::{Frame, Kind, LargePointer, NewRecord, content_crc};
 use crate::segment::Segment;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
 
 /// Shows the records of a frame that stands at `offset` of the segment in `slot`.
-fn show(log: &Log, slot: u16, offset: u64, frame: &Frame<'_>, visit: &mut Visit<'_>) -> Result<()> {
+fn show(
+    log: &Log,
+    slot: u16,
+    offset: u64,
+    frame: &Frame<'_>,
+    is_copy: bool,
+    visit: &mut dyn Visit,
+) -> Result<()> {
     for (at, record) in frame.records() {
         let location = Location::new(slot, offset + at as u64)
             .ok_or_else(|| Error::Internal(format!("no location for offset {offset} of slot {slot}")))?;
-        visit(log, location, &record)?;
+        visit.record(log, &Shown { location, record: &record, sequence: frame.sequence, is_copy })?;
     }
     Ok(())
 }
 
-/// Shows every commit up to `last`, all of which are known to have been on the device.
-pub(super) fn replay(log: &Log, last: u64, recovery: &mut Recovery, visit: &mut Visit<'_>) -> Result<()> {
-    let mut expected = 1;
-    for segment in log.log_segments() {
-        let mut walk = FrameWalk::new(&segment, log.salt(segment.serial()), HEADER);
+/// Shows every commit up to `last`, all of which are known to have been on the device: all of them, the copies first, or those
+/// behind a checkpoint.
+pub(super) fn replay(
+    log: &Log,
+    start: Option<&Start>,
+    last: u64,
+    recovery: &mut Recovery,
+    visit: &mut dyn Visit,
+) -> Result<()> {
+    if start.is_none() {
+        for (_, segment) in log.segments_of(SegmentKind::Copy) {
+            replay_copies(log, &segment, visit)?;
+        }
+    }
+    let mut expected = start.map_or(1, |start| start.sequence + 1);
+    for (entry, segment) in log.segments_of(SegmentKind::Log) {
+        let from = match start {
+            Some(start) if entry.serial < start.serial => continue,
+            Some(start) if entry.serial == start.serial => start.offset,
+            _ => HEADER,
+        };
+        if segment.published() > from && from == HEADER {
+            expected = first_expected(log, &entry, expected, start.is_some())?;
+            log.begin_segment(entry.serial, expected);
+        }
+        let mut walk = FrameWalk::new(&segment, log.salt(segment.serial()), from);
         while walk.position() < segment.published() {
             match walk.step()? {
                 Walked::Frame(offset, frame) if frame.sequence == expected => {
-                    show(log, segment.slot(), offset, &frame, visit)?;
+                    show(log, segment.slot(), offset, &frame, false, visit)?;
                     expected += 1;
                     recovery.frames += 1;
                 }
                 Walked::Frame(offset, _) | Walked::Stopped(offset) => {
-                    let reason =
-                        format!("commit {expected} had been on the device and cannot be read any more");
-                    return Err(Error::corruption(segment.serial(), offset, reason));
+                    return Err(lost(segment.serial(), offset, expected));
                 }
             }
         }
     }
-    if expected != last + 1 {
+    // What was retired is behind nobody: its last commits need not have left anything.
+    if expected.max(log.retired_to() + 1) != last + 1 {
         let reason = format!("the segments end before commit {expected}, the manifest names {last}");
         return Err(Error::corruption(0, 0, reason));
     }
     Ok(())
 }
 
+fn lost(serial: u64, offset: u64, sequence: u64) -> Error {
+    let reason = format!("commit {sequence} had been on the device and cannot be read any more");
+    Error::corruption(serial, offset, reason)
+}
+
+/// The first commit of a segment. Between two segments others may have been retired, but never behind a checkpoint.
+fn first_expected(log: &Log, entry: &SegmentEntry, expected: u64, behind_checkpoint: bool) -> Result<u64> {
+    // Segments of the first version of the format do not tell; none had been retired then.
+    let first = match entry.first_sequence {
+        0 => expected.max(log.retired_to() + 1),
+        first => first,
+    };
+    if first < expected || first > expected && (behind_checkpoint || first - 1 > log.retired_to()) {
+        return Err(lost(entry.serial, HEADER, expected));
+    }
+    Ok(first)
+}
+
+/// Shows what compaction has brought together in one segment.
+fn replay_copies(log: &Log, segment: &Segment, visit: &mut dyn Visit) -> Result<()> {
+    let mut walk = FrameWalk::new(segment, log.salt(segment.serial()), HEADER);
+    while walk.position() < segment.published() {
+        match walk.step()? {
+            Walked::Frame(offset, frame) => show(log, segment.slot(), offset, &frame, true, visit)?,
+            Walked::Stopped(offset) => {
+                let reason = "a record that had been on the device cannot be read any more";
+                return Err(Error::corruption(segment.serial(), offset, reason));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Shows what can be read, and notes what cannot.
-pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut Visit<'_>) -> Result<()> {
+pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut dyn Visit) -> Result<()> {
     let mut last = log.appended();
-    for segment in log.log_segments() {
+    let copies = log.segments_of(SegmentKind::Copy).into_iter();
+    for (entry, segment) in copies.chain(log.segments_of(SegmentKind::Log)) {
+        let is_copy = entry.kind == SegmentKind::Copy;
         let mut walk = FrameWalk::new(&segment, log.salt(segment.serial()), HEADER);
         let mut damaged_from = None;
         loop {
             match walk.step() {
                 Ok(Walked::Frame(offset, frame)) => {
-                    if let Err(error) = show(log, segment.slot(), offset, &frame, visit) {
+                    if let Err(error) = show(log, segment.slot(), offset, &frame, is_copy, visit) {
                         recovery.damaged.push(error.to_string());
                     }
                     last = last.max(frame.sequence);
@@ -99,7 +161,7 @@ pub(super) fn rewrite(
     scanned: &[Scanned],
     found: &Found,
     recovery: &mut Recovery,
-    visit: &mut Visit<'_>,
+    visit: &mut dyn Visit,
 ) -> Result<()> {
     let mut appender = log.appender();
     let mut walks = Walks::default();
@@ -121,7 +183,7 @@ fn rewrite_frame(
     appender: &mut Appender,
     scanned: &[Scanned],
     frame: &Frame<'_>,
-    visit: &mut Visit<'_>,
+    visit: &mut dyn Visit,
 ) -> Result<()> {
     let mut builder = FrameBuilder::default();
     let appended = match frame.only_record() {
@@ -145,16 +207,16 @@ fn rewrite_frame(
 }
 
 /// Shows the records of a frame that was just appended.
-fn show_again(log: &Log, appended: &Appended, visit: &mut Visit<'_>) -> Result<()> {
+fn show_again(log: &Log, appended: &Appended, visit: &mut dyn Visit) -> Result<()> {
     let Some(segment) = log.segment(appended.slot) else {
         return Err(Error::Internal(format!(
             "segment {} is not known after it was written",
             appended.serial
         )));
     };
-    let mut walk = FrameWalk::only(segment, log.salt(appended.serial), appended.offset);
+    let mut walk = FrameWalk::only(&segment, log.salt(appended.serial), appended.offset);
     match walk.step()? {
-        Walked::Frame(offset, frame) => show(log, appended.slot, offset, &frame, visit),
+        Walked::Frame(offset, frame) => show(log, appended.slot, offset, &frame, false, visit),
         Walked::Stopped(offset) => Err(Error::corruption(
             appended.serial,
             offset,

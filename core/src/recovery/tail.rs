@@ -37,7 +37,8 @@ pub(super) struct Found {
     pub(super) tail: Vec<GoodFrame>,
     /// By serial of what was open: where its durable content ends.
     pub(super) cuts: HashMap<u64, u64>,
-    /// By serial of what was open: its last durable commit.
+    /// By serial of what was open: its first and its last durable commit.
+    pub(super) first_of_segment: HashMap<u64, u64>,
     pub(super) last_of_segment: HashMap<u64, u64>,
     /// Where reading stopped before something other than zeros: serial, offset, bytes.
     torn: Option<(u64, u64, u64)>,
@@ -80,7 +81,7 @@ pub(super) fn find_end(
     let log = |file: &&Scanned| file.entry.kind == SegmentKind::Log;
     let sealed = files.iter().filter(log).filter(|file| file.entry.sealed);
     // Segments are sealed when everything in them is on the device.
-    let sealed_to = sealed.map(|file| file.entry.last_sequence).max().unwrap_or(0);
+    let sealed_to = sealed.map(|file| file.entry.last_sequence).max().unwrap_or(0).max(manifest.retired_to);
     let mut expected = 1 + sealed_to;
     let mut scan = Scan::default();
     for file in files.iter().filter(log).filter(|file| !file.entry.sealed) {
@@ -184,6 +185,7 @@ impl Found {
             let Walked::Frame(_, frame) = walk.step()? else { continue };
             if good.sequence <= self.durable {
                 self.cuts.insert(good.serial, good.end);
+                self.first_of_segment.entry(good.serial).or_insert(good.sequence);
                 self.last_of_segment.insert(good.serial, good.sequence);
                 self.keep_large(&frame, large);
             } else if all_large_are_whole(config, &frame, large) {

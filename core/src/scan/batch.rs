@@ -4,6 +4,7 @@
 //! record. One after the other they would be waited for in vain; for a batch of keys they are asked for at once. This
 //! only prepares: an entry is looked up when it is its turn, with the same answer as without.
 
+use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::keys::split_ordered_key;
 use crate::order::Cursor;
@@ -54,6 +55,7 @@ impl Batch {
         &mut self,
         cursor: &mut Cursor,
         store: &Store,
+        guard: &Guard,
         most: u64,
         keys_only: bool,
     ) -> Result<bool> {
@@ -80,9 +82,11 @@ impl Batch {
         }
         let bytes = if keys_only { RECORD_BYTES } else { RECORD_AND_VALUE_BYTES };
         for key in &self.keys {
-            // Mostly there is one; where there are more, one of them is a good guess.
-            if let Some(location) = store.keys.index.candidates(key.hash).next() {
-                store.log.prefetch(location, bytes);
+            // Mostly there is one; where there are more, one of them is a good guess. An index that cannot be read is told
+            // when the key's turn comes.
+            let found = store.keys.index.candidates(key.hash).ok();
+            if let Some(location) = found.and_then(|mut found| found.next()) {
+                store.log.prefetch(location, bytes, guard);
             }
         }
         Ok(!self.keys.is_empty())

@@ -117,16 +117,17 @@ impl Walk {
     }
 
     fn next_stored(&mut self, store: &Store) -> Result<Option<Entry>> {
+        let guard = store.log.pin();
         loop {
             while let Some((hash, ordered)) = self.batch.take() {
                 let Some((_, key)) = split_ordered_key(ordered) else { continue };
-                let record = store.scan_record(hash, self.keyspace, key, self.pin.sequence)?;
+                let record = store.scan_record(hash, self.keyspace, key, self.pin.sequence, &guard)?;
                 let Some(mut record) = record else { continue };
                 let value = if self.keys_only { Vec::new() } else { record.copy_value(&store.log)? };
                 return Ok(Some((key.to_vec(), value)));
             }
             let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
-            if !self.batch.fill(cursor, store, self.left, self.keys_only)? {
+            if !self.batch.fill(cursor, store, &guard, self.left, self.keys_only)? {
                 self.cursor = None;
             }
         }

@@ -28,14 +28,14 @@ impl Wake {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rest(&self, time: Duration) {
+    pub(super) fn rest(&self, time: Duration) {
         let turn = self.turn();
         if !self.stopping.load(Ordering::Acquire) {
             let _woken_or_not = self.woken.wait_timeout(turn, time);
         }
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
@@ -61,10 +61,11 @@ impl Background {
     /// Starts the threads.
     pub(crate) fn start(store: &Arc<Store>) -> Result<Background> {
         let mut background = Background { store: Arc::clone(store), threads: Vec::new() };
-        let works: [Work; 3] = [
+        let works: [Work; 4] = [
             ("opendb-room", Store::make_room),
             ("opendb-sync", Store::sync_regularly),
             ("opendb-order", Store::keep_order),
+            ("opendb-compact", Store::compact_regularly),
         ];
         for (name, work) in works {
             let store = Arc::clone(store);
@@ -148,9 +149,11 @@ impl Store {
 
     /// Whether a key may still be there for anybody: one that looks like it is in the index, or an old version of it is
     /// kept. The index is asked first: a key leaves it only after its version was kept.
-    fn may_be_live(&self, ordered: &[u8]) -> bool {
+    pub(super) fn may_be_live(&self, ordered: &[u8]) -> bool {
         let Some((keyspace, key)) = crate::keys::split_ordered_key(ordered) else { return true };
         let hash = self.keys.hash(keyspace, key);
-        self.keys.index.candidates(hash).next().is_some() || self.versions.has(hash)
+        // Where it cannot be told the key stays.
+        let looks_alike = self.keys.index.candidates(hash).map_or(true, |mut found| found.next().is_some());
+        looks_alike || self.versions.has(hash)
     }
 }

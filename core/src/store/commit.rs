@@ -10,7 +10,8 @@ use crate::location::Location;
 use crate::log::NewFrame;
 use crate::options::Durability;
 use crate::record::{
-    INLINE_VALUE_BYTES_MAX, Kind, LARGE_POINTER_BYTES, NewRecord, Record, content_crc, standalone_bytes,
+    INLINE_VALUE_BYTES_MAX, Kind, LARGE_POINTER_BYTES, LargePointer, NewRecord, Record, content_crc,
+    standalone_bytes,
 };
 
 /// The operations of a commit, encoded as they come.
@@ -104,10 +105,11 @@ impl Store {
         // 1. What can be done before it is our turn: the checksum, and the copy of a large value.
         self.keys.index.prefetch(hash);
         let pointer = match record.value.len() {
-            length if length > INLINE_VALUE_BYTES_MAX => Some(self.log.append_large(record.value)?.encode()),
+            length if length > INLINE_VALUE_BYTES_MAX => Some(self.log.append_large(record.value)?),
             _ => None,
         };
-        let written = match &pointer {
+        let encoded = pointer.map(|pointer| pointer.encode());
+        let written = match &encoded {
             Some(pointer) => NewRecord { kind: Kind::LargePut, value: pointer, ..*record },
             None => *record,
         };
@@ -129,7 +131,8 @@ impl Store {
         self.hide_if_it_waits(durability);
         let stored_bytes = standalone_bytes(written.key, written.value) as u64;
         let (kind, keyspace, key) = (written.kind, written.keyspace, written.key);
-        let change = Change { kind, keyspace, key, hash, location, stored_bytes, old: before.old };
+        let large = pointer;
+        let change = Change { kind, keyspace, key, hash, location, stored_bytes, large, old: before.old };
         self.publish(&change, &before, appended.serial, written.value, sequence, &mut committer.ordered_key);
         self.show_unless_hiding(sequence);
         Ok(sequence)
@@ -191,8 +194,9 @@ impl Store {
     /// What the key's newest record is now, with all that publishing will need, so that publishing cannot fail.
     fn look_up(&self, hash: u64, keyspace: u16, key: &[u8], durability: Durability) -> Result<Before> {
         let mut before = Before { old: None, old_sequence: 0, old_serial: 0, overtaken: false };
-        if let Some(record) = self.keys.find(&self.log, hash, keyspace, key)? {
-            before.old = Some(Old::of(&record));
+        let guard = self.log.pin();
+        if let Some(mut record) = self.keys.find(&self.log, hash, keyspace, key, &guard)? {
+            before.old = Some(Old::of(&mut record)?);
             before.old_serial = record.serial();
             // A commit that waits for the device is hidden by way of the version table, like one under a snapshot.
             if durability == Durability::Sync || self.versions.is_any_live() {
@@ -220,7 +224,7 @@ impl Store {
         if change.kind != Kind::Tombstone || before.old.is_some() {
             self.recent.note(sequence, change.keyspace, change.key);
         }
-        self.keys.publish(change, ordered_key);
+        self.keys.publish(&self.log, change, ordered_key);
         if let Some(old) = before.old
             && self.cache.is_occupied()
         {
@@ -268,7 +272,13 @@ impl Store {
     }
 }
 
-fn change_of<'a>(record: &Record<'a>, hash: u64, location: Location, old: Option<Old>) -> Change<'a> {
+pub(super) fn change_of<'a>(
+    record: &Record<'a>,
+    hash: u64,
+    location: Location,
+    old: Option<Old>,
+) -> Change<'a> {
+    let is_large = record.shape.kind == Kind::LargePut;
     Change {
         kind: record.shape.kind,
         keyspace: record.shape.keyspace,
@@ -276,6 +286,7 @@ fn change_of<'a>(record: &Record<'a>, hash: u64, location: Location, old: Option
         hash,
         location,
         stored_bytes: record.stored_bytes() as u64,
+        large: if is_large { LargePointer::parse(record.value) } else { None },
         old,
     }
 }

@@ -136,6 +136,10 @@ impl Store {
         // They would be made anew from the log.
         self.keys.order.discard_files();
         self.sync_written()?;
+        if !self.log.is_poisoned() {
+            // Without it the next open makes everything anew from the log.
+            let _best_effort = self.checkpoint_at_end();
+        }
         self.log.close()
     }
 

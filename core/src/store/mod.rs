@@ -15,10 +15,16 @@
 //! waited for; who syncs takes it for a moment, inside of the turn to sync. Readers of keys do not take it.
 
 mod background;
+mod checkpoint;
 mod commit;
+mod compaction;
+mod figures;
 mod hidden;
+mod maintenance;
 mod read;
+mod rebuild;
 mod recent;
+mod verify;
 mod versions;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,20 +35,27 @@ use parking_lot::Mutex;
 use crate::cache::Cache;
 use crate::disk::generation;
 use crate::error::Result;
-use crate::keys::{Change, Keys, Old};
+use crate::index::Index;
+use crate::keys::Keys;
 use crate::log::{Appender, Log, LogConfig};
 use crate::manifest::Manifest;
 use crate::order::{Order, RunFiles};
-use crate::record::Kind;
 use crate::recovery::{self, Recovery};
 
 pub(crate) use background::Background;
 pub(crate) use commit::{Commit, Operations, inline_bytes};
+pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
 pub(crate) use read::Found;
 pub(crate) use recent::KeyRange;
+pub use verify::{Verification, Violation};
+pub(crate) use versions::VERSION_BYTES;
 
+use checkpoint::Base;
+use compaction::Compactor;
+use figures::Figures;
 use hidden::Hidden;
+use rebuild::Rebuild;
 use recent::Recent;
 use versions::Versions;
 
@@ -75,6 +88,9 @@ pub(crate) struct Store {
     generation: u64,
     /// This store itself, for pins, which may outlive it.
     own: Weak<Store>,
+    /// Whoever compacts or makes a checkpoint has it.
+    compactor: Mutex<Compactor>,
+    pub(crate) figures: Figures,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -87,36 +103,26 @@ impl Store {
         read_damaged: bool,
         cache_bytes: u64,
     ) -> Result<Arc<Store>> {
-        let keys = Keys::new(manifest.hash_seed, new_order(&config, read_damaged));
-        let mut ordered_key = Vec::new();
-        let mut replayed = 0_u64;
-        let (log, recovery) =
-            recovery::open(config, manifest, read_damaged, &mut |log, location, record| {
-                let (kind, keyspace, key) = (record.shape.kind, record.shape.keyspace, record.key);
-                if kind == Kind::Keyspace {
-                    let place = (log.serial(location)?, location.offset());
-                    return keys.learn_keyspace(place, keyspace, key, read_damaged);
-                }
-                let hash = keys.hash(keyspace, key);
-                let old = keys.find(log, hash, keyspace, key)?.map(|old| Old::of(&old));
-                let stored_bytes = record.stored_bytes() as u64;
-                keys.publish(
-                    &Change { kind, keyspace, key, hash, location, stored_bytes, old },
-                    &mut ordered_key,
-                );
-                replayed += 1;
-                if replayed.is_multiple_of(MAINTAIN_EVERY_RECORDS) {
-                    while keys.order.maintain(&|_| true) {}
-                }
-                Ok(())
-            })?;
+        let (keys, base, manifest) = keys_of(&config, manifest, read_damaged)?;
+        let base = base.as_ref();
+        let mut rebuild = Rebuild::new(&keys, base, read_damaged);
+        let start = base.map(|base| &base.start);
+        let (log, recovery) = recovery::open(config, manifest, start, read_damaged, &mut rebuild)?;
+        if let Some(number) = keys.keyspaces.nameless().filter(|_| !read_damaged) {
+            let reason = format!("keyspace {number} has no name any more");
+            return Err(crate::error::Error::corruption(0, 0, reason));
+        }
+        let compactor = match base {
+            Some(base) => Compactor::behind(base.number, base.counted_to, &base.kept),
+            None => Compactor::default(),
+        };
         let (appender, visible) = (log.appender(), log.appended());
         Ok(Arc::new_cyclic(|own| Store {
             log,
             keys,
             cache: Cache::new(cache_bytes),
             recovery,
-            committer: Mutex::new(Committer { appender, ordered_key }),
+            committer: Mutex::new(Committer { appender, ordered_key: Vec::new() }),
             versions: Versions::default(),
             recent: Recent::default(),
             visible: AtomicU64::new(visible),
@@ -125,6 +131,8 @@ impl Store {
             times_reads: AtomicBool::new(true),
             generation: generation(),
             own: Weak::clone(own),
+            compactor: Mutex::new(compactor),
+            figures: Figures::default(),
             wake: background::Wake::default(),
         }))
     }
@@ -134,27 +142,52 @@ impl Store {
         self.visible.load(Ordering::Acquire)
     }
 
+    /// How long the oldest live snapshot has lived.
+    pub(crate) fn oldest_snapshot(&self) -> std::time::Duration {
+        self.versions.oldest()
+    }
+
     /// Live snapshots and old versions kept for them.
     pub(crate) fn snapshot_counts(&self) -> (u64, u64) {
         self.versions.counts()
     }
 }
 
-/// An order that is to be filled from the log. What is left of an earlier one is of no use. In a damaged directory nothing
-/// is touched.
-fn new_order(config: &LogConfig, read_damaged: bool) -> Order {
-    if read_damaged {
-        return Order::in_memory();
-    }
-    let files = RunFiles {
+/// The keys as the last checkpoint knows them, or none yet. Where the checkpoint is of no use the manifest no longer names it.
+fn keys_of(
+    config: &LogConfig,
+    mut manifest: Manifest,
+    read_damaged: bool,
+) -> Result<(Keys, Option<Base>, Manifest)> {
+    let files = || RunFiles {
         disk: Arc::clone(&config.disk),
         directory: config.directory.clone(),
         identity: config.identity,
         mapped: config.access.mapped_reads,
+        written: Arc::default(),
     };
-    files.remove_all_but(&[]);
-    Order::new(files)
+    let opened = if read_damaged { None } else { checkpoint::open(config, &manifest) };
+    let opened = opened.and_then(|(base, index)| {
+        let order = Order::open(files(), &base.order).ok()?;
+        let keys = Keys::from_parts(manifest.hash_seed, index, order);
+        keys.keyspaces.restore(&base.keyspaces).then_some((keys, base))
+    });
+    if !read_damaged {
+        checkpoint::remove_others(
+            &*config.disk,
+            &config.directory,
+            opened.as_ref().map(|(_, base)| base.number),
+        );
+    }
+    match opened {
+        Some((keys, base)) => {
+            keys.order.release(&base.runs());
+            Ok((keys, Some(base), manifest))
+        }
+        None => {
+            manifest.checkpoint = None;
+            let order = if read_damaged { Order::in_memory() } else { Order::anew(files()) };
+            Ok((Keys::from_parts(manifest.hash_seed, Index::new(), order), None, manifest))
+        }
+    }
 }
-
-/// While the log is replayed, the order is maintained after this many records.
-const MAINTAIN_EVERY_RECORDS: u64 = 32 << 10;

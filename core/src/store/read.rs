@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Store;
 use crate::cache::Entry;
+use crate::epoch::Guard;
 use crate::error::Result;
 use crate::log::{Log, RecordAt, Value};
 
@@ -50,8 +51,8 @@ impl Deref for Found {
 impl Store {
     /// The value of a key: the newest that readers see, or the one at a snapshot.
     pub(crate) fn get(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Vec<u8>>> {
-        let started = self.begins_read();
-        match self.look(keyspace, key, at)? {
+        let (started, guard) = (self.begins_read(), self.log.pin());
+        match self.look(keyspace, key, at, &guard)? {
             None => Ok(None),
             Some(Hit::Cached(entry)) => Ok(Some(entry.value().to_vec())),
             Some(Hit::Logged(mut record)) => {
@@ -64,8 +65,8 @@ impl Store {
 
     /// The value of a key without a copy, where that can be.
     pub(crate) fn get_ref(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Found>> {
-        let started = self.begins_read();
-        match self.look(keyspace, key, at)? {
+        let (started, guard) = (self.begins_read(), self.log.pin());
+        match self.look(keyspace, key, at, &guard)? {
             None => Ok(None),
             Some(Hit::Cached(entry)) => Ok(Some(Found::Cached(entry))),
             Some(Hit::Logged(record)) => {
@@ -82,44 +83,53 @@ impl Store {
 
     /// Whether a key is there. Never reads its value.
     pub(crate) fn exists(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<bool> {
-        Ok(self.look(keyspace, key, at)?.is_some())
+        Ok(self.look(keyspace, key, at, &self.log.pin())?.is_some())
     }
 
     /// The record of a key for a scan, which neither asks the cache nor fills it.
-    pub(crate) fn scan_record(
-        &self,
+    pub(crate) fn scan_record<'g>(
+        &'g self,
         hash: u64,
         keyspace: u16,
         key: &[u8],
         at: u64,
-    ) -> Result<Option<RecordAt<'_>>> {
-        if let Some(record) = self.keys.find(&self.log, hash, keyspace, key)?
+        guard: &'g Guard,
+    ) -> Result<Option<RecordAt<'g>>> {
+        if let Some(record) = self.keys.find(&self.log, hash, keyspace, key, guard)?
             && record.sequence(&self.log)? <= at
         {
             return Ok(Some(record));
         }
-        self.old_version(hash, keyspace, key, at)
+        self.old_version(hash, keyspace, key, at, guard)
     }
 
     /// The sequence of a key's newest record, whether readers see it already or not.
     pub(crate) fn newest_sequence(&self, keyspace: u16, key: &[u8]) -> Result<Option<u64>> {
         let hash = self.keys.hash(keyspace, key);
-        self.keys.find(&self.log, hash, keyspace, key)?.map(|record| record.sequence(&self.log)).transpose()
+        let guard = self.log.pin();
+        let newest = self.keys.find(&self.log, hash, keyspace, key, &guard)?;
+        newest.map(|record| record.sequence(&self.log)).transpose()
     }
 
-    fn look(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Hit<'_>>> {
+    fn look<'g>(
+        &'g self,
+        keyspace: u16,
+        key: &[u8],
+        at: Option<u64>,
+        guard: &'g Guard,
+    ) -> Result<Option<Hit<'g>>> {
         let hash = self.keys.hash(keyspace, key);
         if let Some(at) = at {
-            return self.look_at(hash, keyspace, key, at);
+            return self.look_at(hash, keyspace, key, at, guard);
         }
         loop {
-            let hit = self.look_newest(hash, keyspace, key)?;
+            let hit = self.look_newest(hash, keyspace, key, guard)?;
             // Asked after the index: whoever found something hidden there also finds this flag.
             if !self.is_hiding() {
                 return Ok(hit);
             }
             let visible = self.visible();
-            let hit = self.look_at(hash, keyspace, key, visible)?;
+            let hit = self.look_at(hash, keyspace, key, visible, guard)?;
             // The version table keeps what is visible readable only while something is hidden.
             if self.is_hiding() && self.visible() == visible {
                 return Ok(hit);
@@ -128,35 +138,55 @@ impl Store {
     }
 
     #[inline]
-    fn look_newest(&self, hash: u64, keyspace: u16, key: &[u8]) -> Result<Option<Hit<'_>>> {
+    fn look_newest<'g>(
+        &'g self,
+        hash: u64,
+        keyspace: u16,
+        key: &[u8],
+        guard: &'g Guard,
+    ) -> Result<Option<Hit<'g>>> {
         let cache_may_know = self.cache.is_occupied();
-        for location in self.keys.index.candidates(hash) {
+        for location in self.keys.index.candidates(hash)? {
             if cache_may_know {
-                let place = (self.log.serial(location)?, location.offset());
+                let place = (self.log.serial(location, guard)?, location.offset());
                 if let Some(entry) = self.cache.get(place, keyspace, key) {
                     return Ok(Some(Hit::Cached(entry)));
                 }
             }
-            if let Some(record) = self.log.find(location, keyspace, key)? {
+            if let Some(record) = self.log.find(location, keyspace, key, guard)? {
                 return Ok(Some(Hit::Logged(record)));
             }
         }
         Ok(None)
     }
 
-    fn look_at(&self, hash: u64, keyspace: u16, key: &[u8], at: u64) -> Result<Option<Hit<'_>>> {
-        if let Some(hit) = self.look_newest(hash, keyspace, key)?
+    fn look_at<'g>(
+        &'g self,
+        hash: u64,
+        keyspace: u16,
+        key: &[u8],
+        at: u64,
+        guard: &'g Guard,
+    ) -> Result<Option<Hit<'g>>> {
+        if let Some(hit) = self.look_newest(hash, keyspace, key, guard)?
             && hit.sequence(&self.log)? <= at
         {
             return Ok(Some(hit));
         }
-        Ok(self.old_version(hash, keyspace, key, at)?.map(Hit::Logged))
+        Ok(self.old_version(hash, keyspace, key, at, guard)?.map(Hit::Logged))
     }
 
     /// The version of a key that a live snapshot means and that is not the newest.
-    fn old_version(&self, hash: u64, keyspace: u16, key: &[u8], at: u64) -> Result<Option<RecordAt<'_>>> {
+    fn old_version<'g>(
+        &'g self,
+        hash: u64,
+        keyspace: u16,
+        key: &[u8],
+        at: u64,
+        guard: &'g Guard,
+    ) -> Result<Option<RecordAt<'g>>> {
         for location in self.versions.at(hash, at) {
-            if let Some(record) = self.log.find(location, keyspace, key)? {
+            if let Some(record) = self.log.find(location, keyspace, key, guard)? {
                 return Ok(Some(record));
             }
         }

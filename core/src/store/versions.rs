@@ -10,10 +10,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::location::Location;
+
+/// Memory that a kept version takes, with its places in the tables, about.
+pub(crate) const VERSION_BYTES: u64 = 112;
 
 /// A record that was newest from its own sequence until it was superseded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,8 @@ struct Version {
 #[derive(Debug, Default)]
 struct Pins {
     count: usize,
+    /// When the first of them began.
+    since: Option<Instant>,
     /// What this snapshot holds: the hash of the key and the location of the version.
     held: Vec<(u64, Location)>,
 }
@@ -36,6 +42,8 @@ struct Table {
     live: BTreeMap<u64, Pins>,
     /// Versions by the hash of their key.
     versions: HashMap<u64, Vec<Version>>,
+    /// How many versions stand in the segment of a slot.
+    in_slot: HashMap<u16, usize>,
 }
 
 /// The version table and the live snapshots.
@@ -53,7 +61,9 @@ impl Versions {
     /// Makes a snapshot at `sequence` live. Called under the commit lock.
     pub(super) fn pin(&self, sequence: u64) {
         let mut table = self.table.lock();
-        table.live.entry(sequence).or_default().count += 1;
+        let pins = table.live.entry(sequence).or_default();
+        pins.count += 1;
+        pins.since.get_or_insert_with(Instant::now);
         self.note_newest(&table);
     }
 
@@ -93,6 +103,7 @@ impl Versions {
         let Some((_, pins)) = table.live.range_mut(sequence..superseded).next_back() else { return };
         pins.held.push((hash, location));
         table.versions.entry(hash).or_default().push(Version { location, sequence, superseded });
+        *table.in_slot.entry(location.slot()).or_default() += 1;
         self.count.fetch_add(1, Ordering::Release);
     }
 
@@ -110,6 +121,18 @@ impl Versions {
     /// Whether any version of this hash is kept.
     pub(super) fn has(&self, hash: u64) -> bool {
         self.count.load(Ordering::Acquire) != 0 && self.table.lock().versions.contains_key(&hash)
+    }
+
+    /// How long the oldest live snapshot has lived.
+    pub(super) fn oldest(&self) -> Duration {
+        let table = self.table.lock();
+        let oldest = table.live.first_key_value().and_then(|(_, pins)| pins.since);
+        oldest.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Whether any version stands in the segment of a slot.
+    pub(super) fn holds(&self, slot: u16) -> bool {
+        self.count.load(Ordering::Acquire) != 0 && self.table.lock().in_slot.contains_key(&slot)
     }
 
     /// Live snapshots and kept versions.
@@ -133,6 +156,12 @@ impl Table {
         versions.swap_remove(at);
         if versions.is_empty() {
             self.versions.remove(&hash);
+        }
+        if let Some(count) = self.in_slot.get_mut(&location.slot()) {
+            *count -= 1;
+            if *count == 0 {
+                self.in_slot.remove(&location.slot());
+            }
         }
         count.fetch_sub(1, Ordering::Release);
     }

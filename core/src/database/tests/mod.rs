@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod histories;
 mod model;
 mod power_cut;
 mod regressions;

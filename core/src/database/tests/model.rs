@@ -99,6 +99,12 @@ pub(super) struct State {
 }
 
 impl State {
+    /// The entries of the keyspace that is always there, in order.
+    pub(super) fn of_default(&self) -> Vec<(Vec<u8>, Arc<[u8]>)> {
+        let entries = self.entries.iter().filter(|((keyspace, _), _)| *keyspace == DEFAULT);
+        entries.map(|((_, key), value)| (key.clone(), Arc::clone(value))).collect()
+    }
+
     fn apply(&mut self, commit: &Commit) {
         self.keyspaces.extend(commit.keyspace.map(str::to_owned));
         for (name, value) in &commit.writes {
@@ -308,6 +314,11 @@ impl Driven {
 
     fn delete(&mut self, random: &mut Random, durability: Durability) -> Result<()> {
         let name = self.name(random);
+        self.delete_key(name, durability)
+    }
+
+    #[allow(clippy::needless_pass_by_value)] // so that it can be made in place
+    pub(super) fn delete_key(&mut self, name: Name, durability: Durability) -> Result<()> {
         self.attempt = Commit { writes: vec![(name.clone(), None)], ..Commit::default() };
         self.db.keyspace(name.0)?.delete_with(&name.1, durability)?;
         self.done(durability);

@@ -1,0 +1,155 @@
+//! Segments of copies, and segments that are retired.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Log;
+use crate::checkpoint::SegmentState;
+use crate::error::Result;
+use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
+use crate::segment::Segment;
+
+use super::segments::LiveCount;
+
+const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+
+/// A segment that nothing is appended to any more, with what is live in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Settled {
+    pub(crate) entry: SegmentEntry,
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) live: LiveCount,
+}
+
+impl Log {
+    /// The sealed segments of all kinds, oldest first.
+    pub(crate) fn settled(&self) -> Vec<Settled> {
+        let state = self.state.lock();
+        let guard = self.pin();
+        let sealed = state.manifest.segments.iter().filter(|entry| entry.sealed);
+        sealed
+            .filter_map(|entry| {
+                let slot = self.segments.get(entry.slot, &guard)?;
+                let (segment, live) = (Arc::clone(&slot.segment), slot.live.count());
+                Some(Settled { entry: *entry, segment, live })
+            })
+            .collect()
+    }
+
+    /// Creates a segment for copies with room for so many bytes of them. It is in the manifest, and means nothing before it is
+    /// sealed.
+    pub(crate) fn begin_copies(&self, bytes: u64) -> Result<Arc<Segment>> {
+        let mut state = self.state.lock();
+        self.add_segment(&mut state, SegmentKind::Copy, bytes)
+    }
+
+    /// Puts a segment of copies on the device and ends it. Its sequences lie between these two.
+    pub(crate) fn end_copies(&self, segment: &Segment, sequences: (u64, u64)) -> Result<()> {
+        self.check_not_poisoned()?;
+        self.check_in_place(segment)?;
+        segment.sync().map_err(|error| self.poisoned_by(error))?;
+        segment.seal();
+        let mut state = self.state.lock();
+        state.seal(segment, sequences.1);
+        state.begin_segment(segment.serial(), sequences.0);
+        self.write_manifest(&mut state)
+    }
+
+    /// Writes a manifest that no longer names these segments, nothing in which is needed any more, and that names this checkpoint.
+    /// From then on they are out of the way of every recovery. Their files are removed; who still looks into them goes on.
+    pub(crate) fn retire(&self, serials: &[u64], checkpoint: Option<u64>) -> Result<()> {
+        let mut state = self.state.lock();
+        let before = state.manifest.clone();
+        let is_retired = |entry: &SegmentEntry| serials.contains(&entry.serial);
+        let retired: Vec<SegmentEntry> =
+            state.manifest.segments.iter().filter(|entry| is_retired(entry)).copied().collect();
+        state.manifest.segments.retain(|entry| !is_retired(entry));
+        state.manifest.checkpoint = checkpoint;
+        let log = retired.iter().filter(|entry| entry.kind == SegmentKind::Log);
+        let retired_to = log.map(|entry| entry.last_sequence).max().unwrap_or(0);
+        state.manifest.retired_to = state.manifest.retired_to.max(retired_to);
+        if let Err(error) = self.write_manifest(&mut state) {
+            if !self.is_poisoned() {
+                state.manifest.segments = before.segments;
+                (state.manifest.checkpoint, state.manifest.retired_to) =
+                    (before.checkpoint, before.retired_to);
+            }
+            return Err(error);
+        }
+        for entry in &retired {
+            let content = entry.length.saturating_sub(HEADER);
+            match entry.kind {
+                SegmentKind::Log | SegmentKind::Copy => state.settled.0 -= content,
+                SegmentKind::Large => state.settled.1 -= content,
+            }
+        }
+        drop(state);
+        for entry in &retired {
+            self.remove_file(&super::segment_name(entry.serial));
+        }
+        Ok(())
+    }
+
+    /// Gives up a retired segment. Nobody can meet its slot by a location any more.
+    pub(crate) fn forget_segment(&self, serial: u64) {
+        self.segments.retire(serial);
+    }
+
+    /// Seals the segment that is being appended to, so that it can be compacted; the next commit begins another one. Called
+    /// under the commit lock.
+    pub(crate) fn end_segment(&self, appender: &mut super::Appender) -> Result<()> {
+        self.check_writable()?;
+        if appender.is_at_beginning() {
+            return Ok(());
+        }
+        self.roll(appender, 0, self.appended())
+    }
+
+    /// Sets what is live in each segment, as a checkpoint knows it.
+    pub(crate) fn set_live(&self, live: &HashMap<u64, LiveCount>) {
+        let guard = self.pin();
+        self.segments.for_each(&guard, |slot| {
+            slot.live.set(live.get(&slot.segment.serial()).copied().unwrap_or_default());
+        });
+    }
+
+    /// What is live in each segment of the manifest.
+    pub(crate) fn live_segments(&self) -> Vec<SegmentState> {
+        let state = self.state.lock();
+        let guard = self.pin();
+        let segments = state.manifest.segments.iter().filter_map(|entry| {
+            let live = self.segments.get(entry.slot, &guard)?.live.count();
+            Some(SegmentState {
+                serial: entry.serial,
+                slot: entry.slot,
+                kind: entry.kind,
+                live_bytes: live.bytes,
+                live_records: live.records,
+                kept_bytes: 0,
+            })
+        });
+        segments.collect()
+    }
+
+    /// Bytes that a new log segment would have now.
+    pub(crate) fn usual_segment_bytes(&self) -> u64 {
+        let state = self.state.lock();
+        self.config.sizes.usual(state.allocated())
+    }
+
+    /// A serial above all that were given out.
+    pub(crate) fn next_serial(&self) -> u64 {
+        self.state.lock().manifest.next_serial
+    }
+
+    /// Bytes of the newest records of all keys, and of the large values that they name.
+    pub(crate) fn live_bytes(&self) -> (u64, u64) {
+        let guard = self.pin();
+        let (mut records, mut large) = (0, 0);
+        self.segments.for_each(&guard, |slot| match slot.kind {
+            SegmentKind::Log | SegmentKind::Copy => records += slot.live.count().bytes,
+            SegmentKind::Large => large += slot.live.count().bytes,
+        });
+        (records, large)
+    }
+}

@@ -1,0 +1,341 @@
+//! Checkpoints: what is known of the keys, as of about one commit, in a file, so that opening reads neither the log nor the index.
+//!
+//! # How one is made, while others write
+//! 1. The commit and the place in the log from which the log will be read again are noted.
+//! 2. The index is written shard by shard. Each shard is copied under the commit lock, in some microseconds, and remembers the
+//!    last commit that is in it.
+//! 3. What is counted (keys of keyspaces, live bytes of segments) is noted under the commit lock, with its own last commit.
+//! 4. The order of the keys writes what it has in memory.
+//! 5. The log is put on the device: nothing that the checkpoint knows may be lost behind it.
+//! 6. A manifest names the checkpoint, and no longer the segments that compaction has emptied.
+//!
+//! So recovery reads the log from the place of step 1. A commit goes into a shard if it is behind that shard's, and is counted
+//! if it is behind step 3: exact, though nobody had to wait.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Store;
+use super::compaction::Compactor;
+use crate::checkpoint::{
+    CHECKPOINT_HEADER_BYTES, CONTENTS_BYTES_MAX, CheckpointHeader, Contents, KeyspaceState, OrderState,
+    RunState, SegmentState, ShardShape, ShardState,
+};
+use crate::checksum::crc32c;
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, Result};
+use crate::index::{Index, ShardSource};
+use crate::log::{LiveCount, Log, LogConfig};
+use crate::manifest::{Manifest, SegmentKind};
+use crate::order::{OrderImage, RunRef};
+use crate::recovery::Start;
+
+const SUFFIX: &str = ".checkpoint";
+/// How much is written at once.
+const WRITE_BYTES: usize = 1 << 20;
+
+fn name(number: u64) -> String {
+    format!("{number:016x}{SUFFIX}")
+}
+
+/// The number of a checkpoint's file name; `None` for any other name.
+fn number_of(file_name: &str) -> Option<u64> {
+    let number = u64::from_str_radix(file_name.strip_suffix(SUFFIX)?, 16).ok()?;
+    (name(number) == file_name).then_some(number)
+}
+
+/// What a checkpoint says of the log, once it is opened.
+#[derive(Debug, Default)]
+pub(super) struct Base {
+    pub(super) number: u64,
+    pub(super) start: Start,
+    /// By shard of the index: the last commit that is in it.
+    sequences: Vec<u64>,
+    /// The last commit that is counted.
+    pub(super) counted_to: u64,
+    /// What is live, by serial of the segment.
+    live: HashMap<u64, LiveCount>,
+    /// What is kept beside newest records, by serial.
+    pub(super) kept: HashMap<u64, u64>,
+    pub(super) keyspaces: Vec<KeyspaceState>,
+    pub(super) order: OrderImage,
+}
+
+impl Base {
+    /// Tells a log what is live in its segments.
+    pub(super) fn begin(&self, log: &Log) -> Result<()> {
+        log.set_live(&self.live);
+        Ok(())
+    }
+
+    /// Whether the index has this commit's record of a key already.
+    pub(super) fn knows(&self, hash: u64, sequence: u64) -> bool {
+        let shard = crate::index::shard_of(hash);
+        self.sequences.get(shard).is_some_and(|known| sequence <= *known)
+    }
+
+    /// Numbers of the files of key order that go with it.
+    pub(super) fn runs(&self) -> Vec<u64> {
+        self.order.runs.iter().map(|run| run.number).collect()
+    }
+
+    fn of(number: u64, contents: Contents) -> Base {
+        let copies = contents.segments.iter().filter(|segment| segment.kind == SegmentKind::Copy);
+        let (serial, offset) = contents.position;
+        let copies: HashSet<u64> = copies.map(|segment| segment.serial).collect();
+        let mut sequences = vec![0; Index::SHARDS];
+        for shard in &contents.shards {
+            if let Some(sequence) = sequences.get_mut(shard.number as usize) {
+                *sequence = shard.sequence;
+            }
+        }
+        let live =
+            |segment: &SegmentState| LiveCount { bytes: segment.live_bytes, records: segment.live_records };
+        let runs = contents.order.runs.iter();
+        let runs = runs.map(|run| RunRef { number: run.number, bytes: run.bytes, entries: run.entries });
+        Base {
+            number,
+            start: Start { serial, offset, sequence: contents.sequence, copies },
+            sequences,
+            counted_to: contents.counted_to,
+            live: contents.segments.iter().map(|segment| (segment.serial, live(segment))).collect(),
+            kept: contents.segments.iter().map(|segment| (segment.serial, segment.kept_bytes)).collect(),
+            keyspaces: contents.keyspaces,
+            order: OrderImage {
+                runs: runs.collect(),
+                last_number: contents.order.last_number,
+                deletes: contents.order.deletes,
+            },
+        }
+    }
+}
+
+/// A checkpoint that was opened: the shards are read when they are needed.
+#[derive(Debug)]
+struct Source {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    shards: HashMap<usize, ShardState>,
+}
+
+impl ShardSource for Source {
+    fn shape(&self, shard: usize) -> Option<ShardShape> {
+        self.shards.get(&shard).map(|state| state.shape)
+    }
+
+    fn words(&self, shard: usize) -> Result<Vec<u8>> {
+        let Some(state) = self.shards.get(&shard) else { return Ok(Vec::new()) };
+        let context = || format!("reading {}", self.path.display());
+        let mut words = vec![0; state.shape.bytes()];
+        let read =
+            self.file.read_at(&mut words, state.offset).map_err(|error| Error::io(context(), error))?;
+        if read == words.len() && crc32c(0, &words) == state.crc {
+            return Ok(words);
+        }
+        // Without the file the next open makes everything anew from the log, which is whole.
+        let _best_effort = self.disk.remove(&self.path);
+        Err(Error::Storage(format!(
+            "{} is damaged; close the database and open it again: the index is then made anew from the log, and \
+             nothing is lost",
+            self.path.display()
+        )))
+    }
+}
+
+/// Opens the checkpoint that a manifest names. `None` where there is none, or it is damaged or does not go with the segments:
+/// everything is made anew from the log then.
+pub(super) fn open(config: &LogConfig, manifest: &Manifest) -> Option<(Base, Index)> {
+    let number = manifest.checkpoint?;
+    let path = config.directory.join(name(number));
+    let file = config.disk.open(&path, OpenMode::ReadOnly).ok()?;
+    let contents = read_contents(&*file, number, config.identity)?;
+    let is_there = |segment: &SegmentState| {
+        segment.live_records == 0
+            || manifest.segments.iter().any(|entry| {
+                (entry.serial, entry.slot, entry.kind) == (segment.serial, segment.slot, segment.kind)
+            })
+    };
+    let length = file.length().ok()?;
+    let fits = |shard: &ShardState| {
+        let end = shard.offset.checked_add(shard.shape.bytes() as u64);
+        (shard.number as usize) < Index::SHARDS && end.is_some_and(|end| end <= length)
+    };
+    if !contents.segments.iter().all(is_there) || !contents.shards.iter().all(fits) {
+        return None;
+    }
+    let shards = contents.shards.iter().map(|shard| (shard.number as usize, *shard)).collect();
+    let source = Source { disk: Arc::clone(&config.disk), path, file, shards };
+    Some((Base::of(number, contents), Index::from_source(Box::new(source))))
+}
+
+fn read_contents(file: &dyn DiskFile, number: u64, identity: [u8; 16]) -> Option<Contents> {
+    let mut header = [0; CHECKPOINT_HEADER_BYTES];
+    let read = file.read_at(&mut header, 0).ok()?;
+    let header = CheckpointHeader::decode(header.get(..read)?, identity)?;
+    let end = header.contents_offset.checked_add(header.contents_bytes)?;
+    if header.number != number || header.contents_bytes > CONTENTS_BYTES_MAX || file.length().ok()? < end {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(header.contents_bytes).ok()?];
+    let read = file.read_at(&mut bytes, header.contents_offset).ok()?;
+    let is_whole = read == bytes.len() && crc32c(0, &bytes) == header.contents_crc;
+    Contents::decode(&bytes).filter(|_| is_whole)
+}
+
+/// Removes the checkpoints that no manifest names.
+pub(super) fn remove_others(disk: &dyn Disk, directory: &std::path::Path, kept: Option<u64>) {
+    let names = disk.list(directory).unwrap_or_default();
+    for file_name in names.iter().filter(|file_name| number_of(file_name).is_some_and(|n| Some(n) != kept)) {
+        let _best_effort = disk.remove(&directory.join(file_name));
+    }
+}
+
+/// A checkpoint that is being written.
+struct Writer {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    written: u64,
+}
+
+impl Writer {
+    fn create(disk: &dyn Disk, path: PathBuf) -> Result<Writer> {
+        match disk.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(format!("removing {}", path.display()), error));
+            }
+            _ => {}
+        }
+        let file = disk.open(&path, OpenMode::CreateNew);
+        let file = file.map_err(|error| Error::io(format!("creating {}", path.display()), error))?;
+        Ok(Writer { file, path, buffer: vec![0; CHECKPOINT_HEADER_BYTES], written: 0 })
+    }
+
+    /// Where the next byte goes.
+    fn position(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= WRITE_BYTES { self.drain() } else { Ok(()) }
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        let written = self.file.write_all_at(&self.buffer, self.written);
+        written.map_err(|error| self.failed(error))?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn finish(mut self, header: &CheckpointHeader) -> Result<u64> {
+        self.drain()?;
+        let ended = self.file.write_all_at(&header.encode(), 0).and_then(|()| self.file.sync());
+        ended.map_err(|error| self.failed(error))?;
+        Ok(self.written)
+    }
+
+    fn failed(&self, error: std::io::Error) -> Error {
+        Error::io(format!("writing {}", self.path.display()), error)
+    }
+}
+
+impl Store {
+    /// Makes a checkpoint, and gives up the segments that compaction has emptied.
+    pub(super) fn checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
+        let number = compactor.checkpoint + 1;
+        let (disk, directory, _) = self.log.place();
+        let path = directory.join(name(number));
+        let written = Writer::create(&**disk, path.clone())
+            .and_then(|writer| self.write_checkpoint(compactor, number, writer));
+        let (bytes, order, sequence) = written.inspect_err(|_| {
+            let _best_effort = disk.remove(&path);
+        })?;
+        disk.sync_directory(directory)
+            .map_err(|error| Error::io(format!("syncing {}", directory.display()), error))?;
+        self.retire_emptied(compactor, Some(number))?;
+        let _best_effort = disk.remove(&directory.join(name(compactor.checkpoint)));
+        compactor.noted(number, sequence, self.bytes_written());
+        self.figures.checkpointed(bytes);
+        let runs: Vec<u64> = order.runs.iter().map(|run| run.number).collect();
+        self.keys.order.release(&runs);
+        Ok(())
+    }
+
+    fn write_checkpoint(
+        &self,
+        compactor: &Compactor,
+        number: u64,
+        mut writer: Writer,
+    ) -> Result<(u64, OrderImage, u64)> {
+        // 1. From here the log is read again.
+        let mut contents = Contents::default();
+        (contents.sequence, contents.position) = {
+            let committer = self.committer.lock();
+            (self.log.appended(), self.log.position(&committer.appender))
+        };
+        // 2. The index.
+        for shard in 0..Index::SHARDS {
+            let (state, words) = self.shard(shard)?;
+            if state.shape.lines > 0 {
+                contents.shards.push(ShardState { offset: writer.position(), ..state });
+                writer.put(&words)?;
+            }
+        }
+        // 3. What is counted.
+        self.note_counts(compactor, &mut contents);
+        // 4. The order of the keys.
+        let order = self.keys.order.checkpoint(&|ordered| self.may_be_live(ordered))?;
+        contents.order = order_state(&order);
+        let bytes = contents.encode();
+        let header = CheckpointHeader {
+            identity: self.log.place().2,
+            number,
+            contents_offset: writer.position(),
+            contents_bytes: bytes.len() as u64,
+            contents_crc: crc32c(0, &bytes),
+        };
+        writer.put(&bytes)?;
+        // 5. The log is put on the device by whoever retires.
+        Ok((writer.finish(&header)?, order, contents.counted_to))
+    }
+
+    /// One shard as it is now.
+    fn shard(&self, number: usize) -> Result<(ShardState, Vec<u8>)> {
+        let (image, sequence) = {
+            let _nobody_publishes = self.committer.lock();
+            (self.keys.index.image_in_memory(number), self.log.appended())
+        };
+        // A shard that nobody has looked at is as it was in the last checkpoint: nothing can have changed it.
+        let image = image.map_or_else(|| self.keys.index.image(number), Ok)?;
+        let crc = crc32c(0, &image.words);
+        Ok((ShardState { number: number as u32, shape: image.shape, offset: 0, crc, sequence }, image.words))
+    }
+
+    fn note_counts(&self, compactor: &Compactor, contents: &mut Contents) {
+        let _nobody_publishes = self.committer.lock();
+        contents.counted_to = self.log.appended();
+        contents.keyspaces = self.keys.keyspaces.states();
+        let emptied: HashSet<u64> = compactor.emptied.iter().map(|one| one.entry.serial).collect();
+        let mut segments = self.log.live_segments();
+        segments.retain(|segment| !emptied.contains(&segment.serial));
+        for segment in &mut segments {
+            segment.kept_bytes = compactor.kept_bytes(segment.serial);
+        }
+        contents.segments = segments;
+    }
+
+    /// Bytes that were written to the log and by compaction since the database was opened.
+    pub(super) fn bytes_written(&self) -> u64 {
+        self.log.bytes_appended() + self.figures.now().bytes_copied
+    }
+}
+
+fn order_state(image: &OrderImage) -> OrderState {
+    let runs = image.runs.iter();
+    let runs = runs.map(|run| RunState { number: run.number, bytes: run.bytes, entries: run.entries });
+    OrderState { runs: runs.collect(), last_number: image.last_number, deletes: image.deletes }
+}

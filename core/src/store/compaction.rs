@@ -1,0 +1,520 @@
+//! Compaction: what is live in segments with much garbage is copied into new ones, and the old ones are given up.
+//!
+//! # How it goes
+//! 1. The victims are read from end to end. A record is live if the index leads to it.
+//! 2. Live records are sorted by key and written, with the sequences that they have, into a segment of copies.
+//! 3. Batch by batch, under the commit lock, the index is moved from the old place to the new one, unless the key has moved on.
+//! 4. The copies are put on the device. From here on the victims are *emptied*: no location leads into them.
+//! 5. With the next checkpoint a manifest is written that names the copies' use and no longer the victims, and their files go.
+//!
+//! # Invariants
+//! - Until step 5 everything that a recovery needs is where it was: a copy counts only with the checkpoint that knows it.
+//! - A tombstone is left out only when no segment but the victims and the emptied ones has an older record that could be of its
+//!   key. All of those vanish in one manifest.
+//! - Whatever made a record dead is on the device before a manifest without it is.
+//! - There is one compaction at a time, and none during a checkpoint. So of two copies of one key the later one is the newer.
+//! - A segment is forgotten only when no version that a snapshot needs is in it, and every reader has moved on since.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::time::Duration;
+
+use super::Store;
+use crate::compaction::{Candidate, Effort, choose, dead_percent};
+use crate::error::{Error, Result};
+use crate::location::Location;
+use crate::log::{FrameWalk, Settled, Walked};
+use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
+use crate::record::{Kind, NewRecord, Record, aligned, content_crc, standalone_bytes, standalone_header};
+use crate::segment::Segment;
+
+const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+/// Bytes and records that are copied before the index is moved: what the commit lock is held for at a time.
+const BATCH_BYTES: usize = 128 << 10;
+const BATCH_RECORDS: usize = 256;
+/// Bytes a second that are copied while there is little garbage.
+const BYTES_PER_SECOND: u64 = 128 << 20;
+/// Dead part from which copying is not held back any more, in percent.
+const DEAD_PERCENT_URGENT: u64 = 45;
+
+/// What a compaction has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compaction {
+    /// Segment files that were given up.
+    pub segments_removed: u64,
+    /// Bytes of records that were written anew.
+    pub bytes_copied: u64,
+    /// Bytes of the segments that were given up, less those that took their place.
+    pub bytes_freed: u64,
+}
+
+/// How far a compaction has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompactionProgress {
+    /// Bytes of segments that are done with.
+    pub bytes_done: u64,
+    /// Bytes of the segments that are to be compacted, as far as is known.
+    pub bytes_total: u64,
+}
+
+/// What the compactor keeps from one job to the next. One job at a time has it.
+#[derive(Debug, Default)]
+pub(super) struct Compactor {
+    /// Segments in which nothing is needed any more, still in the manifest.
+    pub(super) emptied: Vec<Settled>,
+    /// Segments that the manifest does not name any more, and that somebody may still look into.
+    pub(super) leaving: Vec<Settled>,
+    /// By serial of a segment of copies: what it keeps beside newest records, as long as that is not looked at anew.
+    kept: HashMap<u64, Kept>,
+    /// Bytes that were retired so far.
+    retired_bytes: u64,
+    /// Segments that cannot be read from end to end: they stay as they are.
+    unreadable: HashSet<u64>,
+    /// Number of the last checkpoint; 0 where there was none.
+    pub(super) checkpoint: u64,
+    /// The last commit that it counts.
+    pub(super) checkpoint_sequence: u64,
+    /// What had been written when it was made.
+    pub(super) checkpoint_written: u64,
+    /// Whether segments of copies have come since.
+    pub(super) has_copied: bool,
+}
+
+impl Compactor {
+    /// Goes on behind a checkpoint that was opened.
+    pub(super) fn behind(number: u64, sequence: u64, kept: &HashMap<u64, u64>) -> Compactor {
+        let kept = kept.iter().filter(|(_, bytes)| **bytes > 0);
+        let kept = kept.map(|(serial, bytes)| (*serial, Kept { bytes: *bytes, until_retired: KEPT_AT_OPEN }));
+        let (checkpoint, checkpoint_sequence) = (number, sequence);
+        Compactor { kept: kept.collect(), checkpoint, checkpoint_sequence, ..Compactor::default() }
+    }
+
+    /// A checkpoint was made.
+    pub(super) fn noted(&mut self, number: u64, sequence: u64, written: u64) {
+        (self.checkpoint, self.checkpoint_sequence, self.checkpoint_written) = (number, sequence, written);
+        self.has_copied = false;
+    }
+
+    /// Bytes that a segment keeps beside newest records.
+    pub(super) fn kept_bytes(&self, serial: u64) -> u64 {
+        self.kept.get(&serial).map_or(0, |kept| kept.bytes)
+    }
+}
+
+/// What a segment of copies of an earlier life keeps is looked at anew when so many bytes were retired.
+const KEPT_AT_OPEN: u64 = 64 << 20;
+
+/// Tombstones and names of keyspaces in a segment of copies.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    bytes: u64,
+    /// When so much was retired, they are looked at anew.
+    until_retired: u64,
+}
+
+/// A record of a victim that goes on.
+#[derive(Debug)]
+struct Item {
+    /// Its key as the order has it, in the job's arena.
+    key: Range<usize>,
+    hash: u64,
+    location: Location,
+    sequence: u64,
+    /// Whether the index leads to it; otherwise it is kept for recovery.
+    is_live: bool,
+}
+
+/// A tombstone of a victim.
+#[derive(Debug, Clone, Copy)]
+struct Tombstone {
+    hash: u64,
+    sequence: u64,
+    /// Its item.
+    item: usize,
+    is_needed: bool,
+}
+
+/// One job: some victims and what goes on of them.
+#[derive(Debug, Default)]
+struct Job {
+    arena: Vec<u8>,
+    items: Vec<Item>,
+    tombstones: Vec<Tombstone>,
+}
+
+/// Copies that are ready, and not yet where the index leads.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Offset of each from the beginning of the batch, the item, its bytes at the old place and at the new one.
+    moves: Vec<(usize, usize, u64, u64)>,
+}
+
+impl Store {
+    /// Compacts once, segments with serials below a bound, if that is worth it. Whether anything was done.
+    pub(super) fn compact_once(
+        &self,
+        compactor: &mut Compactor,
+        effort: Effort,
+        before_serial: u64,
+        done: &mut Compaction,
+    ) -> Result<bool> {
+        let mut candidates = self.candidates(compactor);
+        candidates.retain(|(candidate, _)| candidate.serial < before_serial);
+        let usual = self.log.usual_segment_bytes();
+        let figures: Vec<Candidate> = candidates.iter().map(|(candidate, _)| *candidate).collect();
+        let chosen = choose(&figures, self.log.appended(), effort, usual / 2, usual);
+        if chosen.is_empty() {
+            return Ok(false);
+        }
+        let is_chosen =
+            |one: &(Candidate, Settled)| chosen.iter().any(|chosen| chosen.serial == one.0.serial);
+        let victims: Vec<Settled> =
+            candidates.into_iter().filter(is_chosen).map(|(_, settled)| settled).collect();
+        let held_back = effort != Effort::Full && dead_percent(&figures) < DEAD_PERCENT_URGENT;
+        self.compact_segments(compactor, victims, held_back, done)?;
+        Ok(true)
+    }
+
+    /// The segments that could be compacted.
+    fn candidates(&self, compactor: &Compactor) -> Vec<(Candidate, Settled)> {
+        let mut excluded = compactor.unreadable.clone();
+        excluded.extend(compactor.emptied.iter().map(|one| one.entry.serial));
+        let settled = self.log.settled().into_iter();
+        let of_records = settled
+            .filter(|one| one.entry.kind != SegmentKind::Large && !excluded.contains(&one.entry.serial));
+        of_records
+            .map(|one| {
+                let kept = compactor.kept.get(&one.entry.serial);
+                let kept = kept.filter(|kept| compactor.retired_bytes < kept.until_retired);
+                let candidate = Candidate {
+                    serial: one.entry.serial,
+                    bytes: one.entry.length.saturating_sub(HEADER),
+                    live: one.live.bytes + kept.map_or(0, |kept| kept.bytes),
+                    last_sequence: one.entry.last_sequence,
+                };
+                (candidate, one)
+            })
+            .collect()
+    }
+
+    /// Copies what is live in the victims, which are emptied by that.
+    fn compact_segments(
+        &self,
+        compactor: &mut Compactor,
+        victims: Vec<Settled>,
+        held_back: bool,
+        done: &mut Compaction,
+    ) -> Result<()> {
+        let mut job = Job::default();
+        for victim in &victims {
+            self.gather(&mut job, victim).inspect_err(|_| {
+                compactor.unreadable.insert(victim.entry.serial);
+            })?;
+        }
+        self.judge_tombstones(compactor, &mut job, &victims)?;
+        let order = job.sorted();
+        let mut copied = 0;
+        // As many segments as the largest locations allow; almost always it is one.
+        let mut rest = order.as_slice();
+        while !rest.is_empty() {
+            let (count, bytes) = self.fitting(&job, rest)?;
+            let (now, later) = rest.split_at(count);
+            copied += self.copy(compactor, &job, now, bytes, held_back)?;
+            rest = later;
+        }
+        let freed: u64 = victims.iter().map(|victim| victim.segment.capacity()).sum();
+        done.segments_removed += victims.len() as u64;
+        done.bytes_copied += copied;
+        done.bytes_freed += freed.saturating_sub(copied);
+        self.figures.compacted(copied);
+        for victim in victims {
+            compactor.kept.remove(&victim.entry.serial);
+            compactor.retired_bytes += victim.segment.capacity();
+            compactor.emptied.push(victim);
+        }
+        Ok(())
+    }
+
+    /// Finds what goes on of one victim.
+    fn gather(&self, job: &mut Job, victim: &Settled) -> Result<()> {
+        let segment = &victim.segment;
+        let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
+        while walk.position() < segment.published() {
+            match walk.step()? {
+                Walked::Frame(offset, frame) => {
+                    for (at, record) in frame.records() {
+                        let location =
+                            Location::new(segment.slot(), offset + at as u64).ok_or_else(no_location)?;
+                        self.gather_record(job, location, &record, frame.sequence)?;
+                    }
+                }
+                Walked::Stopped(offset) => {
+                    let reason = "a record cannot be read; the segment is not compacted";
+                    return Err(Error::corruption(segment.serial(), offset, reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn gather_record(
+        &self,
+        job: &mut Job,
+        location: Location,
+        record: &Record<'_>,
+        sequence: u64,
+    ) -> Result<()> {
+        let (kind, keyspace) = (record.shape.kind, record.shape.keyspace);
+        let hash = self.keys.hash(keyspace, record.key);
+        let mut candidates = self.keys.index.candidates(hash)?;
+        let is_live = match kind {
+            Kind::Put | Kind::LargePut if !candidates.any(|candidate| candidate == location) => return Ok(()),
+            Kind::Put | Kind::LargePut => true,
+            // The key has come back since, by a commit that is on the device before this segment is gone.
+            Kind::Tombstone
+                if self.keys.find(&self.log, hash, keyspace, record.key, &self.log.pin())?.is_some() =>
+            {
+                return Ok(());
+            }
+            Kind::Tombstone | Kind::Keyspace => false,
+        };
+        if kind == Kind::Tombstone {
+            let item = job.items.len();
+            job.tombstones.push(Tombstone { hash, sequence, item, is_needed: false });
+        }
+        let start = job.arena.len();
+        job.arena.extend_from_slice(&keyspace.to_be_bytes());
+        job.arena.extend_from_slice(record.key);
+        let key = start..job.arena.len();
+        job.items.push(Item { key, hash, location, sequence, is_live });
+        Ok(())
+    }
+
+    /// Takes out the tombstones that delete nothing any more.
+    fn judge_tombstones(&self, compactor: &Compactor, job: &mut Job, victims: &[Settled]) -> Result<()> {
+        if job.tombstones.is_empty() {
+            return Ok(());
+        }
+        job.tombstones.sort_unstable_by_key(|tombstone| tombstone.hash);
+        let gone: HashSet<u64> =
+            victims.iter().chain(&compactor.emptied).map(|one| one.entry.serial).collect();
+        let newest = job.tombstones.iter().map(|tombstone| tombstone.sequence).max().unwrap_or(0);
+        for other in self.log.settled() {
+            let may_have_older = other.entry.kind != SegmentKind::Large
+                && !gone.contains(&other.entry.serial)
+                && other.entry.first_sequence < newest;
+            if may_have_older {
+                let hashes = self.put_hashes(&other)?;
+                mark_needed(&mut job.tombstones, &hashes, other.entry.first_sequence);
+            }
+        }
+        let superfluous: HashSet<usize> =
+            job.tombstones.iter().filter(|one| !one.is_needed).map(|one| one.item).collect();
+        let mut at = 0;
+        job.items.retain(|_| {
+            at += 1;
+            !superfluous.contains(&(at - 1))
+        });
+        Ok(())
+    }
+
+    /// Hashes of the keys that have puts in a segment, ascending.
+    fn put_hashes(&self, settled: &Settled) -> Result<Vec<u64>> {
+        let segment = &settled.segment;
+        let mut hashes = Vec::new();
+        let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
+        while let Walked::Frame(_, frame) = walk.step()? {
+            for (_, record) in frame.records() {
+                if matches!(record.shape.kind, Kind::Put | Kind::LargePut) {
+                    hashes.push(self.keys.hash(record.shape.keyspace, record.key));
+                }
+            }
+        }
+        hashes.sort_unstable();
+        Ok(hashes)
+    }
+
+    /// How many of the items fit one segment, and the bytes that they take.
+    fn fitting(&self, job: &Job, order: &[usize]) -> Result<(usize, u64)> {
+        let mut bytes = 0;
+        for (count, item) in order.iter().enumerate() {
+            let record_bytes = self.copied_bytes(&job.items[*item])?;
+            if bytes + record_bytes > crate::log::frame_bytes_max() {
+                return Ok((count, bytes));
+            }
+            bytes += record_bytes;
+        }
+        Ok((order.len(), bytes))
+    }
+
+    fn copied_bytes(&self, item: &Item) -> Result<u64> {
+        self.with_record(item, |record| Ok(standalone_bytes(record.key, record.value) as u64))
+    }
+
+    /// Runs `work` with the record of an item, which was found to be whole when it was gathered.
+    fn with_record<T>(&self, item: &Item, work: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
+        let guard = self.log.pin();
+        let mut record = self.log.record_at(item.location, &guard)?;
+        work(&record.checked()?)
+    }
+
+    /// Writes these items into a segment of copies and moves the index there.
+    fn copy(
+        &self,
+        compactor: &mut Compactor,
+        job: &Job,
+        order: &[usize],
+        bytes: u64,
+        held_back: bool,
+    ) -> Result<u64> {
+        let segment = self.log.begin_copies(bytes)?;
+        let mut sequences = (u64::MAX, 0);
+        let mut kept = 0;
+        let copied = self.copy_into(&segment, job, order, held_back, &mut sequences, &mut kept);
+        // Also after an error: the index may lead here by now.
+        self.log.end_copies(&segment, sequences)?;
+        copied?;
+        compactor.has_copied = true;
+        if kept > 0 {
+            let until_retired = compactor.retired_bytes + self.log.stats().allocated_bytes / 2;
+            compactor.kept.insert(segment.serial(), Kept { bytes: kept, until_retired });
+        }
+        Ok(segment.published() - HEADER)
+    }
+
+    fn copy_into(
+        &self,
+        segment: &Segment,
+        job: &Job,
+        order: &[usize],
+        held_back: bool,
+        sequences: &mut (u64, u64),
+        kept: &mut u64,
+    ) -> Result<()> {
+        let salt = self.log.salt(segment.serial());
+        let mut batch = Batch::default();
+        for number in order {
+            let item = &job.items[*number];
+            let offset = segment.published() + batch.bytes.len() as u64;
+            let stored = self.with_record(item, |record| {
+                Ok(batch.push(*number, record, item.sequence, salt.at(offset)))
+            })?;
+            *sequences = (item.sequence.min(sequences.0), item.sequence.max(sequences.1));
+            *kept += if item.is_live { 0 } else { stored };
+            if batch.is_full() {
+                self.move_batch(job, &mut batch, segment)?;
+                if self.wake.is_stopping() {
+                    return Err(Error::Closed);
+                }
+                if held_back {
+                    std::thread::sleep(Duration::from_nanos(
+                        BATCH_BYTES as u64 * 1_000_000_000 / BYTES_PER_SECOND,
+                    ));
+                }
+            }
+        }
+        self.move_batch(job, &mut batch, segment)
+    }
+
+    /// Publishes a batch of copies and moves the index to them, where it has not moved on.
+    fn move_batch(&self, job: &Job, batch: &mut Batch, segment: &Segment) -> Result<()> {
+        let start = segment.published();
+        segment.append(&[&batch.bytes]).map_err(|error| self.log.poisoned_by(error))?;
+        segment.publish(start + batch.bytes.len() as u64);
+        let committer = self.committer.lock();
+        let guard = self.log.pin();
+        for (at, number, old_bytes, new_bytes) in batch.moves.drain(..) {
+            let item = &job.items[number];
+            let new = Location::new(segment.slot(), start + at as u64).ok_or_else(no_location)?;
+            if item.is_live && self.keys.index.replace(item.hash, item.location, new) {
+                self.log.count_live(new, new_bytes, None, &guard);
+                self.log.count_dead(item.location, old_bytes, None, &guard);
+                let old_serial = self.log.serial(item.location, &guard)?;
+                self.cache.relocate((old_serial, item.location.offset()), (segment.serial(), new.offset()));
+            }
+        }
+        drop(guard);
+        drop(committer);
+        batch.bytes.clear();
+        Ok(())
+    }
+
+    /// Gives up the emptied segments: a manifest without them, and their files go.
+    pub(super) fn retire_emptied(&self, compactor: &mut Compactor, checkpoint: Option<u64>) -> Result<()> {
+        // A newer record may be in memory only: without it the one that is given up would still count.
+        self.sync_written()?;
+        let serials: Vec<u64> = compactor.emptied.iter().map(|one| one.entry.serial).collect();
+        self.log.retire(&serials, checkpoint)?;
+        compactor.leaving.append(&mut compactor.emptied);
+        self.forget_leaving(compactor);
+        Ok(())
+    }
+
+    /// Forgets the segments that were retired and that nobody needs any more.
+    pub(super) fn forget_leaving(&self, compactor: &mut Compactor) {
+        let held = |one: &Settled| self.versions.holds(one.segment.slot());
+        if compactor.leaving.iter().all(held) || !crate::epoch::everybody_has_moved_on(self.generation) {
+            return;
+        }
+        compactor.leaving.retain(|one| {
+            let is_held = held(one);
+            if !is_held {
+                self.log.forget_segment(one.entry.serial);
+            }
+            is_held
+        });
+        self.figures.pinned(compactor.leaving.iter().map(|one| one.segment.capacity()).sum());
+    }
+}
+
+fn no_location() -> Error {
+    Error::Internal("a record stands where no location leads".to_owned())
+}
+
+/// Marks the tombstones that may delete something in a segment with these hashes. Both are ascending.
+fn mark_needed(tombstones: &mut [Tombstone], hashes: &[u64], first_sequence: u64) {
+    let mut at = 0;
+    for tombstone in tombstones {
+        at += hashes.get(at..).unwrap_or_default().partition_point(|hash| *hash < tombstone.hash);
+        let is_there = hashes.get(at) == Some(&tombstone.hash);
+        tombstone.is_needed |= is_there && first_sequence < tombstone.sequence;
+    }
+}
+
+impl Job {
+    /// The items in the order of their keys.
+    fn sorted(&self) -> Vec<usize> {
+        let key = |number: &usize| {
+            let item = self.items.get(*number);
+            item.and_then(|item| self.arena.get(item.key.clone())).unwrap_or_default()
+        };
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        order.sort_unstable_by(|one, other| key(one).cmp(key(other)));
+        order
+    }
+}
+
+impl Batch {
+    /// Encodes a copy; returns the bytes that it takes.
+    fn push(&mut self, item: usize, record: &Record<'_>, sequence: u64, salt: u32) -> u64 {
+        let at = self.bytes.len();
+        let new: NewRecord<'_> = record.again();
+        let content = content_crc(new.key, new.value);
+        // The lag says nothing here: what stands in a segment of copies had been durable or is synced with it.
+        let header = standalone_header(&new, content, sequence, sequence, salt);
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(new.key);
+        self.bytes.extend_from_slice(new.value);
+        self.bytes.resize(aligned(self.bytes.len()), 0);
+        let stored = (self.bytes.len() - at) as u64;
+        self.moves.push((at, item, record.stored_bytes() as u64, stored));
+        stored
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= BATCH_BYTES || self.moves.len() >= BATCH_RECORDS
+    }
+}

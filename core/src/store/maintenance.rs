@@ -1,0 +1,104 @@
+//! When segments are compacted and checkpoints made: by the background, and when somebody asks.
+
+use std::time::{Duration, Instant};
+
+use super::Store;
+use super::compaction::{Compaction, CompactionProgress, Compactor};
+use crate::compaction::Effort;
+use crate::error::Result;
+
+/// What a key takes in a checkpoint of the index, about.
+const INDEX_BYTES_PER_KEY: u64 = 12;
+/// A checkpoint is made when so many times the size of the index was written since the last one, within these bounds: often
+/// enough that little has to be read again after a crash, and seldom enough that it is a small part of what is written.
+const CHECKPOINT_IMAGES: u64 = 6;
+const CHECKPOINT_BYTES_MIN: u64 = 16 << 20;
+const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
+
+/// How often the background looks for work.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long nobody must have written for the database to be at rest.
+const REST_AFTER: Duration = Duration::from_secs(1);
+/// How long the background leaves things alone after a failure, such as a full device.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Is told how far a compaction has come, and says whether to go on.
+pub(crate) type Progress<'a> = &'a mut dyn FnMut(&CompactionProgress) -> bool;
+
+impl Store {
+    pub(super) fn compact_regularly(&self) {
+        let (mut last_sequence, mut last_write) = (0, Instant::now());
+        let mut pause_until = Instant::now();
+        while !self.wake.is_stopping() {
+            self.wake.rest(LOOK_EVERY);
+            let now = Instant::now();
+            if self.log.appended() != last_sequence {
+                (last_sequence, last_write) = (self.log.appended(), now);
+            }
+            if now < pause_until || self.log.is_poisoned() || self.wake.is_stopping() {
+                continue;
+            }
+            let is_at_rest = now.duration_since(last_write) >= REST_AFTER;
+            let effort = if is_at_rest { Effort::Rest } else { Effort::Busy };
+            // What could not be done now is done later; what concerns a writer is told to the writer.
+            if self.maintain_segments(effort).is_err() {
+                pause_until = Instant::now() + PAUSE_AFTER_FAILURE;
+            }
+        }
+    }
+
+    /// One round of the background.
+    fn maintain_segments(&self, effort: Effort) -> Result<()> {
+        let mut compactor = self.compactor.lock();
+        let mut done = Compaction::default();
+        while self.compact_once(&mut compactor, effort, u64::MAX, &mut done)? {
+            self.checkpoint_if_due(&mut compactor, effort)?;
+        }
+        self.checkpoint_if_due(&mut compactor, effort)?;
+        self.forget_leaving(&mut compactor);
+        Ok(())
+    }
+
+    fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {
+        let image = self.keys.index.len() * INDEX_BYTES_PER_KEY;
+        let least = CHECKPOINT_BYTES_MIN.min(4 * self.log.usual_segment_bytes());
+        let interval = (CHECKPOINT_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
+        let written = self.bytes_written() - compactor.checkpoint_written;
+        let emptied: u64 = compactor.emptied.iter().map(|one| one.segment.capacity()).sum();
+        let is_due = match effort {
+            Effort::Busy => written >= interval || emptied >= interval,
+            _ => written >= interval || emptied > 0,
+        };
+        if is_due { self.checkpoint(compactor) } else { Ok(()) }
+    }
+
+    /// Makes a checkpoint if there is anything that the last one does not know.
+    pub(super) fn checkpoint_at_end(&self) -> Result<()> {
+        let mut compactor = self.compactor.lock();
+        let is_known = compactor.checkpoint > 0
+            && compactor.checkpoint_sequence == self.log.appended()
+            && !compactor.has_copied
+            && compactor.emptied.is_empty();
+        if is_known { Ok(()) } else { self.checkpoint(&mut compactor) }
+    }
+
+    /// Gives back everything that can be given back, at once.
+    pub(crate) fn compact(&self, progress: Progress<'_>) -> Result<Compaction> {
+        let mut compactor = self.compactor.lock();
+        self.log.end_segment(&mut self.committer.lock().appender)?;
+        self.sync_written()?;
+        let before_serial = self.log.next_serial();
+        let (mut done, mut how_far) = (Compaction::default(), CompactionProgress::default());
+        how_far.bytes_total = self.log.stats().allocated_bytes;
+        while progress(&how_far)
+            && self.compact_once(&mut compactor, Effort::Full, before_serial, &mut done)?
+        {
+            how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
+        }
+        self.checkpoint(&mut compactor)?;
+        self.forget_leaving(&mut compactor);
+        how_far.bytes_done = how_far.bytes_total;
+        progress(&how_far);
+        Ok(done)
+    }
+}

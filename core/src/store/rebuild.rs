@@ -1,0 +1,119 @@
+//! What is known of the keys, made anew from the records that recovery shows.
+//!
+//! *Invariant:* the newest record of a key wins, in whatever order they are shown. The log shows its records in order; only
+//! copies, which are shown before it, may be older or newer than what follows, and are told apart by their sequences. A
+//! tombstone among the copies is remembered until the end: what it deleted may still stand in the log.
+
+use std::collections::HashMap;
+
+use super::commit::change_of;
+use crate::error::Result;
+use crate::keys::{Keys, Old, ordered_key};
+use crate::log::Log;
+use crate::manifest::SegmentKind;
+use crate::record::Kind;
+use crate::recovery::{Shown, Visit};
+
+use super::checkpoint::Base;
+
+/// While the log is replayed, the order is maintained after this many records.
+const MAINTAIN_EVERY_RECORDS: u64 = 32 << 10;
+
+/// Takes in the records of a log, behind a checkpoint or from the beginning.
+pub(super) struct Rebuild<'a> {
+    keys: &'a Keys,
+    base: Option<&'a Base>,
+    is_damaged: bool,
+    /// Sequence of the newest tombstone of a key among the copies, by the key as the order has it.
+    tombstones: HashMap<Vec<u8>, u64>,
+    has_copies: bool,
+    scratch: Vec<u8>,
+    replayed: u64,
+}
+
+impl<'a> Rebuild<'a> {
+    pub(super) fn new(keys: &'a Keys, base: Option<&'a Base>, is_damaged: bool) -> Rebuild<'a> {
+        Rebuild {
+            keys,
+            base,
+            is_damaged,
+            tombstones: HashMap::new(),
+            has_copies: false,
+            scratch: Vec::new(),
+            replayed: 0,
+        }
+    }
+
+    /// Whether a tombstone that compaction has kept is newer than this record.
+    fn is_deleted(&mut self, shown: &Shown<'_>) -> bool {
+        if self.tombstones.is_empty() {
+            return false;
+        }
+        ordered_key(&mut self.scratch, shown.record.shape.keyspace, shown.record.key);
+        self.tombstones.get(&self.scratch).is_some_and(|sequence| *sequence >= shown.sequence)
+    }
+
+    fn remember_tombstone(&mut self, shown: &Shown<'_>) {
+        ordered_key(&mut self.scratch, shown.record.shape.keyspace, shown.record.key);
+        let newest = self.tombstones.entry(self.scratch.clone()).or_default();
+        *newest = shown.sequence.max(*newest);
+    }
+
+    /// The key's record so far; `None` in the second place where that is to stay.
+    fn old(&self, log: &Log, hash: u64, shown: &Shown<'_>) -> Result<Option<Option<Old>>> {
+        let guard = log.pin();
+        let (keyspace, key) = (shown.record.shape.keyspace, shown.record.key);
+        let Some(mut old) = self.keys.find(log, hash, keyspace, key, &guard)? else { return Ok(Some(None)) };
+        if self.has_copies {
+            let sequence = old.sequence(log)?;
+            // A copy is the same record as the one in the log that has its sequence.
+            let is_same = sequence == shown.sequence && old.is_in(SegmentKind::Copy);
+            if sequence > shown.sequence || is_same {
+                return Ok(None);
+            }
+        }
+        Old::of(&mut old).map(|old| Some(Some(old)))
+    }
+}
+
+impl Visit for Rebuild<'_> {
+    fn begin(&mut self, log: &Log) -> Result<()> {
+        self.base.map_or(Ok(()), |base| base.begin(log))
+    }
+
+    fn record(&mut self, log: &Log, shown: &Shown<'_>) -> Result<()> {
+        let (kind, keyspace, key) = (shown.record.shape.kind, shown.record.shape.keyspace, shown.record.key);
+        if kind == Kind::Keyspace {
+            let guard = log.pin();
+            let place = (log.serial(shown.location, &guard)?, shown.location.offset());
+            self.has_copies |= shown.is_copy;
+            let may_have_gaps = self.is_damaged || self.has_copies;
+            return self.keys.learn_keyspace(place, keyspace, key, may_have_gaps);
+        }
+        let hash = self.keys.hash(keyspace, key);
+        if self.base.is_some_and(|base| base.knows(hash, shown.sequence)) {
+            return Ok(());
+        }
+        self.has_copies |= shown.is_copy;
+        if shown.is_copy {
+            // The log, which tells the names, comes later.
+            self.keys.keyspaces.make_room(keyspace);
+        }
+        if shown.is_copy && kind == Kind::Tombstone {
+            self.remember_tombstone(shown);
+        } else if self.is_deleted(shown) {
+            return Ok(());
+        }
+        let Some(old) = self.old(log, hash, shown)? else { return Ok(()) };
+        let change = change_of(shown.record, hash, shown.location, old);
+        self.keys.enter(&change, &mut self.scratch);
+        if self.base.is_none_or(|base| shown.sequence > base.counted_to) {
+            self.keys.account(log, &change);
+        }
+        self.replayed += 1;
+        if self.replayed.is_multiple_of(MAINTAIN_EVERY_RECORDS) {
+            while self.keys.order.maintain(&|_| true) {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,308 @@
+//! What figures do in another process: this program started anew, so that an open is really the first one, a kill kills
+//! nobody else, and a limit of memory holds for one database alone. A child prints one object of JSON.
+
+use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Subcommand;
+use opendb::{OpenDB, Options};
+use rustix::process::{Signal, getpid, kill_process};
+use serde_json::{Value, json};
+
+use crate::cgroup;
+use crate::engine;
+use crate::workload::{Keys, Random, Values, Zipfian, version_of};
+
+/// After so many checkpoints that came before the wanted bytes were written, a little less than the longest way between
+/// two of them has to do.
+const CHECKPOINTS_AWAITED: u64 = 2;
+/// Puts between two looks at the statistics.
+const PUTS_PER_LOOK: u64 = 256;
+/// Gets between two looks at the clock.
+const GETS_PER_LOOK: u64 = 64;
+
+/// What every child is told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// What a child does.
+#[derive(Debug, Clone, Subcommand)]
+enum Task {
+    Open {
+        #[command(flatten)]
+        database: Database,
+        #[arg(long)]
+        verify: bool,
+    },
+    OverwriteAndDie {
+        #[command(flatten)]
+        database: Database,
+        #[arg(long)]
+        bytes: u64,
+    },
+    LimitedLoad {
+        #[command(flatten)]
+        database: Database,
+        #[arg(long)]
+        cgroup: PathBuf,
+    },
+    LimitedGets {
+        #[command(flatten)]
+        database: Database,
+        #[arg(long)]
+        cgroup: PathBuf,
+        #[arg(long)]
+        mapped: bool,
+        #[arg(long)]
+        cache_bytes: u64,
+        #[arg(long)]
+        seconds: f64,
+    },
+}
+
+/// The database that a child works on, full of the keys that belong to a seed.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Database {
+    /// Where it is
+    #[arg(long)]
+    pub(crate) path: PathBuf,
+    /// How many keys it has
+    #[arg(long)]
+    pub(crate) keys: u64,
+    /// Length of its values
+    #[arg(long)]
+    pub(crate) value_bytes: u64,
+    /// What its keys belong to
+    #[arg(long)]
+    pub(crate) seed: u64,
+}
+
+impl Database {
+    /// Its keys.
+    pub(crate) fn keys(&self) -> Keys {
+        Keys::new(self.seed)
+    }
+
+    /// Puts every key once.
+    pub(crate) fn load(&self, db: &OpenDB) -> Result<()> {
+        let (keys, mut values) = (self.keys(), Values::new(self.value_bytes));
+        for number in 0..self.keys {
+            let key = keys.key(number);
+            db.put(&key, values.value(&key, 0))?;
+        }
+        Ok(())
+    }
+
+    fn arguments(&self, task: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap_or_default());
+        command.args(["child", task, "--path"]).arg(&self.path);
+        command.args(["--keys", &self.keys.to_string(), "--value-bytes", &self.value_bytes.to_string()]);
+        command.args(["--seed", &self.seed.to_string()]);
+        command
+    }
+
+    /// Opens it in a child, up to the first value read; gives nanoseconds and more. A full check afterwards is not in
+    /// the time.
+    pub(crate) fn open_in_child(&self, verify: bool) -> Result<Value> {
+        output_of(self.arguments("open").args(verify.then_some("--verify")), None)
+    }
+
+    /// Overwrites in a child until `bytes` bytes stand behind the last checkpoint, and kills it.
+    pub(crate) fn overwrite_in_child_and_kill(&self, bytes: u64) -> Result<Value> {
+        let mut command = self.arguments("overwrite-and-die");
+        output_of(command.args(["--bytes", &bytes.to_string()]), Some(Signal::KILL))
+    }
+
+    /// Loads it in a child that joined a control group.
+    pub(crate) fn load_in_group(&self, group: &Path) -> Result<Value> {
+        output_of(self.arguments("limited-load").arg("--cgroup").arg(group), None)
+    }
+
+    /// Zipfian gets in a child that joined a control group.
+    pub(crate) fn gets_in_group(
+        &self,
+        group: &Path,
+        mapped: bool,
+        cache_bytes: u64,
+        seconds: f64,
+    ) -> Result<Value> {
+        let mut command = self.arguments("limited-gets");
+        command.arg("--cgroup").arg(group).args(["--cache-bytes", &cache_bytes.to_string()]);
+        command.args(["--seconds", &seconds.to_string()]).args(mapped.then_some("--mapped"));
+        output_of(&mut command, None)
+    }
+}
+
+/// What a child printed. It must have ended well, or by the signal that was to end it.
+fn output_of(command: &mut Command, killed_by: Option<Signal>) -> Result<Value> {
+    let output =
+        command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("starting a child")?;
+    let as_wanted = match killed_by {
+        Some(signal) => output.status.signal() == Some(signal.as_raw()),
+        None => output.status.success(),
+    };
+    ensure!(as_wanted, "a child ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).context("reading what a child printed")
+}
+
+/// The work of a child.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let printed = match &arguments.task {
+        Task::Open { database, verify } => open(database, *verify)?,
+        Task::OverwriteAndDie { database, bytes } => return overwrite_and_die(database, *bytes),
+        Task::LimitedLoad { database, cgroup } => {
+            cgroup::join(cgroup)?;
+            limited_load(database)?
+        }
+        Task::LimitedGets { database, cgroup, mapped, cache_bytes, seconds } => {
+            cgroup::join(cgroup)?;
+            let options = Options::new().mapped_reads(*mapped).cache_bytes(*cache_bytes);
+            limited_gets(database, options, Duration::try_from_secs_f64(*seconds)?)?
+        }
+    };
+    println!("{printed}");
+    Ok(())
+}
+
+fn open(database: &Database, verify: bool) -> Result<Value> {
+    let key = database.keys().key(0);
+    let begin = Instant::now();
+    let db = OpenDB::open(&database.path)?;
+    let value = db.get(&key)?;
+    let nanoseconds = begin.elapsed().as_nanos() as u64;
+    version_of(&key, &value.context("a key that was put is not there")?)?;
+    ensure!(db.len()? == database.keys, "the database has lost or found keys");
+    let recovery = db.stats()?.recovery;
+    let violations = if verify { engine::violations(&db)? } else { None };
+    db.close()?;
+    Ok(json!({
+        "nanoseconds": nanoseconds,
+        "clean": recovery.clean,
+        "frames_read": recovery.frames,
+        "violations": violations,
+    }))
+}
+
+fn overwrite_and_die(database: &Database, bytes: u64) -> Result<()> {
+    let db = OpenDB::open_with_options(&database.path, Options::new().create(false))?;
+    let (keys, mut values) = (database.keys(), Values::new(database.value_bytes));
+    let mut random = Random::new(database.seed ^ bytes);
+    let mut unreplayed = Unreplayed::new(appended_and_checkpoints(&db)?);
+    let mut version = 1;
+    while !unreplayed.is_enough(appended_and_checkpoints(&db)?, bytes) {
+        for _ in 0..PUTS_PER_LOOK {
+            let key = keys.key(random.below(database.keys));
+            db.put(&key, values.value(&key, version))?;
+            version += 1;
+        }
+    }
+    let line = json!({"unreplayed_bytes": unreplayed.bytes, "checkpoints": unreplayed.checkpoints});
+    let mut output = std::io::stdout();
+    writeln!(output, "{line}").and_then(|()| output.flush()).context("printing")?;
+    kill_process(getpid(), Signal::KILL).context("killing this process")
+}
+
+/// How far the log has gone since the last checkpoint, as far as the statistics tell.
+struct Unreplayed {
+    bytes: u64,
+    checkpoints: u64,
+    begin: u64,
+    at_open: u64,
+    longest: u64,
+}
+
+impl Unreplayed {
+    fn new((appended, checkpoints): (u64, u64)) -> Unreplayed {
+        Unreplayed { bytes: 0, checkpoints, begin: appended, at_open: checkpoints, longest: 0 }
+    }
+
+    /// Whether so many bytes stand behind the last checkpoint, or nearly as many as ever do.
+    fn is_enough(&mut self, (appended, checkpoints): (u64, u64), wanted: u64) -> bool {
+        if checkpoints != self.checkpoints {
+            (self.begin, self.checkpoints) = (appended, checkpoints);
+        }
+        self.bytes = appended.saturating_sub(self.begin);
+        self.longest = self.longest.max(self.bytes);
+        let awaited = checkpoints.saturating_sub(self.at_open) >= CHECKPOINTS_AWAITED;
+        let enough = if awaited { wanted.min(self.longest / 20 * 19) } else { wanted };
+        self.bytes >= enough
+    }
+}
+
+fn appended_and_checkpoints(db: &OpenDB) -> Result<(u64, u64)> {
+    let stats = db.stats()?;
+    Ok(engine::work(&stats).map_or((stats.log_bytes, 0), |work| (work.bytes_appended, work.checkpoints)))
+}
+
+fn limited_load(database: &Database) -> Result<Value> {
+    let begin = Instant::now();
+    let db = OpenDB::open_with_options(&database.path, Options::new().cache_bytes(0))?;
+    database.load(&db)?;
+    db.close()?;
+    Ok(json!({"puts_per_second": database.keys as f64 / begin.elapsed().as_secs_f64()}))
+}
+
+/// Gets for as long twice, and what is counted is the second half: the first one fills the caches.
+fn limited_gets(database: &Database, options: Options, duration: Duration) -> Result<Value> {
+    let db = OpenDB::open_with_options(&database.path, options)?;
+    let (keys, zipfian) = (database.keys(), Zipfian::new(database.keys));
+    let mut random = Random::new(database.seed);
+    let mut per_second = 0.0;
+    for _half in 0..2 {
+        let (begin, mut gets) = (Instant::now(), 0_u64);
+        while begin.elapsed() < duration {
+            for _ in 0..GETS_PER_LOOK {
+                let key = keys.key(zipfian.next(&mut random));
+                version_of(&key, &db.get(&key)?.context("a key that was put is not there")?)?;
+            }
+            gets += GETS_PER_LOOK;
+        }
+        per_second = gets as f64 / begin.elapsed().as_secs_f64();
+    }
+    let stats = db.stats()?;
+    db.close()?;
+    Ok(json!({
+        "gets_per_second": per_second,
+        "cache_bytes": stats.cache_bytes,
+        "cache_hits": stats.cache_hits,
+        "cache_misses": stats.cache_misses,
+        "cache_admissions": stats.cache_admissions,
+    }))
+}
+
+/// A number of what a child printed.
+pub(crate) fn number(printed: &Value, name: &str) -> Result<f64> {
+    printed.get(name).and_then(Value::as_f64).with_context(|| format!("a child did not print {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_checkpoints_the_wanted_bytes_are_written_before_the_kill() {
+        let mut unreplayed = Unreplayed::new((1000, 7));
+        assert!(!unreplayed.is_enough((1000, 7), 100));
+        assert!(!unreplayed.is_enough((1099, 7), 100));
+        assert!(unreplayed.is_enough((1100, 7), 100));
+    }
+
+    #[test]
+    fn where_checkpoints_come_earlier_nearly_the_longest_way_between_two_of_them_is_enough() {
+        let mut unreplayed = Unreplayed::new((0, 0));
+        assert!(!unreplayed.is_enough((59, 0), 100));
+        assert!(!unreplayed.is_enough((60, 1), 100));
+        assert!(!unreplayed.is_enough((119, 1), 100));
+        assert!(!unreplayed.is_enough((121, 2), 100), "a kill right behind a checkpoint replays nothing");
+        assert!(!unreplayed.is_enough((150, 2), 100));
+        assert!(unreplayed.is_enough((121 + 57, 2), 100));
+        assert_eq!(unreplayed.bytes, 57);
+    }
+}

@@ -1,0 +1,143 @@
+//! `latency`: how long each put takes, while the index grows and whatever the background does goes on.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use opendb::OpenDB;
+use serde_json::{Value, json};
+
+use crate::engine;
+use crate::flags::{Flags, Sizes};
+use crate::histogram::Histogram;
+use crate::report::{Line, Report, Target};
+use crate::system;
+use crate::workload::{KEY_BYTES, Keys, Random, Values};
+
+const NANOSECONDS_PER_MILLISECOND: f64 = 1e6;
+/// What counts as slow, to see how often it happens.
+const SLOW_NANOSECONDS: [(&str, u64); 3] =
+    [("over_1_ms", 1_000_000), ("over_5_ms", 5_000_000), ("over_20_ms", 20_000_000)];
+/// From here on a put is looked into: whether it worked that long, or waited for a processor.
+const LOOKED_INTO_NANOSECONDS: u64 = 1_000_000;
+/// Pairs of puts between two looks at the clock and at what the scheduler has done.
+const PAIRS_PER_LOOK: u64 = 128;
+
+/// One thread puts in turns a key that is there and one that is not.
+pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
+    let keys = flags.keys(Sizes(1_000_000, 20_000));
+    let value_bytes = flags.value_bytes(150);
+    let seconds = flags.seconds(Sizes(60.0, 0.5));
+    report.parameters(json!({
+        "keys": keys,
+        "key_bytes": KEY_BYTES,
+        "value_bytes": value_bytes,
+        "seconds": seconds,
+    }));
+    let directory = flags.directory()?;
+    let db = OpenDB::open(directory.path().join("db"))?;
+    let (numbers, mut values) = (Keys::new(flags.seed), Values::new(value_bytes));
+    let mut random = Random::new(flags.seed);
+    let mut put = |number: u64, version: u64| -> Result<u64> {
+        let key = numbers.key(number);
+        let value = values.value(&key, version);
+        let begin = Instant::now();
+        db.put(&key, value)?;
+        Ok(begin.elapsed().as_nanos() as u64)
+    };
+    for number in 0..keys {
+        put(number, 0)?;
+    }
+    let mut times = Times::new();
+    let (begin, duration) = (Instant::now(), Duration::try_from_secs_f64(seconds)?);
+    let mut version = 0;
+    while begin.elapsed() < duration {
+        times.begin_block();
+        for _ in 0..PAIRS_PER_LOOK {
+            version += 1;
+            times.add(put(random.below(keys), version)?);
+            times.add(put(keys + version, version)?);
+        }
+    }
+    let details = details(&db, &times)?;
+    lines(&times.all, &details).iter().for_each(|line| report.line(line));
+    Ok(db.close()?)
+}
+
+/// What the puts took, and the slow ones again without the time in which the scheduler gave the processor to somebody
+/// else: on a machine that is not alone, that is most of the slowest ones.
+struct Times {
+    all: Histogram,
+    slow_with_processor: Histogram,
+    without_processor: u64,
+}
+
+impl Times {
+    fn new() -> Times {
+        Times { all: Histogram::new(), slow_with_processor: Histogram::new(), without_processor: 0 }
+    }
+
+    fn begin_block(&mut self) {
+        self.without_processor = system::nanoseconds_without_processor();
+    }
+
+    /// Counts a put. From a slow one, all the wait since the block began or since the slow put before is taken off, which
+    /// is what it waited and the little that the quick ones of the block did.
+    fn add(&mut self, nanoseconds: u64) {
+        self.all.add(nanoseconds);
+        if nanoseconds >= LOOKED_INTO_NANOSECONDS {
+            let before = self.without_processor;
+            self.begin_block();
+            self.slow_with_processor
+                .add(nanoseconds.saturating_sub(self.without_processor.saturating_sub(before)));
+        }
+    }
+}
+
+fn lines(histogram: &Histogram, details: &Value) -> [Line; 4] {
+    let line = |name, nanoseconds: u64| {
+        Line::new(name, "ms", nanoseconds as f64 / NANOSECONDS_PER_MILLISECOND).details(details.clone())
+    };
+    [
+        line("put, p50", histogram.quantile(0.5)),
+        line("put, p99", histogram.quantile(0.99)),
+        line("put, p99.99", histogram.quantile(0.9999)).target(Target::AtMost(5.0)),
+        line("put, slowest", histogram.slowest()).target(Target::AtMost(20.0)),
+    ]
+}
+
+fn details(db: &OpenDB, times: &Times) -> Result<Value> {
+    let stats = db.stats()?;
+    let work = engine::work(&stats);
+    let slowest = times.slow_with_processor.slowest() as f64 / NANOSECONDS_PER_MILLISECOND;
+    Ok(json!({
+        "puts": times.all.count(),
+        "keys_at_end": stats.keys,
+        "slow": slow(&times.all),
+        "slow_less_waits_for_a_processor": slow(&times.slow_with_processor),
+        "slowest_ms_less_waits_for_a_processor": slowest,
+        "checkpoints": work.map(|work| work.checkpoints),
+        "compactions": work.map(|work| work.compactions),
+        "order_runs": work.map(|work| work.order_runs),
+    }))
+}
+
+fn slow(times: &Histogram) -> Value {
+    let counts =
+        SLOW_NANOSECONDS.map(|(name, nanoseconds)| (name.to_owned(), json!(times.at_least(nanoseconds))));
+    Value::Object(counts.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_put_is_counted_again_without_what_it_waited_for_a_processor() {
+        let mut times = Times::new();
+        times.add(1000);
+        times.add(30_000_000);
+        assert_eq!((times.all.count(), times.slow_with_processor.count()), (2, 1));
+        assert_eq!(slow(&times.all)["over_20_ms"], 1);
+        assert!(times.slow_with_processor.slowest() <= 30_000_000);
+    }
+}

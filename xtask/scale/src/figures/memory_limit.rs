@@ -1,0 +1,85 @@
+//! `memory-limit`: a database four times as large as the memory that its process and its page cache may take.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cgroup::Cgroup;
+use crate::child::{Database, number};
+use crate::flags::{Flags, Sizes};
+use crate::report::{Line, Outcome, Report, Target};
+use crate::workload::KEY_BYTES;
+
+/// Data to memory.
+const TIMES: u64 = 4;
+/// Memory to cache.
+const CACHE_PART: u64 = 4;
+
+/// The two ways to read: the names of their lines, with and without a cache and of the ratio.
+const WAYS: [(bool, [&str; 3]); 2] = [
+    (
+        true,
+        ["gets, mapped, with a cache", "gets, mapped, without a cache", "mapped, with a cache to without"],
+    ),
+    (false, ["gets, pread, with a cache", "gets, pread, without a cache", "pread, with a cache to without"]),
+];
+
+/// Loads and reads in children under a limit; says why not where the machine has no such limits.
+pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
+    let memory_bytes = flags.memory_bytes(Sizes(256 << 20, 64 << 20));
+    let value_bytes = flags.value_bytes(400);
+    let keys = (TIMES * memory_bytes / (KEY_BYTES as u64 + value_bytes)).max(1);
+    let keys = flags.keys(Sizes(keys, keys));
+    let seconds = flags.seconds(Sizes(10.0, 0.2));
+    report.parameters(json!({
+        "memory_bytes": memory_bytes,
+        "keys": keys,
+        "key_bytes": KEY_BYTES,
+        "value_bytes": value_bytes,
+        "cache_bytes": memory_bytes / CACHE_PART,
+        "seconds": seconds,
+    }));
+    match Cgroup::new(memory_bytes) {
+        Err(reason) => skip(report, &reason),
+        Ok(group) => {
+            let directory = flags.directory()?;
+            let path = directory.path().join("db");
+            let database = Database { path, keys, value_bytes, seed: flags.seed };
+            let loaded = database.load_in_group(group.path())?;
+            report.line(&Line::new("puts", "per second", number(&loaded, "puts_per_second")?));
+            measure(report, &database, &group, memory_bytes / CACHE_PART, seconds)?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    report: &mut Report,
+    database: &Database,
+    group: &Cgroup,
+    cache_bytes: u64,
+    seconds: f64,
+) -> Result<()> {
+    for (mapped, [with, without, ratio]) in WAYS {
+        let mut both = Vec::new();
+        for (name, cache_bytes) in [(with, cache_bytes), (without, 0)] {
+            let printed = database.gets_in_group(group.path(), mapped, cache_bytes, seconds)?;
+            let per_second = number(&printed, "gets_per_second")?;
+            report.line(&Line::new(name, "per second", per_second).details(printed));
+            both.push(per_second);
+        }
+        if let [with, without] = both[..] {
+            report.line(&Line::new(ratio, "times", with / without).target(Target::AtLeast(2.0)));
+        }
+    }
+    Ok(())
+}
+
+fn skip(report: &mut Report, reason: &str) {
+    let skipped = |name, unit| Line::new(name, unit, 0.0).outcome(Outcome::Skipped(reason.to_owned()));
+    report.line(&skipped("puts", "per second"));
+    for (_, [with, without, ratio]) in WAYS {
+        report.line(&skipped(with, "per second"));
+        report.line(&skipped(without, "per second"));
+        report.line(&skipped(ratio, "times").target(Target::AtLeast(2.0)));
+    }
+}

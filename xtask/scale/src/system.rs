@@ -1,0 +1,83 @@
+//! What the operating system says about this process and about the files of a database.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The unit of `st_blocks`, whatever the filesystem's own is.
+const BLOCK_BYTES: u64 = 512;
+
+/// Memory of this process that no file stands behind, in bytes: the fields `Anonymous` and `Swap` of
+/// `/proc/self/smaps_rollup`. `Anonymous` has the heap, the stacks, and those pages of private file maps that were written
+/// to and so became copies; pages of shared maps and clean pages of private ones are not in it. `Swap` is what of it was
+/// moved out.
+pub(crate) fn anonymous_bytes() -> Result<u64> {
+    let path = "/proc/self/smaps_rollup";
+    let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+    Ok((kib_of_field(&text, "Anonymous:")? + kib_of_field(&text, "Swap:")?) << 10)
+}
+
+/// For how long this thread has been ready to run and had no processor, in nanoseconds since it began; 0 where the kernel
+/// does not say.
+pub(crate) fn nanoseconds_without_processor() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+fn kib_of_field(text: &str, name: &str) -> Result<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = value.and_then(|value| value.split_whitespace().next());
+    number.with_context(|| format!("looking for {name}"))?.parse().with_context(|| format!("reading {name}"))
+}
+
+/// What the files of a directory take on the disk, in bytes. Files that go away meanwhile are not counted.
+pub(crate) fn directory_bytes(directory: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for path in files(directory)? {
+        match fs::metadata(&path) {
+            Ok(metadata) => bytes += metadata.blocks() * BLOCK_BYTES,
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("asking about {}", path.display())),
+        }
+    }
+    Ok(bytes)
+}
+
+/// The files of a directory whose names end in this extension.
+pub(crate) fn files_with_extension(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let has_it = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
+    Ok(files(directory)?.into_iter().filter(has_it).collect())
+}
+
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.with_context(|| format!("listing {}", directory.display()))?;
+    Ok(entries.into_iter().map(|entry| entry.path()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_written_is_counted() {
+        let before = anonymous_bytes().unwrap();
+        let memory = vec![1_u8; 32 << 20];
+        let grown = anonymous_bytes().unwrap() - before;
+        assert!((31 << 20..40 << 20).contains(&grown), "grew by {grown}, at {:?}", memory.as_ptr());
+        assert!(kib_of_field("Rss: 5 kB\n", "Anonymous:").is_err());
+    }
+
+    #[test]
+    fn files_are_counted_as_they_lie_on_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.segment"), vec![1; 100_000]).unwrap();
+        fs::write(directory.path().join("b.checkpoint"), b"x").unwrap();
+        let bytes = directory_bytes(directory.path()).unwrap();
+        assert!((100_000..200_000).contains(&bytes), "{bytes}");
+        assert_eq!(files_with_extension(directory.path(), "segment").unwrap().len(), 1);
+    }
+}
