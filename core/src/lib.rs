@@ -26,7 +26,7 @@
 //! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
 //! 2  log  index  order  cache  keyspace
 //! 1  segment  disk  epoch                    one file; the operating system; values that may be taken away
-//! 0  record  batch  manifest  mark  checksum  location  options  error    pure: no I/O, no threads, no clock
+//! 0  record  batch  manifest  mark  checksum  location  options  error  prefetch    pure: no I/O, no threads, no clock
 //! ```
 //!
 //! `FORMAT.md` beside the sources describes the files byte by byte.
@@ -50,6 +50,7 @@ mod manifest;
 mod mark;
 mod options;
 mod order;
+mod prefetch;
 mod record;
 mod recovery;
 mod scan;

@@ -40,7 +40,6 @@
 mod candidates;
 mod hash_index;
 mod image;
-mod prefetch;
 mod shard;
 mod slot;
 mod table;

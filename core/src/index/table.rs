@@ -4,9 +4,9 @@
 //! Hence a change reads a word and stores it anew, with nothing in between that could be lost.
 
 use super::candidates::Candidates;
-use super::prefetch::prefetch;
 use super::slot::{self, Tag};
 use crate::location::Location;
+use crate::prefetch::prefetch;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Slots of a line: eight words are a cache line, and eight spill bits are a Bloom filter worth having.

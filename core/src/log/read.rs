@@ -7,6 +7,7 @@ use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::manifest::SegmentKind;
+use crate::prefetch::prefetch_all;
 use crate::record::{
     ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, Record, RecordShape, SEQUENCE_AT,
     STANDALONE_HEADER_BYTES, large_is_intact, u32_at, u64_at,
@@ -131,6 +132,16 @@ impl Log {
         let shape =
             RecordShape::parse(&bytes).ok_or_else(|| damaged(slot, offset, "there is no record here"))?;
         Ok(RecordAt { slot, location, bytes, shape })
+    }
+
+    /// Starts loading the first bytes of the record at `location`, where they are mapped, and does not wait. What has been
+    /// paged out is not fetched.
+    #[inline]
+    pub(crate) fn prefetch(&self, location: Location, bytes: usize, guard: &Guard) {
+        let slot = self.segments.get(location.slot(), guard);
+        if let Some(bytes) = slot.and_then(|slot| slot.segment.borrow(location.offset(), bytes)) {
+            prefetch_all(bytes);
+        }
     }
 
     /// The large value that a record names, checked.

@@ -1,30 +1,40 @@
 //! Blocks: neighbouring keys, prefix-compressed, in the very bytes that a run file has. `FORMAT.md`, section 8.
 //!
-//! A block is a checksum, two lengths, entries and restarts. An entry is the length shared with the key before, the
-//! length of the rest, the rest. Every sixteenth entry is a *restart*: it shares nothing, and its offset is kept, so that a
-//! search halves over the restarts and then reads at most sixteen entries.
+//! A block is a checksum, two lengths, restarts and entries. An entry is the length shared with the key before, the
+//! length of the rest, the rest. Every sixteenth entry is a *restart*: it shares nothing, and its offset is kept with the
+//! first sixteen bytes of its key. So a search mostly halves over a few neighbouring cache lines, and then reads at most
+//! sixteen entries.
 //!
 //! Decoding believes nothing: what does not fit is `None`, which the run turns into an error that names it.
 
+use super::bounds::head;
 use crate::checksum::crc32c;
+use crate::prefetch::prefetch_all;
 use crate::record::u32_at;
 use crate::segment::Slice;
 
 /// Entries from one restart to the next.
 const RESTART_INTERVAL: u32 = 16;
-/// Bytes of entries at which a block is full: small enough that a scan of a few keys without a map reads little.
-pub(super) const BLOCK_BYTES: usize = 16 << 10;
+/// Bytes of entries at which a block is full: few enough that a search within it is short and a read without a map small,
+/// and so many that the directory takes a third of a byte a key.
+pub(super) const BLOCK_BYTES: usize = 4 << 10;
 /// A block also has this many times the bytes of its first key, so that a directory, which repeats parts of first keys,
 /// is much smaller than what it leads to, however long keys are. Offsets still fit 32 bits many times over.
 const FIRST_KEYS_MIN: usize = 16;
 /// Checksum, length of the entries, number of entries.
 const HEADER_BYTES: usize = 12;
+/// A restart: the head of its key, big endian, and its offset.
+const RESTART_BYTES: usize = 20;
+const HEAD_BYTES: usize = 16;
+/// What a search looks at first, in most blocks: the header and the restarts.
+pub(super) const SEARCHED_BYTES: usize = 256;
 
 /// Some neighbouring keys of a run, at least one.
 pub(super) struct Block {
     bytes: Slice,
-    entries_bytes: usize,
-    entries: u32,
+    /// Where the entries begin.
+    start: usize,
+    restarts: usize,
 }
 
 /// One entry as it stands in a block.
@@ -40,23 +50,26 @@ pub(super) struct Entry<'a> {
 impl Block {
     /// A block out of its bytes, whose checksum the caller knows to be right.
     pub(super) fn new(bytes: Slice) -> Option<Block> {
-        let entries_bytes = u32_at(&bytes, 4)? as usize;
-        let entries = u32_at(&bytes, 8)?;
-        let restarts_bytes = (entries.div_ceil(RESTART_INTERVAL) as usize).checked_mul(4)?;
-        let length = HEADER_BYTES.checked_add(entries_bytes)?.checked_add(restarts_bytes)?;
-        (entries > 0 && length == bytes.len()).then_some(Block { bytes, entries_bytes, entries })
+        let head = bytes.first_chunk::<HEADER_BYTES>()?;
+        let (entries_bytes, entries) = (u32_at(head, 4)? as usize, u32_at(head, 8)?);
+        let restarts = entries.div_ceil(RESTART_INTERVAL) as usize;
+        let start = HEADER_BYTES.checked_add(restarts.checked_mul(RESTART_BYTES)?)?;
+        (entries > 0 && start.checked_add(entries_bytes)? == bytes.len()).then_some(Block {
+            bytes,
+            start,
+            restarts,
+        })
     }
 
     /// The bytes of the entries.
     #[inline]
     pub(super) fn entries(&self) -> &[u8] {
-        self.bytes.get(HEADER_BYTES..HEADER_BYTES + self.entries_bytes).unwrap_or_default()
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// How long the bytes of the entries are.
-    #[inline]
-    pub(super) fn entries_bytes(&self) -> usize {
-        self.entries_bytes
+    /// Starts loading what a search looks at first.
+    pub(super) fn prefetch(&self) {
+        prefetch_all(self.bytes.get(..SEARCHED_BYTES).unwrap_or_default());
     }
 
     /// All of its bytes.
@@ -66,18 +79,20 @@ impl Block {
 
     /// Number of restarts.
     pub(super) fn restarts(&self) -> usize {
-        self.entries.div_ceil(RESTART_INTERVAL) as usize
+        self.restarts
     }
 
-    /// How many restarts in front satisfy `before`, which holds for a head of the keys and no further.
-    pub(super) fn restarts_before(&self, before: impl Fn(&[u8]) -> bool) -> Option<usize> {
-        let entries = self.entries();
-        let restarts = self.bytes.get(HEADER_BYTES + self.entries_bytes..)?;
-        let (mut low, mut high) = (0, self.restarts());
+    /// How many restarts in front have a key below this one, or equal to it where that counts as well.
+    pub(super) fn restarts_before(&self, key: &[u8], or_equal: bool) -> Option<usize> {
+        let wanted = head(key);
+        let bytes: &[u8] = &self.bytes;
+        let (restarts, entries) = bytes.get(HEADER_BYTES..)?.split_at_checked(self.start - HEADER_BYTES)?;
+        let (mut low, mut high) = (0, self.restarts);
         while low < high {
             let middle = low + (high - low) / 2;
-            let first = entry_at(entries, u32_at(restarts, 4 * middle)? as usize)?;
-            if before(first.rest) {
+            let (at, offset) = restart_at(restarts, middle)?;
+            let order = if at == wanted { entry_at(entries, offset)?.rest.cmp(key) } else { at.cmp(&wanted) };
+            if order.is_lt() || or_equal && order.is_eq() {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -88,18 +103,19 @@ impl Block {
 
     /// Where the entries from one restart to the next lie.
     pub(super) fn interval(&self, restart: usize) -> Option<(usize, usize)> {
-        let restarts = self.bytes.get(HEADER_BYTES + self.entries_bytes..)?;
-        let start = u32_at(restarts, 4 * restart)? as usize;
-        let is_last = restart + 1 == self.restarts();
-        let end = if is_last { self.entries_bytes } else { u32_at(restarts, 4 * restart + 4)? as usize };
-        (start < end && end <= self.entries_bytes).then_some((start, end))
+        let restarts = self.bytes.get(HEADER_BYTES..self.start)?;
+        let (start, length) = (restart_at(restarts, restart)?.1, self.bytes.len() - self.start);
+        let end = if restart + 1 == self.restarts { length } else { restart_at(restarts, restart + 1)?.1 };
+        (start < end && end <= length).then_some((start, end))
     }
+}
 
-    /// Number of keys.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> u32 {
-        self.entries
-    }
+/// The head of a restart's key, and where its entry begins.
+#[inline]
+fn restart_at(restarts: &[u8], number: usize) -> Option<(u128, usize)> {
+    let restart = restarts.get(number * RESTART_BYTES..)?.first_chunk::<RESTART_BYTES>()?;
+    let head = restart.first_chunk::<HEAD_BYTES>()?;
+    Some((u128::from_be_bytes(*head), u32_at(restart, HEAD_BYTES)? as usize))
 }
 
 /// The entry at an offset of a block's entries.
@@ -125,54 +141,55 @@ pub(super) fn block_crc(bytes: &[u8]) -> u32 {
 /// Builds blocks out of strictly ascending keys, one after the other.
 #[derive(Default)]
 pub(super) struct BlockBuilder {
-    /// Room for the header, and the entries.
-    bytes: Vec<u8>,
-    restarts: Vec<u32>,
-    entries: u32,
+    entries: Vec<u8>,
+    restarts: Vec<u8>,
+    count: u32,
     first_key_bytes: usize,
+    /// The last block that was finished.
+    block: Vec<u8>,
 }
 
 impl BlockBuilder {
     /// Adds a key that has `shared` bytes in common with the one before, which may be in the block before.
     pub(super) fn push(&mut self, key: &[u8], shared: usize) {
         if self.is_empty() {
-            self.bytes.clear();
-            self.bytes.resize(HEADER_BYTES, 0);
             self.first_key_bytes = key.len();
         }
-        let is_restart = self.entries.is_multiple_of(RESTART_INTERVAL);
+        let is_restart = self.count.is_multiple_of(RESTART_INTERVAL);
         if is_restart {
-            self.restarts.push((self.bytes.len() - HEADER_BYTES) as u32);
+            self.restarts.extend_from_slice(&head(key).to_be_bytes());
+            self.restarts.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
         }
         let shared = if is_restart { 0 } else { shared };
         let rest = &key[shared..];
-        write_length(&mut self.bytes, shared);
-        write_length(&mut self.bytes, rest.len());
-        self.bytes.extend_from_slice(rest);
-        self.entries += 1;
+        write_length(&mut self.entries, shared);
+        write_length(&mut self.entries, rest.len());
+        self.entries.extend_from_slice(rest);
+        self.count += 1;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.entries == 0
+        self.count == 0
     }
 
     pub(super) fn len(&self) -> u32 {
-        self.entries
+        self.count
     }
 
     pub(super) fn is_full(&self) -> bool {
-        !self.is_empty() && self.bytes.len() >= BLOCK_BYTES.max(FIRST_KEYS_MIN * self.first_key_bytes)
+        !self.is_empty() && self.entries.len() >= BLOCK_BYTES.max(FIRST_KEYS_MIN * self.first_key_bytes)
     }
 
     /// The bytes of the block, its checksum still 0. The builder, which was not empty, is so afterwards.
     pub(super) fn finish(&mut self) -> &mut [u8] {
-        let entries_bytes = (self.bytes.len() - HEADER_BYTES) as u32;
-        self.bytes[4..8].copy_from_slice(&entries_bytes.to_le_bytes());
-        self.bytes[8..12].copy_from_slice(&self.entries.to_le_bytes());
-        self.restarts.iter().for_each(|restart| self.bytes.extend_from_slice(&restart.to_le_bytes()));
-        self.restarts.clear();
-        self.entries = 0;
-        &mut self.bytes
+        self.block.clear();
+        self.block.extend_from_slice(&[0; 4]);
+        self.block.extend_from_slice(&(self.entries.len() as u32).to_le_bytes());
+        self.block.extend_from_slice(&self.count.to_le_bytes());
+        self.block.append(&mut self.restarts);
+        self.block.append(&mut self.entries);
+        self.count = 0;
+        &mut self.block
     }
 }
 
@@ -231,7 +248,7 @@ mod tests {
     fn keys_of(bytes: Vec<u8>) -> Option<Vec<Vec<u8>>> {
         let block = Block::new(Slice::Owned(bytes))?;
         let (mut offset, mut keys, mut key) = (0, vec![], Vec::new());
-        while offset < block.entries_bytes() {
+        while offset < block.entries().len() {
             let entry = entry_at(block.entries(), offset)?;
             key.truncate(entry.shared);
             key.extend_from_slice(entry.rest);
@@ -265,6 +282,21 @@ mod tests {
     }
 
     #[test]
+    fn a_search_counts_the_restarts_before_a_key() {
+        // Their heads are equal for a while, so that some must be compared whole.
+        let keys: Vec<Vec<u8>> =
+            (0..100_u8).map(|key| [vec![b'k'; 15 + usize::from(key) / 50], vec![key]].concat()).collect();
+        let block = Block::new(Slice::Owned(block_of(&keys))).unwrap();
+        let restarts: Vec<_> = keys.iter().step_by(RESTART_INTERVAL as usize).collect();
+        for key in &keys {
+            let less = restarts.iter().filter(|restart| **restart < key).count();
+            let equal = restarts.iter().filter(|restart| **restart == key).count();
+            assert_eq!(block.restarts_before(key, false), Some(less));
+            assert_eq!(block.restarts_before(key, true), Some(less + equal));
+        }
+    }
+
+    #[test]
     fn what_is_no_block_is_told_and_never_a_panic() {
         let keys: Vec<Vec<u8>> = (0..40_u8).map(|key| vec![b'k'; 3 + usize::from(key) * 7]).collect();
         let whole = block_of(&keys);
@@ -278,7 +310,7 @@ mod tests {
                 changed[at] ^= bits;
                 let _whatever = keys_of(changed.clone());
                 if let Some(block) = Block::new(Slice::Owned(changed)) {
-                    let _whatever = block.restarts_before(|key| key < &b"kkkkkkkkkk"[..]);
+                    let _whatever = block.restarts_before(&[b'k'; 150], false);
                 }
             }
         }

@@ -27,19 +27,20 @@ impl Cursor {
         bounds: &Bounds<'_>,
         reverse: bool,
     ) -> Result<Self> {
-        let runs = runs.filter(|run| run.may_reach(bounds));
+        // First every run's block is found and asked for, so that memory is waited for once and not once a run.
+        let places = places_of(runs.filter(|run| run.may_reach(bounds)), bounds, reverse);
         if reverse {
-            let mut walks = Vec::new();
-            for run in runs {
-                walks.extend(Descending::new(run, bounds.upper)?);
+            let mut walks = Vec::with_capacity(places.len());
+            for (run, block) in places {
+                walks.extend(Descending::new(run, block, bounds.upper)?);
             }
             walks.retain(|walk| !is_before(walk.key(), bounds.lower));
             let direction = Direction::Descending(Merge::new(walks));
             return Ok(Self { direction, end: bounds.lower.map(Box::from) });
         }
-        let mut walks = Vec::new();
-        for run in runs {
-            walks.extend(Ascending::new(run, bounds.lower)?);
+        let mut walks = Vec::with_capacity(places.len());
+        for (run, block) in places {
+            walks.extend(Ascending::new(run, block, bounds.lower)?);
         }
         walks.retain(|walk| !is_after(walk.key(), bounds.upper));
         Ok(Self { direction: Direction::Ascending(Merge::new(walks)), end: bounds.upper.map(Box::from) })
@@ -57,4 +58,18 @@ impl Cursor {
             Direction::Descending(merge) => merge.next()?.filter(|key| !is_before(key, end)),
         })
     }
+}
+
+/// For each run the block in which a walk begins, which is being loaded when this returns.
+fn places_of<'a>(
+    runs: impl Iterator<Item = &'a Arc<Run>>,
+    bounds: &Bounds<'_>,
+    reverse: bool,
+) -> Vec<(&'a Arc<Run>, usize)> {
+    let place = |run: &'a Arc<Run>| {
+        let block = if reverse { run.last_block(bounds.upper) } else { run.first_block(bounds.lower) };
+        run.prefetch(block);
+        (run, block)
+    };
+    runs.map(place).collect()
 }

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::block::{Block, block_crc};
+use super::block::{Block, SEARCHED_BYTES, block_crc};
 use super::directory::{Directory, Place};
 use super::footer::{FOOTER_BYTES, Footer, HEADER_BYTES, is_header};
 use crate::checksum::{Salt, crc32c};
 use crate::disk::{Disk, FileIdentity};
 use crate::error::{Error, Result};
+use crate::prefetch::prefetch_all;
 use crate::record::u32_at;
 use crate::segment::{Access, Segment, Slice};
 
@@ -188,6 +189,12 @@ impl RunFile {
             self.keep(place.offset, &block);
         }
         Ok(block)
+    }
+
+    /// Starts loading what a search in a block looks at first, where it is mapped.
+    pub(super) fn prefetch(&self, place: Place) {
+        let length = SEARCHED_BYTES.min(place.bytes as usize);
+        prefetch_all(self.segment.borrow(place.offset, length).unwrap_or_default());
     }
 
     fn recently_read(&self, offset: u64) -> Option<Arc<Block>> {

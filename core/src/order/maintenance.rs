@@ -52,7 +52,7 @@ impl Job {
         inputs.sort_unstable();
         let mut walks = Vec::with_capacity(runs.len());
         for run in runs {
-            walks.extend(Ascending::new(run, Bound::Unbounded)?);
+            walks.extend(Ascending::new(run, 0, Bound::Unbounded)?);
         }
         let bytes = runs.iter().map(|run| run.bytes()).sum();
         Ok(Self { inputs, merge: Merge::new(walks), writer, bytes, deletes })

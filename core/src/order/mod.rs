@@ -14,7 +14,7 @@
 //!   and nothing is allocated for a single key.
 //! - A full delta is **frozen** into a chunk of at most 4096 keys. A chunk is sorted once, by whoever comes first: the
 //!   background, a cursor that needs most of it, or the writer when too many are waiting.
-//! - A **key run** is a list of blocks of 16 KiB: prefix-compressed keys with a whole key every 16 entries. A directory
+//! - A **key run** is a list of blocks of 4 KiB: prefix-compressed keys with a whole key every 16 entries. A directory
 //!   in memory, a fraction of a byte a key, tells which block a key is in.
 //! - In memory, runs of a like size are a tier, and four of a tier become one run of the next. All together have a few MiB:
 //!   then they become one **run file**, read through a map or block by block. At eight files those of a like size are

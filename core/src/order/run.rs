@@ -55,6 +55,22 @@ impl Run {
         }
     }
 
+    /// Starts loading what a search in a block looks at first, where it is in memory or mapped.
+    pub(super) fn prefetch(&self, number: usize) {
+        match &self.blocks {
+            Blocks::Memory(blocks) => {
+                if let Some(block) = blocks.get(number) {
+                    block.prefetch();
+                }
+            }
+            Blocks::File(file) => {
+                if let Some(place) = self.directory.place(number) {
+                    file.prefetch(place);
+                }
+            }
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn blocks(&self) -> usize {
         self.directory.len()
@@ -122,7 +138,7 @@ impl Run {
         for number in 0..self.blocks() {
             let block = self.block(number).unwrap().unwrap();
             let (mut offset, mut count, mut key) = (0, 0_u32, Vec::new());
-            while offset < block.entries_bytes() {
+            while offset < block.entries().len() {
                 let entry = super::block::entry_at(block.entries(), offset).unwrap();
                 assert!(entry.shared <= key.len() && (count > 0 || entry.shared == 0));
                 key.truncate(entry.shared);
@@ -132,7 +148,7 @@ impl Run {
                 keys.push(key.clone());
                 (offset, count) = (entry.next, count + 1);
             }
-            assert!(count > 0 && count == block.len());
+            assert!(count > 0 && block.restarts() as u32 == count.div_ceil(16));
             assert_eq!(self.directory.place(number).unwrap().entries, count);
         }
         assert_eq!(keys.len() as u64, self.entries());

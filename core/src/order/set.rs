@@ -171,12 +171,6 @@ impl Order {
         worked
     }
 
-    /// Bytes of memory that the set holds, apart from what only cursors keep alive.
-    #[cfg(test)]
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        self.stats().memory_bytes
-    }
-
     /// Keys that the set holds, with those that are there more than once, or dead.
     pub(crate) fn entries(&self) -> u64 {
         self.stats().entries

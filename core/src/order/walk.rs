@@ -31,12 +31,16 @@ pub(super) struct Ascending {
 }
 
 impl Ascending {
-    /// At the first key that `lower` allows, or `None` where there is none.
-    pub(super) fn new(run: &Arc<Run>, lower: Bound<&[u8]>) -> Result<Option<Self>> {
+    /// At the first key that `lower` allows, or `None` where there is none. No such key is in a block before this one.
+    pub(super) fn new(run: &Arc<Run>, number: usize, lower: Bound<&[u8]>) -> Result<Option<Self>> {
         let before = |key: &[u8]| is_before(key, lower);
-        let number = run.first_block(lower);
         let Some(block) = run.block(number)? else { return Ok(None) };
-        let restart = block.restarts_before(before).map(|passed| passed.saturating_sub(1));
+        let passed = match lower {
+            Bound::Included(key) => block.restarts_before(key, false),
+            Bound::Excluded(key) => block.restarts_before(key, true),
+            Bound::Unbounded => Some(0),
+        };
+        let restart = passed.map(|passed| passed.saturating_sub(1));
         let interval = restart.and_then(|restart| block.interval(restart));
         let offset = interval.ok_or_else(|| run.damaged(number))?.0;
         let mut walk = Self { run: Arc::clone(run), block, number, offset, key: Vec::new() };
@@ -64,11 +68,14 @@ impl Walk for Ascending {
 
     #[inline]
     fn advance(&mut self) -> Result<bool> {
-        if self.offset == self.block.entries_bytes() && !self.next_block()? {
-            return Ok(false);
+        let mut entries = self.block.entries();
+        if self.offset == entries.len() {
+            if !self.next_block()? {
+                return Ok(false);
+            }
+            entries = self.block.entries();
         }
-        let entry =
-            entry_at(self.block.entries(), self.offset).filter(|entry| entry.shared <= self.key.len());
+        let entry = entry_at(entries, self.offset).filter(|entry| entry.shared <= self.key.len());
         let Some(entry) = entry else { return Err(self.run.damaged(self.number)) };
         self.key.truncate(entry.shared);
         self.key.extend_from_slice(entry.rest);
@@ -102,12 +109,16 @@ pub(super) struct Descending {
 }
 
 impl Descending {
-    /// At the last key that `upper` allows, or `None` where there is none.
-    pub(super) fn new(run: &Arc<Run>, upper: Bound<&[u8]>) -> Result<Option<Self>> {
+    /// At the last key that `upper` allows, or `None` where there is none. No such key is in a block behind this one.
+    pub(super) fn new(run: &Arc<Run>, number: usize, upper: Bound<&[u8]>) -> Result<Option<Self>> {
         let within = |key: &[u8]| !is_after(key, upper);
-        let number = run.last_block(upper);
         let Some(block) = run.block(number)? else { return Ok(None) };
-        let passed = block.restarts_before(within).ok_or_else(|| run.damaged(number))?;
+        let passed = match upper {
+            Bound::Included(key) => block.restarts_before(key, true),
+            Bound::Excluded(key) => block.restarts_before(key, false),
+            Bound::Unbounded => Some(block.restarts()),
+        };
+        let passed = passed.ok_or_else(|| run.damaged(number))?;
         let (keys, ends) = (Vec::new(), Vec::new());
         let mut walk = Self { run: Arc::clone(run), block, number, restart: passed, keys, ends, left: 0 };
         // Where even the first key of the block is too large, the key is the last one of the block before.

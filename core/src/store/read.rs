@@ -89,12 +89,12 @@ impl Store {
     /// The record of a key for a scan, which neither asks the cache nor fills it.
     pub(crate) fn scan_record<'g>(
         &'g self,
+        hash: u64,
         keyspace: u16,
         key: &[u8],
         at: u64,
         guard: &'g Guard,
     ) -> Result<Option<RecordAt<'g>>> {
-        let hash = self.keys.hash(keyspace, key);
         if let Some(record) = self.keys.find(&self.log, hash, keyspace, key, guard)?
             && record.sequence(&self.log)? <= at
         {

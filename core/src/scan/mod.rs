@@ -1,14 +1,15 @@
-//! Scans: what is asked for, and the lazy walk over keys in order.
+//! Scans: what is asked for, and the lazy walk over keys in order, which reads ahead in small batches.
+
+mod batch;
+mod walk;
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::ops::{Bound, RangeBounds};
-use std::sync::Arc;
 
-use crate::error::Result;
-use crate::keys::{ordered_key, split_ordered_key};
-use crate::order::Cursor;
-use crate::store::{KeyRange, Pin, Store};
+use crate::keys::ordered_key;
+use crate::store::KeyRange;
+
+pub(crate) use walk::{Entry, OwnWrites, Walk};
 
 /// Which entries of a keyspace are wanted, in which order.
 ///
@@ -165,153 +166,6 @@ fn is_empty(lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>) -> bool {
             Bound::Included(lower) | Bound::Excluded(lower),
             Bound::Included(upper) | Bound::Excluded(upper),
         ) => lower >= upper,
-    }
-}
-
-/// An entry of a scan. The value is empty where only keys are wanted.
-pub(crate) type Entry = (Vec<u8>, Vec<u8>);
-/// The writes of a transaction: by the key as the order has it, the value or its absence.
-pub(crate) type OwnWrites = BTreeMap<Vec<u8>, Option<Arc<[u8]>>>;
-
-/// What a scan has still to see of a transaction's own writes.
-struct OwnRange {
-    writes: Arc<OwnWrites>,
-    lower: Bound<Vec<u8>>,
-    upper: Bound<Vec<u8>>,
-}
-
-impl OwnRange {
-    /// The next write in the direction of the scan.
-    fn peek(&self, reverse: bool) -> Option<(&[u8], Option<&[u8]>)> {
-        if is_empty(&self.lower, &self.upper) {
-            return None;
-        }
-        let mut left = self.writes.range::<Vec<u8>, _>((self.lower.as_ref(), self.upper.as_ref()));
-        let (ordered, value) = if reverse { left.next_back() } else { left.next() }?;
-        let (_, key) = split_ordered_key(ordered)?;
-        Some((key, value.as_deref()))
-    }
-
-    /// Steps over the write of this key.
-    fn skip(&mut self, keyspace: u16, key: &[u8], reverse: bool) {
-        let mut ordered = Vec::with_capacity(key.len() + 2);
-        ordered_key(&mut ordered, keyspace, key);
-        match reverse {
-            false => self.lower = Bound::Excluded(ordered),
-            true => self.upper = Bound::Excluded(ordered),
-        }
-    }
-}
-
-/// A walk over the entries that a snapshot sees, mixed with a transaction's own writes.
-pub(crate) struct Walk {
-    pin: Arc<Pin>,
-    keyspace: u16,
-    keys_only: bool,
-    reverse: bool,
-    left: u64,
-    cursor: Option<Cursor>,
-    own: Option<OwnRange>,
-    /// The next stored entry, when an own write has to come first.
-    stored: Option<Entry>,
-}
-
-impl Walk {
-    /// Begins a walk at the moment of `pin`, mixed with the writes that a transaction has made so far.
-    pub(crate) fn new(
-        store: &Store,
-        pin: Arc<Pin>,
-        keyspace: u16,
-        scan: &Scan,
-        keys_only: bool,
-        own: Option<Arc<OwnWrites>>,
-    ) -> Result<Walk> {
-        let range = scan.key_range(keyspace);
-        let open = |range: &KeyRange| {
-            let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
-            store.keys.order.cursor(lower, upper, scan.reverse)
-        };
-        let cursor = range.as_ref().map(open).transpose()?;
-        let own = own.filter(|writes| !writes.is_empty()).zip(range).map(|(writes, range)| OwnRange {
-            writes,
-            lower: range.lower,
-            upper: range.upper,
-        });
-        let left = scan.entries_max.unwrap_or(u64::MAX);
-        Ok(Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, own, stored: None })
-    }
-
-    /// The next entry, in the store that the walk was begun in.
-    pub(crate) fn step(&mut self, store: &Store) -> Result<Option<Entry>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let next = if self.own.is_none() && self.stored.is_none() {
-            self.next_stored(store)?
-        } else {
-            self.next_mixed(store)?
-        };
-        match next {
-            Some(_) => self.left -= 1,
-            None => self.left = 0,
-        }
-        Ok(next)
-    }
-
-    /// Whether the walk came to the end of its range, so that it has seen that nothing more is there.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.cursor.is_none()
-    }
-
-    /// Whether this is a copy, in the child of a fork, of what the parent walks.
-    pub(crate) fn is_of_the_parent(&self) -> bool {
-        self.pin.is_of_the_parent()
-    }
-
-    fn next_stored(&mut self, store: &Store) -> Result<Option<Entry>> {
-        let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
-        let guard = store.log.pin();
-        while let Some(ordered) = cursor.next()? {
-            let Some((_, key)) = split_ordered_key(ordered) else { continue };
-            if let Some(mut record) = store.scan_record(self.keyspace, key, self.pin.sequence, &guard)? {
-                let value = if self.keys_only { Vec::new() } else { record.copy_value(&store.log)? };
-                return Ok(Some((key.to_vec(), value)));
-            }
-        }
-        self.cursor = None;
-        Ok(None)
-    }
-
-    /// The next of the stored entries and the own writes, which hide the stored entry of their key.
-    fn next_mixed(&mut self, store: &Store) -> Result<Option<Entry>> {
-        loop {
-            if self.stored.is_none() {
-                self.stored = self.next_stored(store)?;
-            }
-            let next_own = self.own.as_ref().and_then(|own| own.peek(self.reverse));
-            let Some((own, value)) = next_own else {
-                self.own = None;
-                return Ok(self.stored.take());
-            };
-            let stored = self.stored.as_ref().map(|(key, _)| match self.reverse {
-                false => own.cmp(key),
-                true => own.cmp(key).reverse(),
-            });
-            if stored == Some(Ordering::Greater) {
-                return Ok(self.stored.take());
-            }
-            let (own, is_put) = (own.to_vec(), value.is_some());
-            let value = if self.keys_only { Vec::new() } else { value.unwrap_or_default().to_vec() };
-            if stored == Some(Ordering::Equal) {
-                self.stored = None;
-            }
-            if let Some(left) = self.own.as_mut() {
-                left.skip(self.keyspace, &own, self.reverse);
-            }
-            if is_put {
-                return Ok(Some((own, value)));
-            }
-        }
     }
 }
 

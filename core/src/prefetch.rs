@@ -4,7 +4,7 @@
 /// Starts loading the cache line where the value begins, and does not wait. Does nothing where the processor's
 /// instruction is not known here.
 #[inline]
-pub(super) fn prefetch<T>(value: &T) {
+pub(crate) fn prefetch<T>(value: &T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -14,4 +14,13 @@ pub(super) fn prefetch<T>(value: &T) {
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = value;
+}
+
+/// Bytes of a cache line, nearly everywhere.
+const LINE_BYTES: usize = 64;
+
+/// [`prefetch`] for every cache line of some bytes.
+#[inline]
+pub(crate) fn prefetch_all(bytes: &[u8]) {
+    bytes.chunks(LINE_BYTES).for_each(|line| prefetch(&line[0]));
 }
