@@ -238,6 +238,20 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<Error> for io::Error {
+    /// For code that works with streams. The error itself is inside: [`io::Error::get_ref`].
+    fn from(error: Error) -> io::Error {
+        let kind = match &error {
+            Error::Corruption { .. } => io::ErrorKind::InvalidData,
+            Error::InvalidArgument(_) => io::ErrorKind::InvalidInput,
+            Error::NoSpace(_) => io::ErrorKind::StorageFull,
+            Error::Io { source, .. } => source.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

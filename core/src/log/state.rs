@@ -1,11 +1,12 @@
 //! What the manifest says and will say, and the life of a segment: created, appended to, full, sealed.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
-use super::large::LargeWriter;
+use super::large::LargePool;
 use super::manifest_file::{WriteFailure, segment_name, write_manifest};
 use super::mark_file::MarkFile;
 use super::segments::SegmentTable;
@@ -66,6 +67,15 @@ pub(super) struct State {
     pub(super) large: Vec<Unsynced>,
     /// Content of the segments that are not appended to any more: log, large values.
     settled: (u64, u64),
+    /// Slots of segments that are being made.
+    planned: Vec<u16>,
+}
+
+/// A segment that is going to be made.
+#[derive(Debug)]
+pub(super) struct Planned {
+    entry: SegmentEntry,
+    path: PathBuf,
 }
 
 impl State {
@@ -74,7 +84,8 @@ impl State {
     }
 
     fn free_slot(&self) -> Result<u16> {
-        let taken: std::collections::HashSet<u16> = self.manifest.segments.iter().map(|e| e.slot).collect();
+        let taken: std::collections::HashSet<u16> =
+            self.manifest.segments.iter().map(|e| e.slot).chain(self.planned.iter().copied()).collect();
         (0..SEGMENTS_MAX as u16).find(|slot| !taken.contains(slot)).ok_or_else(|| {
             Error::Storage(format!(
                 "the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"
@@ -160,8 +171,9 @@ impl Log {
             log: vec![],
             large: vec![],
             settled: (0, 0),
+            planned: vec![],
         };
-        let mut large = LargeWriter::default();
+        let mut large = LargePool::default();
         for OpenedSegment { entry, segment, resumes } in opened {
             segments.add(Arc::clone(&segment), Salt::new(config.identity, entry.serial))?;
             state.manifest.segments.push(entry);
@@ -183,6 +195,7 @@ impl Log {
             segments,
             state: Mutex::new(state),
             large: Mutex::new(large),
+            large_rests: Condvar::new(),
             mark: Mutex::new(mark),
             manifest_file: Mutex::new(None),
             sync_turn: Mutex::new(()),
@@ -202,22 +215,22 @@ impl Log {
         kind: SegmentKind,
         needed: u64,
     ) -> Result<Arc<Segment>> {
+        let planned = self.plan_segment(state, kind, needed)?;
+        let made = self.make_segment(&planned);
+        self.enter_segment(state, &planned, made)
+    }
+
+    /// Decides on the next segment. What was planned is entered, also if it could not be made.
+    pub(super) fn plan_segment(&self, state: &mut State, kind: SegmentKind, needed: u64) -> Result<Planned> {
         self.check_not_poisoned()?;
         self.check_directory()?;
         let slot = state.free_slot()?;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
         let capacity = self.config.sizes.capacity(state.allocated(), needed);
-        let header = segment_header(self.config.identity, serial, kind, capacity);
-        let (disk, directory) = (&self.config.disk, &self.config.directory);
-        let path = directory.join(segment_name(serial));
-        let mut access = self.config.access;
-        access.mapped_append &= kind == SegmentKind::Log;
-        let segment = Segment::create(disk, path.clone(), serial, slot, capacity, &header, access)?;
-        disk.sync_directory(directory).map_err(|error| {
-            self.poisoned_by(Error::io(format!("syncing {}", directory.display()), error))
-        })?;
-        state.manifest.segments.push(SegmentEntry {
+        state.planned.push(slot);
+        let path = self.config.directory.join(segment_name(serial));
+        let entry = SegmentEntry {
             serial,
             slot,
             kind,
@@ -226,16 +239,45 @@ impl Log {
             length: SEGMENT_HEADER_BYTES as u64,
             first_sequence: 0,
             last_sequence: 0,
-        });
+        };
+        Ok(Planned { entry, path })
+    }
+
+    /// Makes the file of a segment, with its name on the device. No lock is needed for that.
+    pub(super) fn make_segment(&self, planned: &Planned) -> Result<Segment> {
+        let SegmentEntry { serial, slot, kind, capacity, .. } = planned.entry;
+        let header = segment_header(self.config.identity, serial, kind, capacity);
+        let (disk, directory) = (&self.config.disk, &self.config.directory);
+        let mut access = self.config.access;
+        access.mapped_append &= kind == SegmentKind::Log;
+        let segment = Segment::create(disk, planned.path.clone(), serial, slot, capacity, &header, access)?;
+        disk.sync_directory(directory).map_err(|error| {
+            self.poisoned_by(Error::io(format!("syncing {}", directory.display()), error))
+        })?;
+        Ok(segment)
+    }
+
+    /// Puts a segment that was made into the manifest on the device.
+    pub(super) fn enter_segment(
+        &self,
+        state: &mut State,
+        planned: &Planned,
+        made: Result<Segment>,
+    ) -> Result<Arc<Segment>> {
+        let SegmentEntry { serial, slot, .. } = planned.entry;
+        state.planned.retain(|taken| *taken != slot);
+        let segment = Arc::new(made?);
+        // One with a higher serial may have been made meanwhile.
+        let at = state.manifest.segments.partition_point(|entry| entry.serial < serial);
+        state.manifest.segments.insert(at, planned.entry);
         if let Err(error) = self.write_manifest(state) {
             if !self.is_poisoned() {
                 // The manifest on the device is the one before, which does not name the file.
-                state.manifest.segments.pop();
-                let _best_effort = disk.remove(&path);
+                state.manifest.segments.retain(|entry| entry.serial != serial);
+                let _best_effort = self.config.disk.remove(&planned.path);
             }
             return Err(error);
         }
-        let segment = Arc::new(segment);
         self.segments.add(Arc::clone(&segment), Salt::new(self.config.identity, serial))?;
         Ok(segment)
     }
@@ -338,10 +380,13 @@ impl Log {
         Ok(())
     }
 
-    /// Ends all appending. Called under the commit lock; waits for a large value that is being written.
+    /// Ends all appending. Called under the commit lock; waits for calls that write large values.
     pub(crate) fn end_appending(&self) {
-        let _no_large_value_is_under_way = self.large.lock();
+        let mut pool = self.large.lock();
         self.closed.store(true, Ordering::Release);
+        while pool.under_way > 0 {
+            self.large_rests.wait(&mut pool);
+        }
     }
 
     /// Ends the log in order: every length in the manifest, so that the next open believes it. Everything was synced and

@@ -38,7 +38,7 @@ use crate::recovery::{self, Recovery};
 pub(crate) use background::Background;
 pub(crate) use commit::{Commit, Operations, inline_bytes};
 pub(crate) use hidden::Pin;
-pub(crate) use read::Found;
+pub(crate) use read::{Found, OpenedValue};
 pub(crate) use recent::KeyRange;
 
 use hidden::Hidden;
@@ -94,7 +94,7 @@ impl Store {
                 let (kind, keyspace, key) = (record.shape.kind, record.shape.keyspace, record.key);
                 if kind == Kind::Keyspace {
                     let place = (log.serial(location)?, location.offset());
-                    return keys.learn_keyspace(place, keyspace, key, read_damaged);
+                    return keys.learn_keyspace(place, record, read_damaged);
                 }
                 let hash = keys.hash(keyspace, key);
                 let old = keys.find(log, hash, keyspace, key)?.map(|old| Old::of(&old));

@@ -6,3 +6,4 @@ mod model;
 mod power_cut;
 mod regressions;
 mod sync_order;
+mod values;
