@@ -286,8 +286,8 @@ impl Store {
         let hash = self.keys.hash(keyspace, record.key);
         let mut candidates = self.keys.index.candidates(hash)?;
         let is_live = match kind {
-            Kind::Put | Kind::LargePut if !candidates.any(|candidate| candidate == location) => return Ok(()),
-            Kind::Put | Kind::LargePut => true,
+            kind if kind.is_put() && !candidates.any(|candidate| candidate == location) => return Ok(()),
+            Kind::Put | Kind::LargePut | Kind::CompressedPut => true,
             // The key has come back since, by a commit that is on the device before this segment is gone.
             Kind::Tombstone
                 if self.keys.find(&self.log, hash, keyspace, record.key, &self.log.pin())?.is_some() =>
@@ -344,7 +344,7 @@ impl Store {
         let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
         while let Walked::Frame(_, frame) = walk.step()? {
             for (_, record) in frame.records() {
-                if matches!(record.shape.kind, Kind::Put | Kind::LargePut) {
+                if record.shape.kind.is_put() {
                     hashes.push(self.keys.hash(record.shape.keyspace, record.key));
                 }
             }

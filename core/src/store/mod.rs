@@ -46,7 +46,7 @@ pub(crate) use background::Background;
 pub(crate) use commit::{Commit, Operations, inline_bytes};
 pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
-pub(crate) use read::Found;
+pub(crate) use read::{Found, OpenedValue};
 pub(crate) use recent::KeyRange;
 pub use verify::{Verification, Violation};
 pub(crate) use versions::VERSION_BYTES;
