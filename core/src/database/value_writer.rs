@@ -104,6 +104,8 @@ impl ValueWriter {
         match std::mem::replace(&mut self.value, Value::Finished) {
             Value::Short(value) => self.keyspace.write(Kind::Put, &self.key, &value, durability),
             Value::Large(value) => {
+                // Until it is published nothing else tells that the segment is still of use.
+                let _large_value_under_way = store.log.pin();
                 let pointer = store.log.finish_large(&value)?.encode();
                 self.keyspace.write(Kind::LargePut, &self.key, &pointer, durability)
             }

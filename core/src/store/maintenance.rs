@@ -100,6 +100,7 @@ impl Store {
             self.checkpoint_if_due(&mut compactor, effort)?;
             self.pace.set(self.pressure(&compactor));
         }
+        self.empty_large(&mut compactor);
         self.checkpoint_if_due(&mut compactor, effort)?;
         self.forget_leaving(&mut compactor);
         Ok(())
@@ -143,6 +144,7 @@ impl Store {
         {
             how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
         }
+        self.empty_large(&mut compactor);
         self.checkpoint(&mut compactor)?;
         self.forget_leaving(&mut compactor);
         how_far.bytes_done = how_far.bytes_total;
