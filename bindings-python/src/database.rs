@@ -3,19 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use opendb::{Durability, Error, Result};
+use opendb::{Durability, Error, KeyspaceOptions, Result, ValueWriter as Writer};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::error::{call, call_detached, call_maybe_detached, exception_at, guard};
 use crate::held::Holders;
 use crate::options::{
-    AppendName, Bytes, CacheBytes, DurabilityName, Key, Limit, OpenArguments, Prefix, ScanArguments,
-    SegmentBytes, Start, StartAfter, Stop, Value,
+    AppendName, Bytes, CacheBytes, CompressionName, DurabilityName, Key, Length, Limit, OpenArguments,
+    Prefix, ScanArguments, SegmentBytes, Start, StartAfter, Stop, Value, compression_name,
 };
 use crate::scan::{Iter, Keys};
-use crate::snapshot::{Snapshot, exists, get, iter, keys, scan_prefix};
+use crate::snapshot::{Snapshot, exists, get, iter, keys, scan_prefix, value_reader};
 use crate::stats::Stats;
+use crate::stream::{ValueReader, ValueWriter};
 use crate::transaction::{Batch, Transaction, transact};
 
 /// The core's handle, shared by a Python database and everything made from it: the database stays open while any of
@@ -75,6 +76,7 @@ impl Drop for Handle {
 trait Write: Sync {
     fn put(&self, key: &[u8], value: &[u8], durability: Option<Durability>) -> Result<()>;
     fn delete(&self, key: &[u8], durability: Option<Durability>) -> Result<()>;
+    fn value_writer(&self, key: &[u8], length: u64) -> Result<Writer>;
     fn len(&self) -> Result<u64>;
 }
 
@@ -92,6 +94,9 @@ macro_rules! write {
                     Some(durability) => self.delete_with(key, durability),
                     None => <$writer>::delete(self, key),
                 }
+            }
+            fn value_writer(&self, key: &[u8], length: u64) -> Result<Writer> {
+                <$writer>::value_writer(self, key, length)
             }
             fn len(&self) -> Result<u64> {
                 <$writer>::len(self)
@@ -126,6 +131,19 @@ fn delete(
     let blocks = durability.unwrap_or(handle.durability) == Durability::Sync;
     let key = key.get();
     call_maybe_detached(py, blocks, || writer.delete(key, durability))
+}
+
+fn value_writer(
+    py: Python<'_>,
+    handle: &Arc<Handle>,
+    writer: &impl Write,
+    (key, length): (&Bytes<'_>, Length),
+    durability: Option<DurabilityName>,
+) -> PyResult<ValueWriter> {
+    // A segment may have to be made for it.
+    let key = key.get();
+    let begun = call_detached(py, || writer.value_writer(key, length.0))?;
+    Ok(ValueWriter::new(handle, begun, durability))
 }
 
 fn length(py: Python<'_>, writer: &impl Write) -> PyResult<usize> {
@@ -215,6 +233,25 @@ impl OpenDB {
         get(py, &self.handle.database, &key)
     }
 
+    /// The newest committed value of a key, to be read piece by piece, or None where the key is absent.
+    fn value_reader(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Option<ValueReader>> {
+        value_reader(py, &self.handle, &self.handle.database, &key)
+    }
+
+    /// Begins a value of so many bytes, which is written piece by piece and stored under the key when it is finished.
+    ///
+    /// durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
+    #[pyo3(signature = (key, length, durability=None))]
+    fn value_writer(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        length: Length,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<ValueWriter> {
+        value_writer(py, &self.handle, &self.handle.database, (&key, length), durability)
+    }
+
     /// Removes a key. An absent key is no error.
     ///
     /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
@@ -283,8 +320,23 @@ impl OpenDB {
     }
 
     /// The keyspace of this name. It is created, durably, where it does not exist.
-    fn keyspace(&self, py: Python<'_>, name: &str) -> PyResult<Keyspace> {
-        let keyspace = call_detached(py, || self.handle.database.keyspace(name))?;
+    ///
+    /// compression: how its values are stored from now on, "none" or "lz4"; without, as they are until now, and "none" in a
+    /// new keyspace. The setting stays with the keyspace.
+    #[pyo3(signature = (name, *, compression=None))]
+    fn keyspace(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        compression: Option<CompressionName>,
+    ) -> PyResult<Keyspace> {
+        let database = &self.handle.database;
+        let keyspace = call_detached(py, || match compression {
+            Some(wanted) => {
+                database.keyspace_with_options(name, KeyspaceOptions::new().compression(wanted.0))
+            }
+            None => database.keyspace(name),
+        })?;
         Ok(Keyspace { keyspace, handle: Arc::clone(&self.handle) })
     }
 
@@ -402,6 +454,12 @@ impl Keyspace {
         self.keyspace.name()
     }
 
+    /// How values are stored that are written from now on: "none" or "lz4".
+    #[getter]
+    fn compression(&self) -> &'static str {
+        compression_name(self.keyspace.compression())
+    }
+
     /// Stores a value under a key. The write is in the log before the call returns.
     ///
     /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
@@ -419,6 +477,25 @@ impl Keyspace {
     /// The newest committed value of a key, or None where the key is absent.
     fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         get(py, &self.keyspace, &key)
+    }
+
+    /// The newest committed value of a key, to be read piece by piece, or None where the key is absent.
+    fn value_reader(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Option<ValueReader>> {
+        value_reader(py, &self.handle, &self.keyspace, &key)
+    }
+
+    /// Begins a value of so many bytes, which is written piece by piece and stored under the key when it is finished.
+    ///
+    /// durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
+    #[pyo3(signature = (key, length, durability=None))]
+    fn value_writer(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        length: Length,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<ValueWriter> {
+        value_writer(py, &self.handle, &self.keyspace, (&key, length), durability)
     }
 
     /// Removes a key. An absent key is no error.

@@ -122,6 +122,19 @@ impl<T: Send + 'static> Slot<T> {
         call(py, || outcome)
     }
 
+    /// [`Slot::with`] for a call that waits for the device or moves much data: other Python threads run meanwhile.
+    pub(crate) fn with_detached<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut T) -> Result<R> + Send,
+    ) -> PyResult<R> {
+        let outcome = self.lock(py).and_then(|mut held| match &mut *held {
+            Held::Open(held) => py.detach(|| guard(|| work(held))),
+            gone => Err(self.too_late(gone)),
+        });
+        call(py, || outcome)
+    }
+
     /// That it can be used: it is neither finished, nor is its database closed or the parent's.
     pub(crate) fn check(&self, py: Python<'_>) -> PyResult<()> {
         self.with(py, |_| self.handle.check())

@@ -9,6 +9,7 @@
 //! - [`snapshot`]: `Snapshot`, and the reading calls that it shares with databases and keyspaces
 //! - [`transaction`]: `Transaction`, `Batch` and `transact`
 //! - [`scan`]: the lazy iterators `Iter` and `Keys`
+//! - [`stream`]: `ValueReader` and `ValueWriter`
 //! - [`held`]: what the objects hold of the core until it is finished or the database closed
 //! - [`stats`]: `Stats` and `Recovery`
 //! - [`options`]: what Python hands in (bytes, durability, the bounds of a scan) as the core's own types
@@ -28,6 +29,7 @@ mod options;
 mod scan;
 mod snapshot;
 mod stats;
+mod stream;
 mod transaction;
 
 /// The extension module. Its documentation for readers is in the package's `_opendb.pyi`.
@@ -43,6 +45,8 @@ mod _opendb {
     use crate::snapshot::Snapshot;
     #[pymodule_export]
     use crate::stats::{Recovery, Stats};
+    #[pymodule_export]
+    use crate::stream::{ValueReader, ValueWriter};
     #[pymodule_export]
     use crate::transaction::{Batch, Transaction};
 

@@ -2,7 +2,10 @@
 
 use std::ops::{Deref, RangeInclusive};
 
-use opendb::{AppendMode, Durability, Error, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Scan};
+use opendb::{
+    AppendMode, Compression, Durability, Error, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Scan,
+    VALUE_BYTES_MAX,
+};
 use pyo3::Borrowed;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -58,6 +61,7 @@ bytes! {
     Start: "start";
     Stop: "stop";
     StartAfter: "start_after";
+    Data: "data";
 }
 
 fn bytes<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bytes<'py>> {
@@ -135,6 +139,27 @@ impl FromPyObject<'_, '_> for AppendName {
     }
 }
 
+/// `"none"` or `"lz4"`.
+#[derive(Clone, Copy)]
+pub(crate) struct CompressionName(pub(crate) Compression);
+
+impl FromPyObject<'_, '_> for CompressionName {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<CompressionName> {
+        let choices = [("none", Compression::None), ("lz4", Compression::Lz4)];
+        choice(&object, "compression", "\"none\" or \"lz4\"", &choices).map(CompressionName)
+    }
+}
+
+/// The name that [`CompressionName`] reads.
+pub(crate) fn compression_name(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => "none",
+        Compression::Lz4 => "lz4",
+    }
+}
+
 /// What a word stands for, among the words that an argument takes.
 fn choice<T: Copy>(object: &Bound<'_, PyAny>, name: &str, words: &str, choices: &[(&str, T)]) -> PyResult<T> {
     let Ok(given) = object.extract::<&str>() else {
@@ -157,9 +182,9 @@ pub(crate) fn append_name(mode: AppendMode) -> &'static str {
 /// A size or count under the name that Python gives it. One outside its limits is refused with both, where PyO3 alone
 /// would raise `OverflowError` and say neither.
 macro_rules! number {
-    ($($type:ident: $name:literal, $range:expr, $none:literal;)*) => {$(
+    ($($type:ident: $name:literal, $range:expr, $none:expr;)*) => {$(
         #[derive(Clone, Copy)]
-        pub(crate) struct $type(u64);
+        pub(crate) struct $type(pub(crate) u64);
 
         impl FromPyObject<'_, '_> for $type {
             type Error = PyErr;
@@ -172,26 +197,37 @@ macro_rules! number {
 }
 
 number! {
-    Limit: "limit", 0..=u64::MAX, "no limit";
-    CacheBytes: "cache_bytes", 0..=u64::MAX, "the default";
-    SegmentBytes: "segment_bytes", SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX, "the default";
+    Limit: "limit", 0..=u64::MAX, Some("no limit");
+    CacheBytes: "cache_bytes", 0..=u64::MAX, Some("the default");
+    SegmentBytes: "segment_bytes", SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX, Some("the default");
+    Length: "length", 0..=VALUE_BYTES_MAX as u64, None;
 }
 
-fn number(object: &Bound<'_, PyAny>, name: &str, range: RangeInclusive<u64>, none: &str) -> PyResult<u64> {
+/// `none` is what `None` stands for, where it may be given.
+fn number(
+    object: &Bound<'_, PyAny>,
+    name: &str,
+    range: RangeInclusive<u64>,
+    none: Option<&str>,
+) -> PyResult<u64> {
     let py = object.py();
     let number: Option<i128> = match object.extract() {
         Ok(number) => Some(number),
         Err(error) if error.is_instance_of::<PyOverflowError>(py) => None,
         Err(_) => {
             let class = class_of(object);
-            return Err(PyTypeError::new_err(format!("{name}: a number or None is required, not '{class}'")));
+            let or_none = if none.is_some() { " or None" } else { "" };
+            return Err(PyTypeError::new_err(format!(
+                "{name}: a number{or_none} is required, not '{class}'"
+            )));
         }
     };
     let inside = number.and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number));
     inside.ok_or_else(|| {
         let given = number.map_or_else(|| "beyond every limit".into(), |number| number.to_string());
         let (first, last) = range.into_inner();
-        invalid(py, format!("{name} is {given}: give a number from {first} to {last}, or None for {none}"))
+        let or_none = none.map(|none| format!(", or None for {none}")).unwrap_or_default();
+        invalid(py, format!("{name} is {given}: give a number from {first} to {last}{or_none}"))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use opendb::{Result, Scan, ValueRef};
+use opendb::{Result, Scan, ValueReader as Reader, ValueRef};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -11,10 +11,12 @@ use crate::error::call;
 use crate::held::Slot;
 use crate::options::{Bytes, Key, Limit, Prefix, ScanArguments, Start, StartAfter, Stop};
 use crate::scan::{Iter, Keys, collect, to_bytes};
+use crate::stream::ValueReader;
 
 /// The reading calls that a database, a keyspace and a snapshot share.
 pub(crate) trait Read {
     fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>>;
+    fn value_reader(&self, key: &[u8]) -> Result<Option<Reader>>;
     fn exists(&self, key: &[u8]) -> Result<bool>;
     fn iter(&self, scan: &Scan) -> Result<opendb::Iter>;
     fn keys(&self, scan: &Scan) -> Result<opendb::Keys>;
@@ -25,6 +27,9 @@ macro_rules! read {
         impl Read for $reader {
             fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
                 <$reader>::get_ref(self, key)
+            }
+            fn value_reader(&self, key: &[u8]) -> Result<Option<Reader>> {
+                <$reader>::value_reader(self, key)
             }
             fn exists(&self, key: &[u8]) -> Result<bool> {
                 <$reader>::exists(self, key)
@@ -47,6 +52,16 @@ pub(crate) fn get<'py>(
     key: &Bytes<'_>,
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
     call(py, || reader.get_ref(key.get()))?.map(|value| to_bytes(py, &value)).transpose()
+}
+
+pub(crate) fn value_reader(
+    py: Python<'_>,
+    handle: &Arc<Handle>,
+    reader: &impl Read,
+    key: &Bytes<'_>,
+) -> PyResult<Option<ValueReader>> {
+    let found = call(py, || reader.value_reader(key.get()))?;
+    Ok(found.map(|found| ValueReader::new(handle, found)))
 }
 
 pub(crate) fn exists(py: Python<'_>, reader: &impl Read, key: &Bytes<'_>) -> PyResult<bool> {
@@ -106,6 +121,11 @@ impl Snapshot {
     /// The value of a key at that moment, or None where the key was absent.
     fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         get(py, &self.held(py)?, &key)
+    }
+
+    /// The value of a key at that moment, to be read piece by piece, or None where the key was absent.
+    fn value_reader(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Option<ValueReader>> {
+        value_reader(py, &self.slot.handle, &self.held(py)?, &key)
     }
 
     /// Whether a key was present at that moment. Cheaper than get. The same as `key in snapshot`.

@@ -99,12 +99,17 @@ def test_the_quickstart_runs_as_printed(tmp_path: Path) -> None:
 
 
 def everything(db: opendb.OpenDB) -> list[object]:
+    db.put(b"read", b"value")
+    reader = db.value_reader(b"read")
+    assert reader is not None
     return [
         db,
         db.keyspace("other"),
         db.begin_transaction(),
         db.batch(),
         db.snapshot(),
+        reader,
+        db.value_writer(b"written", 1),
         db.iter(),
         db.keys(),
         db.stats(),
@@ -192,5 +197,9 @@ def test_representations(db: opendb.OpenDB) -> None:
     assert repr(snapshot) == '<opendb.Snapshot of "default">'
     snapshot.close()
     assert repr(snapshot) == '<opendb.Snapshot of "default" released>'
+    writer, reader = db.value_writer(b"secret key", 5), db.value_reader(b"secret key")
+    assert [repr(writer), repr(reader)] == ["<opendb.ValueWriter length=5>", "<opendb.ValueReader length=12>"]
+    writer.close()
+    assert repr(writer) == "<opendb.ValueWriter length=5 finished>"
     db.close()
     assert repr(db) == f'<opendb.OpenDB "{db.path}" closed>'

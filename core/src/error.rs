@@ -238,6 +238,27 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<io::Error> for Error {
+    /// The error that [`io::Error`]'s own conversion has wrapped, or one of kind [`ErrorKind::Io`].
+    fn from(error: io::Error) -> Error {
+        error.downcast::<Error>().unwrap_or_else(|error| Error::io("working with a stream", error))
+    }
+}
+
+impl From<Error> for io::Error {
+    /// For code that works with streams. The error itself is inside: [`io::Error::get_ref`].
+    fn from(error: Error) -> io::Error {
+        let kind = match &error {
+            Error::Corruption { .. } => io::ErrorKind::InvalidData,
+            Error::InvalidArgument(_) => io::ErrorKind::InvalidInput,
+            Error::NoSpace(_) => io::ErrorKind::StorageFull,
+            Error::Io { source, .. } => source.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +272,24 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ErrorKind::ALL.len());
+    }
+
+    #[test]
+    fn an_error_comes_through_a_stream_as_it_was() {
+        for (error, kind) in [
+            (Error::corruption(7, 64, "damaged"), io::ErrorKind::InvalidData),
+            (Error::InvalidArgument("too long".to_owned()), io::ErrorKind::InvalidInput),
+            (Error::NoSpace("full".to_owned()), io::ErrorKind::StorageFull),
+            (Error::io("reading", io::ErrorKind::TimedOut.into()), io::ErrorKind::TimedOut),
+            (Error::Closed, io::ErrorKind::Other),
+        ] {
+            let (before, text) = (error.kind(), error.to_string());
+            let wrapped = io::Error::from(error);
+            assert_eq!(wrapped.kind(), kind);
+            let again = Error::from(wrapped);
+            assert_eq!((again.kind(), again.to_string()), (before, text));
+        }
+        assert_eq!(Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).kind(), ErrorKind::Io);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::keyspace::{KeyspaceEntry, Keyspaces};
 use crate::location::Location;
 use crate::log::{Log, RecordAt};
 use crate::order::Order;
-use crate::record::{Kind, LargePointer};
+use crate::record::{Kind, LargePointer, Record};
+use crate::settings::parse_settings;
 
 /// Bytes that stand for the keyspace before each key in the order.
 pub(crate) const KEYSPACE_PREFIX_BYTES: usize = 2;
@@ -119,7 +120,7 @@ impl Keys {
 
     /// Counts a change: the keys of its keyspace, and what is live in the segments.
     pub(crate) fn account(&self, log: &Log, change: &Change<'_>) {
-        let is_put = matches!(change.kind, Kind::Put | Kind::LargePut);
+        let is_put = change.kind.is_put();
         if !is_put && change.old.is_none() {
             return;
         }
@@ -140,11 +141,11 @@ impl Keys {
     /// Makes a change known to the index and the order, and counts nothing.
     pub(crate) fn enter(&self, change: &Change<'_>, scratch: &mut Vec<u8>) {
         match (change.kind, change.old) {
-            (Kind::Put | Kind::LargePut, Some(old)) => {
+            (Kind::Put | Kind::LargePut | Kind::CompressedPut, Some(old)) => {
                 let replaced = self.index.replace(change.hash, old.location, change.location);
                 debug_assert!(replaced, "the index changed under the commit lock");
             }
-            (Kind::Put | Kind::LargePut, None) => {
+            (Kind::Put | Kind::LargePut | Kind::CompressedPut, None) => {
                 // The index first: a merge of the order drops a key that the index does not know. A scan begins with a
                 // snapshot, under the commit lock, and so never comes between the two.
                 self.index.insert(change.hash, change.location);
@@ -160,19 +161,22 @@ impl Keys {
         }
     }
 
-    /// Takes in a keyspace that the log has at this place. In a damaged log others before it may be lost.
+    /// Takes in a keyspace that the log has at this place, or its new settings. In a damaged log others before it may be
+    /// lost.
     pub(crate) fn learn_keyspace(
         &self,
         (serial, offset): (u64, u64),
-        number: u16,
-        name: &[u8],
+        record: &Record<'_>,
         is_damaged: bool,
     ) -> Result<()> {
+        let number = record.shape.keyspace;
         let add = if is_damaged { Keyspaces::add_with_gaps } else { Keyspaces::add };
-        let known = std::str::from_utf8(name).is_ok_and(|name| add(&self.keyspaces, number, name));
-        if known {
-            return Ok(());
-        }
-        Err(Error::corruption(serial, offset, format!("keyspace {number} contradicts the ones before it")))
+        let known = std::str::from_utf8(record.key).is_ok_and(|name| add(&self.keyspaces, number, name));
+        let settings = parse_settings(record.value).filter(|_| known).ok_or_else(|| {
+            let reason = format!("keyspace {number} contradicts the ones before it, or has unknown settings");
+            Error::corruption(serial, offset, reason)
+        })?;
+        self.keyspaces.with(number, |entry| entry.set(settings));
+        Ok(())
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
 use crate::checkpoint::KeyspaceState;
 use crate::error::{Error, Result};
-use crate::options::KEYSPACES_MAX;
+use crate::options::{Compression, KEYSPACES_MAX, KeyspaceOptions};
+use crate::settings::{encode_settings, parse_settings};
 
 /// The keyspace that is always there, under the number 0.
 pub(crate) const DEFAULT_KEYSPACE: &str = "default";
@@ -19,9 +20,31 @@ pub(crate) struct KeyspaceEntry {
     pub(crate) number: u16,
     pub(crate) name: String,
     keys: AtomicU64,
+    /// Whether values are compressed that are written from now on.
+    compresses: AtomicBool,
 }
 
 impl KeyspaceEntry {
+    fn new(number: u16, name: &str) -> KeyspaceEntry {
+        let (keys, compresses) = (AtomicU64::new(0), AtomicBool::new(false));
+        KeyspaceEntry { number, name: name.to_owned(), keys, compresses }
+    }
+
+    /// How values are stored that are written from now on.
+    pub(crate) fn compression(&self) -> Compression {
+        if self.compresses.load(Ordering::Relaxed) { Compression::Lz4 } else { Compression::None }
+    }
+
+    /// The settings that were given last.
+    pub(crate) fn settings(&self) -> KeyspaceOptions {
+        KeyspaceOptions { compression: self.compression() }
+    }
+
+    /// Takes in new settings. Called under the commit lock, or while the log is replayed.
+    pub(crate) fn set(&self, settings: KeyspaceOptions) {
+        self.compresses.store(settings.compression == Compression::Lz4, Ordering::Relaxed);
+    }
+
     /// Keys that are there now.
     pub(crate) fn keys(&self) -> u64 {
         self.keys.load(Ordering::Relaxed)
@@ -38,6 +61,9 @@ impl KeyspaceEntry {
     }
 }
 
+/// The number of a keyspace, and how values are stored that are written to it.
+pub(crate) type NumberAndCompression = (u16, Compression);
+
 #[derive(Debug, Default)]
 struct Known {
     by_name: HashMap<String, Arc<KeyspaceEntry>>,
@@ -45,26 +71,30 @@ struct Known {
     by_number: Vec<Arc<KeyspaceEntry>>,
 }
 
+impl Known {
+    fn insert(&mut self, name: &str) -> Arc<KeyspaceEntry> {
+        let number = self.by_number.len() as u16;
+        let entry = Arc::new(KeyspaceEntry::new(number, name));
+        self.by_number.push(Arc::clone(&entry));
+        self.by_name.insert(name.to_owned(), Arc::clone(&entry));
+        entry
+    }
+}
+
 /// All keyspaces of a database. They are added and never removed.
 #[derive(Debug)]
 pub(crate) struct Keyspaces {
     known: RwLock<Known>,
+    /// The one that is written to most, found without a lock.
+    default: Arc<KeyspaceEntry>,
 }
 
 impl Keyspaces {
     /// Only `"default"`.
     pub(crate) fn new() -> Keyspaces {
-        let keyspaces = Keyspaces { known: RwLock::default() };
-        keyspaces.insert(&mut keyspaces.known.write(), DEFAULT_KEYSPACE);
-        keyspaces
-    }
-
-    fn insert(&self, known: &mut Known, name: &str) -> Arc<KeyspaceEntry> {
-        let number = known.by_number.len() as u16;
-        let entry = Arc::new(KeyspaceEntry { number, name: name.to_owned(), keys: AtomicU64::new(0) });
-        known.by_number.push(Arc::clone(&entry));
-        known.by_name.insert(name.to_owned(), Arc::clone(&entry));
-        entry
+        let mut known = Known::default();
+        let default = known.insert(DEFAULT_KEYSPACE);
+        Keyspaces { known: RwLock::new(known), default }
     }
 
     /// The keyspace of this name.
@@ -83,6 +113,24 @@ impl Keyspaces {
             .get(name)
             .map(|entry| entry.number)
             .ok_or_else(|| Error::KeyspaceNotFound(name.to_owned()))
+    }
+
+    /// The number of the keyspace of this name, and how values are stored that are written to it.
+    pub(crate) fn to_write(&self, name: &str) -> Result<NumberAndCompression> {
+        if name == DEFAULT_KEYSPACE {
+            return Ok((0, self.default.compression()));
+        }
+        let known = self.known.read();
+        let entry = known.by_name.get(name).ok_or_else(|| Error::KeyspaceNotFound(name.to_owned()))?;
+        Ok((entry.number, entry.compression()))
+    }
+
+    /// How values are stored that are written to the keyspace of this number.
+    pub(crate) fn compression(&self, number: u16) -> Compression {
+        match number {
+            0 => self.default.compression(),
+            _ => self.with(number, KeyspaceEntry::compression).unwrap_or_default(),
+        }
     }
 
     /// Runs `work` with the keyspace of this number.
@@ -110,7 +158,7 @@ impl Keyspaces {
         if known.by_number.len() != usize::from(number) || known.by_number.len() >= KEYSPACES_MAX {
             return false;
         }
-        self.insert(&mut known, name);
+        known.insert(name);
         true
     }
 
@@ -121,8 +169,9 @@ impl Keyspaces {
         let mut known = self.known.write();
         if let Some(gap) = known.by_number.get_mut(usize::from(number)).filter(|entry| entry.name.is_empty())
         {
-            let keys = AtomicU64::new(gap.keys());
-            *gap = Arc::new(KeyspaceEntry { number, name: name.to_owned(), keys });
+            let named = KeyspaceEntry::new(number, name);
+            named.keys.store(gap.keys(), Ordering::Relaxed);
+            *gap = Arc::new(named);
             let entry = Arc::clone(gap);
             return known.by_name.insert(name.to_owned(), entry).is_none();
         }
@@ -135,11 +184,7 @@ impl Keyspaces {
         let mut known = self.known.write();
         while known.by_number.len() <= usize::from(number) && known.by_number.len() < KEYSPACES_MAX {
             let number = known.by_number.len() as u16;
-            known.by_number.push(Arc::new(KeyspaceEntry {
-                number,
-                name: String::new(),
-                keys: AtomicU64::new(0),
-            }));
+            known.by_number.push(Arc::new(KeyspaceEntry::new(number, "")));
         }
         usize::from(number) < known.by_number.len()
     }
@@ -154,7 +199,7 @@ impl Keyspaces {
         let known = self.known.read();
         let state = |entry: &Arc<KeyspaceEntry>| KeyspaceState {
             name: entry.name.clone(),
-            settings: Vec::new(),
+            settings: encode_settings(entry.settings()).to_vec(),
             keys: entry.keys(),
         };
         known.by_number.iter().map(state).collect()
@@ -163,14 +208,17 @@ impl Keyspaces {
     /// Takes in what a checkpoint knows. `false` where that contradicts itself.
     pub(crate) fn restore(&self, states: &[KeyspaceState]) -> bool {
         let mut known = self.known.write();
-        *known = Known::default();
-        for state in states {
-            if known.by_name.contains_key(&state.name) {
-                return false;
-            }
-            self.insert(&mut known, &state.name).keys.store(state.keys, Ordering::Relaxed);
+        for (number, state) in states.iter().enumerate() {
+            let entry = match number {
+                0 => Arc::clone(&self.default),
+                _ if known.by_name.contains_key(&state.name) || state.name.is_empty() => return false,
+                _ => known.insert(&state.name),
+            };
+            let Some(settings) = parse_settings(&state.settings) else { return false };
+            entry.keys.store(state.keys, Ordering::Relaxed);
+            entry.set(settings);
         }
-        known.by_number.first().is_some_and(|first| first.name == DEFAULT_KEYSPACE)
+        states.first().is_some_and(|first| first.name == DEFAULT_KEYSPACE)
     }
 
     /// Names in byte order.

@@ -26,7 +26,8 @@
 //! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
 //! 2  log  index  order  cache  keyspace
 //! 1  segment  disk  epoch                    one file; the operating system; values that may be taken away
-//! 0  record  batch  manifest  mark  checksum  location  options  error  prefetch    pure: no I/O, no threads, no clock
+//! 0  record  batch  manifest  mark  checkpoint  checksum  compression  settings  compaction  location  options  error
+//!    prefetch                                pure: no I/O, no threads, no clock
 //! ```
 //!
 //! `FORMAT.md` beside the sources describes the files byte by byte.
@@ -36,6 +37,7 @@ mod cache;
 mod checkpoint;
 mod checksum;
 mod compaction;
+mod compression;
 mod conflict;
 mod database;
 mod disk;
@@ -55,15 +57,19 @@ mod record;
 mod recovery;
 mod scan;
 mod segment;
+mod settings;
 mod store;
 mod sync;
 mod transaction;
 
-pub use database::{Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Snapshot, Stats, Transaction, ValueRef};
+pub use database::{
+    Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Snapshot, Stats, Transaction, ValueReader, ValueRef,
+    ValueWriter,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use options::{
-    AppendMode, Durability, KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX, Options,
-    SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, VALUE_BYTES_MAX,
+    AppendMode, Compression, Durability, KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX,
+    KeyspaceOptions, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, VALUE_BYTES_MAX,
 };
 pub use recovery::Recovery;
 pub use scan::Scan;

@@ -147,6 +147,45 @@ impl Options {
     }
 }
 
+/// How the values of a keyspace are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Compression {
+    /// As they are.
+    #[default]
+    None,
+    /// As a block of LZ4 where that is smaller: cheap to write and cheaper to read, and good for text. Values over 1 MiB
+    /// are stored as they are.
+    Lz4,
+}
+
+/// How a keyspace is created, or changed. Every setting has a default that is right for most uses.
+///
+/// ```
+/// use opendb::{Compression, KeyspaceOptions};
+/// let options = KeyspaceOptions::new().compression(Compression::Lz4);
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct KeyspaceOptions {
+    pub(crate) compression: Compression,
+}
+
+impl KeyspaceOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> KeyspaceOptions {
+        KeyspaceOptions::default()
+    }
+
+    /// How values are stored from now on (default: [`Compression::None`]). What was written before stays as it is and is
+    /// read all the same.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> KeyspaceOptions {
+        self.compression = compression;
+        self
+    }
+}
+
 /// Refuses a key over [`KEY_BYTES_MAX`].
 pub(crate) fn check_key(key: &[u8]) -> Result<()> {
     if key.len() > KEY_BYTES_MAX {

@@ -41,17 +41,25 @@ pub(crate) enum Kind {
     Tombstone,
     /// The key has a value that stands in a large-value segment.
     LargePut,
-    /// A keyspace gets its number.
+    /// A keyspace gets its number and its settings.
     Keyspace,
+    /// The key has this value, which stands compressed.
+    CompressedPut,
 }
 
 impl Kind {
+    /// Whether the key has a value after it.
+    pub(crate) fn is_put(self) -> bool {
+        matches!(self, Kind::Put | Kind::LargePut | Kind::CompressedPut)
+    }
+
     fn number(self) -> u16 {
         match self {
             Kind::Put => 1,
             Kind::Tombstone => 2,
             Kind::LargePut => 3,
             Kind::Keyspace => 4,
+            Kind::CompressedPut => 7,
         }
     }
 
@@ -61,13 +69,14 @@ impl Kind {
             2 => Some(Kind::Tombstone),
             3 => Some(Kind::LargePut),
             4 => Some(Kind::Keyspace),
+            7 => Some(Kind::CompressedPut),
             _ => None,
         }
     }
 }
 
 /// `length` rounded up to the next multiple of 8.
-pub(crate) fn aligned(length: usize) -> usize {
+pub(crate) const fn aligned(length: usize) -> usize {
     length.next_multiple_of(ALIGNMENT)
 }
 
@@ -331,14 +340,24 @@ impl LargePointer {
 /// Whether `bytes`, which begin with the header of a large value, are the value that `pointer` names, at this place.
 pub(crate) fn large_is_intact(bytes: &[u8], pointer: &LargePointer, salt: u32) -> bool {
     let Some((header, value)) = bytes.split_at_checked(LARGE_HEADER_BYTES) else { return false };
-    let crc = crc32c(0, value);
-    crc == pointer.crc && header == large_header(pointer.length, crc, salt)
+    crc32c(0, value) == pointer.crc && large_header_is_intact(header, pointer, salt)
 }
 
-/// The header that stands before a large value with this CRC.
-pub(crate) fn large_header(length: u32, value_crc: u32, salt: u32) -> [u8; LARGE_HEADER_BYTES] {
+/// Whether `header` stands before the value that `pointer` names, at this place, if the value has the pointer's CRC.
+pub(crate) fn large_header_is_intact(header: &[u8], pointer: &LargePointer, salt: u32) -> bool {
+    large_owner(header).is_some_and(|owner| header == large_header(pointer.length, owner, pointer.crc, salt))
+}
+
+/// The hash of the key that a large value was written for, as its header says; 0 in values of format version 1.
+pub(crate) fn large_owner(header: &[u8]) -> Option<u64> {
+    u64_at(header, 8)
+}
+
+/// The header that stands before a large value with this CRC. `owner` is the hash of its keyspace and key.
+pub(crate) fn large_header(length: u32, owner: u64, value_crc: u32, salt: u32) -> [u8; LARGE_HEADER_BYTES] {
     let mut header = [0; LARGE_HEADER_BYTES];
     header[4..8].copy_from_slice(&length.to_le_bytes());
+    header[8..].copy_from_slice(&owner.to_le_bytes());
     let crc = crc32c(value_crc, &header[4..]) ^ salt;
     header[..4].copy_from_slice(&crc.to_le_bytes());
     header
@@ -471,5 +490,42 @@ impl<'a> Records<'a> {
             return None;
         }
         Some(Some(Step { at, base: self.base, record: Some(record) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of format version 1 have 0 where the owner stands since version 2.
+    #[test]
+    fn a_large_value_is_intact_whoever_owns_it_and_no_bit_of_it_is_left_unchecked() {
+        let value = b"the value";
+        for owner in [0, 1, u64::MAX] {
+            let pointer = LargePointer { serial: 7, offset: 64, length: 9, crc: crc32c(0, value) };
+            let bytes = [&large_header(9, owner, pointer.crc, 0x5a5a)[..], value].concat();
+            assert!(large_is_intact(&bytes, &pointer, 0x5a5a));
+            assert_eq!(large_owner(&bytes), Some(owner));
+            assert!(!large_is_intact(&bytes, &pointer, 0x5a5b), "at another place");
+            for bit in 0..bytes.len() * 8 {
+                let mut damaged = bytes.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert!(!large_is_intact(&damaged, &pointer, 0x5a5a), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_number_and_stands_alone_under_eight_more() {
+        for kind in [Kind::Put, Kind::Tombstone, Kind::LargePut, Kind::Keyspace, Kind::CompressedPut] {
+            let record = NewRecord { kind, keyspace: 3, key: b"k", value: b"v" };
+            let header = standalone_header(&record, content_crc(b"k", b"v"), 5, 4, 0);
+            assert_eq!(header[11] >> 4, kind.number() as u8 + 8);
+            let bytes = [&header[..], b"kv"].concat();
+            let parsed = Record::parse(&bytes).unwrap();
+            assert!(parsed.shape.kind == kind && parsed.shape.is_standalone() && parsed.is_intact(0));
+            assert_eq!(Kind::from_number(kind.number()), Some(kind));
+        }
+        assert!([0, 5, 6].into_iter().all(|number| Kind::from_number(number).is_none()));
     }
 }

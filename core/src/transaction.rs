@@ -128,7 +128,10 @@ impl Work {
             let Some((keyspace, key)) = crate::keys::split_ordered_key(ordered) else { continue };
             let hash = store.keys.hash(keyspace, key);
             match value {
-                Some(value) => operations.put(hash, keyspace, key, value),
+                Some(value) => {
+                    let compression = store.keys.keyspaces.compression(keyspace);
+                    operations.put(hash, (keyspace, compression), key, value);
+                }
                 None => operations.delete(hash, keyspace, key),
             }
         }

@@ -9,7 +9,7 @@
  *     It is looked up on every call and never followed. One that was freed, closed or consumed, one of another type
  *     and a pointer that never was a handle are OPENDB_ERROR_INVALID_ARGUMENT, always, also where the slot of a freed
  *     handle is in use again. Every handle is freed by the caller, with the function that its type names. A function
- *     that consumes a handle (opendb_close, every commit and rollback) does so whatever its status.
+ *     that consumes a handle (opendb_close, every commit, rollback and finish) does so whatever its status.
  *
  *  2. Errors. A function that can fail returns an opendb_status: OPENDB_OK (0), OPENDB_NOT_FOUND (-1, not an error), or
  *     the number of an error, greater than 0. Its last parameter, error_out, may be NULL. Otherwise it is always
@@ -24,7 +24,8 @@
  *     belongs to OpenDB.
  *
  *  4. Inputs. Keys, values and prefixes are a pointer and a length in bytes and may hold any byte. NULL with length 0
- *     is the empty byte string; NULL with another length is OPENDB_ERROR_INVALID_ARGUMENT. Paths and names of keyspaces
+ *     is the empty byte string; NULL with another length is OPENDB_ERROR_INVALID_ARGUMENT. A buffer that is to be
+ *     filled is the same, and the call's alone while it runs. Paths and names of keyspaces
  *     end in a zero byte; names are UTF-8, paths any bytes that the system takes for one. opendb_scan and opendb_stats begin with their size and are begun with
  *     OPENDB_SCAN_INIT and OPENDB_STATS_INIT. Nothing is kept of an input after the call: what is needed is copied.
  *     A pointer that is neither NULL nor leads to what it should cannot be found out: that is undefined, as in C.
@@ -35,14 +36,14 @@
  *     consumed.
  *
  *  6. Threads. Every function may be called from any thread at any time, with the same handle too. Databases,
- *     keyspaces and snapshots are used by many threads at once. Calls on one batch, transaction, iterator or set of
- *     options run one after the other; sharing one iterator is of little use, since the next call ends the views of
+ *     keyspaces and snapshots are used by many threads at once. Calls on one batch, transaction, iterator, value
+ *     reader, value writer or set of options run one after the other; sharing one iterator is of little use, since the next call ends the views of
  *     the last. A handle that is freed or consumed while another thread is inside a call on it stays alive until that
  *     call is over. After fork() the child opens the database again and uses no handle of its parent.
  *
- *  7. Lifetimes. What was made from a database (keyspaces, batches, transactions, snapshots, iterators) answers
+ *  7. Lifetimes. What was made from a database (keyspaces, batches, transactions, snapshots, iterators, value writers) answers
  *     OPENDB_ERROR_CLOSED after opendb_close, and is still to be freed; only an iterator that had come to its end
- *     stays there. Handles may be freed in any order. Pinned values, opendb_bytes, lists of names and errors do not
+ *     stays there. Handles may be freed in any order. Pinned values, value readers, opendb_bytes, lists of names and errors do not
  *     depend on the database at all.
  *
  *  8. Unwinding. No function of this header unwinds or ends the process because of an argument: a fault of the library
@@ -183,6 +184,17 @@ typedef struct opendb_snapshot opendb_snapshot;
  * rolls it back.
  */
 typedef struct opendb_transaction opendb_transaction;
+
+/**
+ * A value that is read piece by piece. It stays the same value, and can be read, also when its key is overwritten or the
+ * database closed. Free it with `opendb_value_reader_free`.
+ */
+typedef struct opendb_value_reader opendb_value_reader;
+
+/**
+ * A value that is written piece by piece. Finishing consumes it; `opendb_value_writer_free` gives the value up.
+ */
+typedef struct opendb_value_writer opendb_value_writer;
 
 /**
  * What a call came to: `OPENDB_OK`, `OPENDB_NOT_FOUND`, or the number of an error, which is greater than 0. The
@@ -411,6 +423,11 @@ typedef struct {
 } opendb_stats;
 
 /**
+ * How values are stored: one of `OPENDB_COMPRESSION_...`.
+ */
+typedef int32_t opendb_compression;
+
+/**
  * The work of `opendb_transact`. What it returns decides: `OPENDB_OK` commits, `OPENDB_ERROR_TRANSACTION` asks
  * for another run, and any other number rolls back and is what `opendb_transact` returns. It must return: no
  * exception and no `longjmp` may leave it.
@@ -528,6 +545,16 @@ typedef opendb_status (*opendb_work)(opendb_transaction *transaction, void *user
  * One positioned write to the file for each commit.
  */
 #define OPENDB_APPEND_MODE_WRITE 2
+
+/**
+ * As they are.
+ */
+#define OPENDB_COMPRESSION_NONE 0
+
+/**
+ * As a block of LZ4 where that is smaller. Values over 1 MiB are stored as they are.
+ */
+#define OPENDB_COMPRESSION_LZ4 1
 
 #ifdef __cplusplus
 extern "C" {
@@ -833,6 +860,23 @@ opendb_status opendb_keyspace_open(const opendb_database *database,
                                    const char *name,
                                    opendb_keyspace **keyspace_out,
                                    opendb_error **error_out);
+
+/**
+ * Like `opendb_keyspace_open`, and sees to it that its values are stored so from now on: one of
+ * `OPENDB_COMPRESSION_...`. The setting stays with the keyspace, and `default` can have one as well; what was written
+ * before stays as it is.
+ */
+opendb_status opendb_keyspace_open_with(const opendb_database *database,
+                                        const char *name,
+                                        opendb_compression compression,
+                                        opendb_keyspace **keyspace_out,
+                                        opendb_error **error_out);
+
+/**
+ * How values are stored that are written to the keyspace from now on: one of `OPENDB_COMPRESSION_...`;
+ * `OPENDB_COMPRESSION_NONE` also for NULL and what is no live keyspace.
+ */
+opendb_compression opendb_keyspace_compression(const opendb_keyspace *keyspace);
 
 /**
  * The name of the keyspace. The text lives until the keyspace is freed. NULL for NULL and what is no live
@@ -1176,6 +1220,111 @@ opendb_status opendb_snapshot_scan_prefix(const opendb_snapshot *snapshot,
  * Frees a snapshot. Iterators made from it go on.
  */
 void opendb_snapshot_free(opendb_snapshot *snapshot);
+
+/**
+ * Opens the newest value of a key for reading piece by piece. `OPENDB_NOT_FOUND` where there is no such key.
+ */
+opendb_status opendb_value_reader_new(const opendb_database *database,
+                                      const void *key,
+                                      size_t key_length,
+                                      opendb_value_reader **reader_out,
+                                      opendb_error **error_out);
+
+/**
+ * Like `opendb_value_reader_new`, in a keyspace.
+ */
+opendb_status opendb_keyspace_value_reader(const opendb_keyspace *keyspace,
+                                           const void *key,
+                                           size_t key_length,
+                                           opendb_value_reader **reader_out,
+                                           opendb_error **error_out);
+
+/**
+ * Like `opendb_value_reader_new`, in a snapshot.
+ */
+opendb_status opendb_snapshot_value_reader(const opendb_snapshot *snapshot,
+                                           const void *key,
+                                           size_t key_length,
+                                           opendb_value_reader **reader_out,
+                                           opendb_error **error_out);
+
+/**
+ * The length of the value in bytes; 0 for NULL and what is no live reader.
+ */
+uint64_t opendb_value_reader_length(const opendb_value_reader *reader);
+
+/**
+ * Reads the next bytes of the value into the caller's buffer, as many as it has room for or are left, and tells how
+ * many: 0 at the end. A value over 1 MiB that is damaged is noticed by who reads from its beginning to its end: the
+ * read that would give the last byte is `OPENDB_ERROR_CORRUPTION`. After an error the buffer holds nothing of use and
+ * the position is what it was.
+ */
+opendb_status opendb_value_reader_read(opendb_value_reader *reader,
+                                       void *buffer,
+                                       size_t buffer_length,
+                                       uint64_t *count_out,
+                                       opendb_error **error_out);
+
+/**
+ * Goes to a place of the value, counted in bytes from its beginning. Behind its end there is nothing to be read.
+ */
+opendb_status opendb_value_reader_seek(opendb_value_reader *reader,
+                                       uint64_t position,
+                                       opendb_error **error_out);
+
+/**
+ * Frees a reader.
+ */
+void opendb_value_reader_free(opendb_value_reader *reader);
+
+/**
+ * Begins a value of `length` bytes, which is written piece by piece and stored under the key when it is finished. Until
+ * then nobody sees anything of it, and nobody waits for it either. Limits as for `opendb_put`.
+ */
+opendb_status opendb_value_writer_new(const opendb_database *database,
+                                      const void *key,
+                                      size_t key_length,
+                                      uint64_t length,
+                                      opendb_value_writer **writer_out,
+                                      opendb_error **error_out);
+
+/**
+ * Like `opendb_value_writer_new`, in a keyspace.
+ */
+opendb_status opendb_keyspace_value_writer(const opendb_keyspace *keyspace,
+                                           const void *key,
+                                           size_t key_length,
+                                           uint64_t length,
+                                           opendb_value_writer **writer_out,
+                                           opendb_error **error_out);
+
+/**
+ * Writes the next piece of the value: all of it or, after an error, nothing. More than the length that was announced is
+ * `OPENDB_ERROR_INVALID_ARGUMENT`.
+ */
+opendb_status opendb_value_writer_write(opendb_value_writer *writer,
+                                        const void *piece,
+                                        size_t piece_length,
+                                        opendb_error **error_out);
+
+/**
+ * Stores the value, all of which was written, under its key. The handle is consumed in every case; after an error
+ * nothing of the value is there.
+ */
+opendb_status opendb_value_writer_finish(opendb_value_writer *writer,
+                                         opendb_error **error_out);
+
+/**
+ * Like `opendb_value_writer_finish`, with a durability for this commit.
+ */
+opendb_status opendb_value_writer_finish_with(opendb_value_writer *writer,
+                                              opendb_durability durability,
+                                              opendb_error **error_out);
+
+/**
+ * Frees a writer. A value that was not finished is given up.
+ */
+void opendb_value_writer_free(opendb_value_writer *writer);
 
 /**
  * The version of the library that is linked, such as `0.1.0`; `OPENDB_VERSION` is that of the header. The text is

@@ -85,6 +85,12 @@ enum class AppendMode : opendb_append_mode {
     Write = OPENDB_APPEND_MODE_WRITE,
 };
 
+/** How the values of a keyspace are stored. */
+enum class Compression : opendb_compression {
+    None = OPENDB_COMPRESSION_NONE,
+    Lz4 = OPENDB_COMPRESSION_LZ4,
+};
+
 namespace detail {
 
 /** The place for an error of one call; throws what was left there. */
@@ -195,6 +201,66 @@ public:
 private:
     detail::Handle<opendb_pinned, opendb_pinned_free> pinned_;
     opendb_view view_;
+};
+
+/** A value that is read piece by piece, also after the database is closed. */
+class ValueReader {
+public:
+    explicit ValueReader(opendb_value_reader *handle) noexcept : handle_(handle) {}
+
+    /** Length of the value in bytes. */
+    std::uint64_t length() const noexcept { return opendb_value_reader_length(handle_.get()); }
+
+    /** The next bytes, as many as there is room for or are left; 0 at the end. */
+    std::size_t read(void *buffer, std::size_t length) {
+        detail::ErrorPlace error;
+        std::uint64_t count;
+        error.found(opendb_value_reader_read(handle_.get(), buffer, length, &count, error));
+        return static_cast<std::size_t>(count);
+    }
+
+    /** The next bytes, at most so many; none at the end. */
+    std::string read(std::size_t length) {
+        std::string piece(length, '\0');
+        piece.resize(read(piece.data(), length));
+        return piece;
+    }
+
+    /** Goes to a place of the value, counted from its beginning. */
+    void seek(std::uint64_t position) {
+        detail::ErrorPlace error;
+        error.found(opendb_value_reader_seek(handle_.get(), position, error));
+    }
+
+private:
+    detail::Handle<opendb_value_reader, opendb_value_reader_free> handle_;
+};
+
+/** A value that is written piece by piece; it is given up when it is destroyed without being finished. */
+class ValueWriter {
+public:
+    explicit ValueWriter(opendb_value_writer *handle) noexcept : handle_(handle) {}
+
+    /** Writes the next piece: all of it or, where it throws, nothing. */
+    void write(std::string_view piece) {
+        detail::ErrorPlace error;
+        error.found(opendb_value_writer_write(handle_.get(), piece.data(), piece.size(), error));
+    }
+
+    /** Stores the value under its key or, where it throws, does not. The writer is over in every case. */
+    void finish() {
+        detail::ErrorPlace error;
+        error.found(opendb_value_writer_finish(handle_.get(), error));
+    }
+
+    void finish_with(Durability durability) {
+        detail::ErrorPlace error;
+        auto wait = static_cast<opendb_durability>(durability);
+        error.found(opendb_value_writer_finish_with(handle_.get(), wait, error));
+    }
+
+private:
+    detail::Handle<opendb_value_writer, opendb_value_writer_free> handle_;
 };
 
 /** How a database is opened: Options().create(false).cache_bytes(0). */
@@ -351,6 +417,8 @@ struct Calls<opendb_database> {
     static constexpr auto iter = opendb_iter;
     static constexpr auto scan_prefix = opendb_scan_prefix;
     static constexpr auto len = opendb_len;
+    static constexpr auto value_reader = opendb_value_reader_new;
+    static constexpr auto value_writer = opendb_value_writer_new;
 };
 
 template <>
@@ -365,6 +433,8 @@ struct Calls<opendb_keyspace> {
     static constexpr auto iter = opendb_keyspace_iter;
     static constexpr auto scan_prefix = opendb_keyspace_scan_prefix;
     static constexpr auto len = opendb_keyspace_len;
+    static constexpr auto value_reader = opendb_keyspace_value_reader;
+    static constexpr auto value_writer = opendb_keyspace_value_writer;
 };
 
 template <>
@@ -374,6 +444,7 @@ struct Calls<opendb_snapshot> {
     static constexpr auto exists = opendb_snapshot_exists;
     static constexpr auto iter = opendb_snapshot_iter;
     static constexpr auto scan_prefix = opendb_snapshot_scan_prefix;
+    static constexpr auto value_reader = opendb_snapshot_value_reader;
 };
 
 /** The calls that read one keyspace. */
@@ -402,6 +473,14 @@ public:
         opendb_view view;
         auto status = Calls<Type>::get_pinned(handle_.get(), key.data(), key.size(), &pinned, &view, error);
         return error.found(status) ? std::optional<Pinned>(Pinned(pinned, view)) : std::nullopt;
+    }
+
+    /** The value, to be read piece by piece. */
+    std::optional<ValueReader> value_reader(std::string_view key) const {
+        ErrorPlace error(handle());
+        opendb_value_reader *reader;
+        bool found = error.found(Calls<Type>::value_reader(handle_.get(), key.data(), key.size(), &reader, error));
+        return found ? std::optional<ValueReader>(ValueReader(reader)) : std::nullopt;
     }
 
     bool exists(std::string_view key) const {
@@ -449,6 +528,14 @@ public:
             Calls<Type>::put_with(this->handle(), key.data(), key.size(), value.data(), value.size(), wait, error));
     }
 
+    /** Begins a value of this length, to be written piece by piece and finished. */
+    ValueWriter value_writer(std::string_view key, std::uint64_t length) const {
+        ErrorPlace error(this->handle());
+        opendb_value_writer *writer;
+        error.found(Calls<Type>::value_writer(this->handle(), key.data(), key.size(), length, &writer, error));
+        return ValueWriter(writer);
+    }
+
     /** Removes a key, which may be absent. */
     void erase(std::string_view key) const {
         ErrorPlace error(this->handle());
@@ -480,6 +567,11 @@ public:
     std::string name() const {
         const char *name = opendb_keyspace_name(handle());
         return name ? name : "";
+    }
+
+    /** How values are stored that are written from now on. */
+    Compression compression() const noexcept {
+        return static_cast<Compression>(opendb_keyspace_compression(handle()));
     }
 };
 
@@ -685,6 +777,15 @@ public:
         detail::ErrorPlace error(handle());
         opendb_keyspace *keyspace;
         error.found(opendb_keyspace_open(handle(), detail::name(name).c_str(), &keyspace, error));
+        return Keyspace(keyspace);
+    }
+
+    /** The same, and its values are stored so from now on. The setting stays with the keyspace. */
+    Keyspace keyspace(std::string_view name, Compression compression) const {
+        detail::ErrorPlace error(handle());
+        opendb_keyspace *keyspace;
+        auto number = static_cast<opendb_compression>(compression);
+        error.found(opendb_keyspace_open_with(handle(), detail::name(name).c_str(), number, &keyspace, error));
         return Keyspace(keyspace);
     }
 

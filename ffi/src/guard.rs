@@ -118,6 +118,27 @@ pub(crate) unsafe fn read_bytes<'a>(name: &str, data: *const c_void, length: usi
     Ok(unsafe { slice::from_raw_parts(data.cast(), length) })
 }
 
+/// A caller's buffer, all zeros: what stood there may never have been written.
+///
+/// # Safety
+/// Where the length is not 0 and the pointer not NULL, that many bytes can be written and are nobody else's for `'a`.
+pub(crate) unsafe fn clear_bytes<'a>(name: &str, data: *mut c_void, length: usize) -> Result<&'a mut [u8]> {
+    if length == 0 {
+        return Ok(&mut []);
+    }
+    if data.is_null() {
+        return Err(Error::InvalidArgument(format!("{name} is NULL and its length is {length}")));
+    }
+    if isize::try_from(length).is_err() {
+        return Err(Error::InvalidArgument(format!("{name}: no memory holds {length} bytes")));
+    }
+    let data = data.cast::<u8>();
+    // SAFETY: the caller of this function answers for the bytes; NULL and impossible lengths are behind us.
+    unsafe { data.write_bytes(0, length) };
+    // SAFETY: as above, and every byte was just written.
+    Ok(unsafe { slice::from_raw_parts_mut(data, length) })
+}
+
 /// Text of a caller that ends in a zero byte.
 ///
 /// # Safety
@@ -148,6 +169,14 @@ macro_rules! input {
     };
 }
 
+/// The buffer of the parameters `$data` and `$length`, or a return with the error.
+macro_rules! output {
+    ($data:ident, $length:ident) => {
+        // SAFETY: convention 4 of the header: a buffer has its length in bytes that are the call's while it runs.
+        unsafe { $crate::guard::clear_bytes(stringify!($data), $data, $length) }?
+    };
+}
+
 /// The UTF-8 text of the parameter `$text`, or a return with the error.
 macro_rules! utf8 {
     ($text:ident) => {
@@ -156,7 +185,7 @@ macro_rules! utf8 {
     };
 }
 
-pub(crate) use {input, utf8};
+pub(crate) use {input, output, utf8};
 
 #[cfg(test)]
 mod tests {
@@ -198,6 +227,14 @@ mod tests {
         assert_eq!(read(null, 0).unwrap(), b"");
         assert!(read(null, 1).unwrap_err().to_string().contains("key is NULL"));
         assert!(read(bytes.as_ptr().cast(), usize::MAX).unwrap_err().to_string().contains("no memory"));
+        let mut room = [7u8; 3];
+        // SAFETY: three bytes are there; NULL and impossible lengths are refused before anything is written.
+        let clear = |data: *mut c_void, length| unsafe { clear_bytes("buffer", data, length) };
+        assert_eq!(clear(room.as_mut_ptr().cast(), 2).unwrap(), [0, 0]);
+        assert_eq!(room, [0, 0, 7]);
+        assert_eq!(clear(std::ptr::null_mut(), 0).unwrap(), b"");
+        assert!(clear(std::ptr::null_mut(), 1).unwrap_err().to_string().contains("buffer is NULL"));
+        assert!(clear(room.as_mut_ptr().cast(), usize::MAX).unwrap_err().to_string().contains("no memory"));
         // SAFETY: the literals end in a zero byte; NULL is refused before it is read.
         let name = |text: *const c_char| unsafe { read_utf8("name", text) };
         assert_eq!(name(c"caf\u{e9}".as_ptr()).unwrap(), "caf\u{e9}");

@@ -3,14 +3,14 @@
 use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
 
-use engine::Scan;
+use engine::{KeyspaceOptions, Scan};
 
 use crate::bytes::{Bytes, Pinned, View, found, found_pinned};
 use crate::database::Database;
 use crate::error::{Failure, Status, c_string};
 use crate::guard::{counted, done, guard_or, input, made, present, utf8};
 use crate::handle::{self, Handle, Table};
-use crate::options::{self, Durability};
+use crate::options::{self, Compression, Durability, OPENDB_COMPRESSION_NONE};
 use crate::scan::{Iterator, ScanOptions, iterate};
 
 /// A key space of its own within a database. Free it with `opendb_keyspace_free`.
@@ -30,7 +30,7 @@ impl Handle for Keyspace {
 }
 
 impl Keyspace {
-    fn engine(&self) -> &engine::Keyspace {
+    pub(crate) fn engine(&self) -> &engine::Keyspace {
         &self.engine
     }
 }
@@ -49,6 +49,34 @@ pub unsafe extern "C" fn opendb_keyspace_open(
         let engine = handle::borrow(database)?.engine().keyspace(utf8!(name))?;
         let name = c_string(engine.name());
         Ok(Keyspace { engine, name })
+    })
+}
+
+/// Like `opendb_keyspace_open`, and sees to it that its values are stored so from now on: one of
+/// `OPENDB_COMPRESSION_...`. The setting stays with the keyspace, and `default` can have one as well; what was written
+/// before stays as it is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_open_with(
+    database: *const Database,
+    name: *const c_char,
+    compression: Compression,
+    keyspace_out: Option<&mut MaybeUninit<*mut Keyspace>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    made("keyspace_out", keyspace_out, error_out, || {
+        let settings = KeyspaceOptions::new().compression(options::compression(compression)?);
+        let engine = handle::borrow(database)?.engine().keyspace_with_options(utf8!(name), settings)?;
+        let name = c_string(engine.name());
+        Ok(Keyspace { engine, name })
+    })
+}
+
+/// How values are stored that are written to the keyspace from now on: one of `OPENDB_COMPRESSION_...`;
+/// `OPENDB_COMPRESSION_NONE` also for NULL and what is no live keyspace.
+#[unsafe(no_mangle)]
+pub extern "C" fn opendb_keyspace_compression(keyspace: *const Keyspace) -> Compression {
+    guard_or(OPENDB_COMPRESSION_NONE, || {
+        Ok(options::compression_number(handle::borrow(keyspace)?.engine.compression()))
     })
 }
 

@@ -9,7 +9,7 @@
 //! - [`error`]: status numbers and messages
 //! - [`bytes`]: owned, viewed and pinned bytes, lists of names
 //! - [`options`], [`database`], [`stats`], [`scan`], [`keyspace`], [`batch`], [`transaction`], [`snapshot`],
-//!   [`version`]: the exports, in the order of the header
+//!   [`stream`], [`version`]: the exports, in the order of the header
 
 // An export is named for C, and its contract with the caller stands in the header once instead of above each.
 #![allow(clippy::missing_safety_doc)]
@@ -48,6 +48,9 @@ pub mod transaction;
 
 #[allow(unsafe_code)] // Exports.
 pub mod snapshot;
+
+#[allow(unsafe_code)] // Exports; fills a caller's buffer.
+pub mod stream;
 
 #[allow(unsafe_code)] // Exports.
 pub mod version;

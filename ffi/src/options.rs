@@ -28,6 +28,14 @@ pub const OPENDB_APPEND_MODE_MAPPED: Append = 1;
 /// One positioned write to the file for each commit.
 pub const OPENDB_APPEND_MODE_WRITE: Append = 2;
 
+/// How values are stored: one of `OPENDB_COMPRESSION_...`.
+pub type Compression = i32;
+
+/// As they are.
+pub const OPENDB_COMPRESSION_NONE: Compression = 0;
+/// As a block of LZ4 where that is smaller. Values over 1 MiB are stored as they are.
+pub const OPENDB_COMPRESSION_LZ4: Compression = 1;
+
 /// The longest key, in bytes.
 pub const OPENDB_KEY_BYTES_MAX: usize = 65535;
 /// The longest value, in bytes.
@@ -58,6 +66,25 @@ pub(crate) fn append_number(mode: AppendMode) -> Append {
         AppendMode::Auto => OPENDB_APPEND_MODE_AUTO,
         AppendMode::Mapped => OPENDB_APPEND_MODE_MAPPED,
         AppendMode::Write => OPENDB_APPEND_MODE_WRITE,
+    }
+}
+
+/// The compression behind a number.
+pub(crate) fn compression(number: Compression) -> Result<engine::Compression> {
+    match number {
+        OPENDB_COMPRESSION_NONE => Ok(engine::Compression::None),
+        OPENDB_COMPRESSION_LZ4 => Ok(engine::Compression::Lz4),
+        _ => Err(Error::InvalidArgument(format!(
+            "compression is {number}: use OPENDB_COMPRESSION_NONE or OPENDB_COMPRESSION_LZ4"
+        ))),
+    }
+}
+
+/// The number of a compression.
+pub(crate) fn compression_number(compression: engine::Compression) -> Compression {
+    match compression {
+        engine::Compression::None => OPENDB_COMPRESSION_NONE,
+        engine::Compression::Lz4 => OPENDB_COMPRESSION_LZ4,
     }
 }
 
@@ -238,6 +265,10 @@ mod tests {
         for number in [OPENDB_APPEND_MODE_AUTO, OPENDB_APPEND_MODE_MAPPED, OPENDB_APPEND_MODE_WRITE] {
             assert_eq!(append_number(append_mode(number).unwrap()), number);
         }
+        for number in [OPENDB_COMPRESSION_NONE, OPENDB_COMPRESSION_LZ4] {
+            assert_eq!(compression_number(compression(number).unwrap()), number);
+        }
+        assert!(compression(2).is_err() && compression(-1).is_err());
         assert!(append_mode(3).is_err() && append_mode(-1).is_err());
         assert_eq!(durability(OPENDB_DURABILITY_BUFFERED).unwrap(), engine::Durability::Buffered);
         assert_eq!(durability(OPENDB_DURABILITY_SYNC).unwrap(), engine::Durability::Sync);

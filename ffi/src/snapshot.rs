@@ -29,7 +29,7 @@ impl Handle for Snapshot {
 }
 
 impl Snapshot {
-    fn engine(&self) -> &engine::Snapshot {
+    pub(crate) fn engine(&self) -> &engine::Snapshot {
         &self.engine
     }
 }

@@ -12,6 +12,7 @@ use crate::keyspace::Keyspace;
 use crate::options::OpenOptions;
 use crate::scan::Iterator;
 use crate::snapshot::Snapshot;
+use crate::stream::{ValueReader, ValueWriter};
 use crate::transaction::Transaction;
 
 /// The version of the header: goes up with changes that are not compatible.
@@ -41,7 +42,8 @@ pub extern "C" fn opendb_handles_live() -> usize {
     guard_or(0, || {
         let shared = live::<Database>() + live::<Keyspace>() + live::<Snapshot>() + live::<OpenOptions>();
         let single = live::<Batch>() + live::<Transaction>() + live::<Iterator>();
-        Ok(shared + single + live::<Failure>() + live::<Pinned>() + live::<Names>())
+        let streams = live::<ValueReader>() + live::<ValueWriter>();
+        Ok(shared + single + streams + live::<Failure>() + live::<Pinned>() + live::<Names>())
     })
 }
 

@@ -30,6 +30,8 @@ from opendb._opendb import (
     Snapshot,
     Stats,
     Transaction,
+    ValueReader,
+    ValueWriter,
     __version__,
 )
 from opendb.errors import (
@@ -83,6 +85,8 @@ __all__ = [
     "Transaction",
     "TransactionError",
     "UnsupportedError",
+    "ValueReader",
+    "ValueWriter",
     "__version__",
     "open",
 ]

@@ -19,6 +19,8 @@ __all__ = [
     "Snapshot",
     "Recovery",
     "Stats",
+    "ValueReader",
+    "ValueWriter",
     "Batch",
     "Transaction",
     "__version__",
@@ -33,6 +35,7 @@ __all__ = [
 _T = TypeVar("_T")
 _Durability: TypeAlias = Literal["buffered", "sync"]
 _AppendMode: TypeAlias = Literal["auto", "mapped", "write"]
+_Compression: TypeAlias = Literal["none", "lz4"]
 
 __version__: Final[str]
 KEY_BYTES_MAX: Final = 65535
@@ -89,6 +92,15 @@ class OpenDB:
     def get(self, key: Buffer) -> bytes | None:
         """The newest committed value of a key, or None where the key is absent."""
 
+    def value_reader(self, key: Buffer) -> ValueReader | None:
+        """The newest committed value of a key, to be read piece by piece, or None where the key is absent."""
+
+    def value_writer(self, key: Buffer, length: int, durability: _Durability | None = None) -> ValueWriter:
+        """Begins a value of so many bytes, which is written piece by piece and stored under the key when it is finished.
+
+        durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
     def delete(self, key: Buffer, durability: _Durability | None = None) -> None:
         """Removes a key. An absent key is no error.
 
@@ -133,8 +145,12 @@ class OpenDB:
     ) -> Keys:
         """As iter, but over the keys alone: values are never read."""
 
-    def keyspace(self, name: str) -> Keyspace:
-        """The keyspace of this name. It is created, durably, where it does not exist."""
+    def keyspace(self, name: str, *, compression: _Compression | None = None) -> Keyspace:
+        """The keyspace of this name. It is created, durably, where it does not exist.
+
+        compression: how its values are stored from now on, "none" or "lz4"; without, as they are until now, and "none" in a
+        new keyspace. The setting stays with the keyspace.
+        """
 
     def keyspaces(self) -> list[str]:
         """The names of all keyspaces, sorted, "default" among them."""
@@ -216,6 +232,15 @@ class Keyspace:
     def get(self, key: Buffer) -> bytes | None:
         """The newest committed value of a key, or None where the key is absent."""
 
+    def value_reader(self, key: Buffer) -> ValueReader | None:
+        """The newest committed value of a key, to be read piece by piece, or None where the key is absent."""
+
+    def value_writer(self, key: Buffer, length: int, durability: _Durability | None = None) -> ValueWriter:
+        """Begins a value of so many bytes, which is written piece by piece and stored under the key when it is finished.
+
+        durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
     def delete(self, key: Buffer, durability: _Durability | None = None) -> None:
         """Removes a key. An absent key is no error.
 
@@ -255,6 +280,10 @@ class Keyspace:
     @property
     def name(self) -> str:
         """The name under which the keyspace was asked for."""
+
+    @property
+    def compression(self) -> _Compression:
+        """How values are stored that are written from now on: "none" or "lz4"."""
 
 @final
 class Transaction:
@@ -376,6 +405,9 @@ class Snapshot:
     def get(self, key: Buffer) -> bytes | None:
         """The value of a key at that moment, or None where the key was absent."""
 
+    def value_reader(self, key: Buffer) -> ValueReader | None:
+        """The value of a key at that moment, to be read piece by piece, or None where the key was absent."""
+
     def exists(self, key: Buffer) -> bool:
         """Whether a key was present at that moment. Cheaper than get. The same as `key in snapshot`."""
 
@@ -450,6 +482,124 @@ class Keys:
 
     def close(self) -> None:
         """Releases the snapshot now. The iterator is at its end then. A second call does nothing."""
+
+@final
+class ValueReader:
+    """A value that is read piece by piece, made by value_reader, with the calls of a raw stream of Python.
+
+    It stays the same value when its key is overwritten. As a context manager it closes itself. A value over 1 MiB that is
+    damaged is noticed by who reads from its beginning to its end: the read that would give the last byte raises
+    CorruptionError. Once it is closed, its calls raise InvalidArgumentError.
+    """
+
+    def read(self, size: int | None = None) -> bytes:
+        """The next bytes of the value: so many, or all that are left where size is None or negative. None are left at the
+        end.
+        """
+
+    def readall(self) -> bytes:
+        """All bytes that are left."""
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Reads into a writable buffer of bytes and returns how many: fewer than it has room for at the end, and at most 1 MiB."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Goes to a place of the value, counted from its beginning (whence 0), from here (1) or from its end (2), and returns
+        it.
+        """
+
+    def tell(self) -> int:
+        """The place at which the next byte is read."""
+
+    @property
+    def length(self) -> int:
+        """Length of the value in bytes."""
+
+    def readable(self) -> bool:
+        """True."""
+
+    def seekable(self) -> bool:
+        """True."""
+
+    def writable(self) -> bool:
+        """False."""
+
+    def flush(self) -> None:
+        """Does nothing: there is nothing to write."""
+
+    def close(self) -> None:
+        """Closes the reader. A second close does nothing."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, or its database is."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+@final
+class ValueWriter:
+    """A value that is written piece by piece, made by value_writer, with the calls of a raw stream of Python.
+
+    Nobody sees anything of it before it is finished. As a context manager it finishes on a clean exit and gives the value up
+    on an exception; a writer that is dropped gives it up. Once it is finished or closed, its calls raise
+    InvalidArgumentError.
+    """
+
+    def write(self, data: Buffer) -> int:
+        """Writes the next piece, all of it, and returns its length. Each piece goes to the log as it is: gather many little ones
+        with io.BufferedWriter.
+        """
+
+    def finish(self, durability: _Durability | None = None) -> None:
+        """Stores the value, all of which was written, under its key.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the writer was made with.
+        """
+
+    def tell(self) -> int:
+        """Bytes that were written so far."""
+
+    @property
+    def length(self) -> int:
+        """Length that the value will have, in bytes."""
+
+    def flush(self) -> None:
+        """Does nothing: finish does."""
+
+    def readable(self) -> bool:
+        """False."""
+
+    def seekable(self) -> bool:
+        """False."""
+
+    def writable(self) -> bool:
+        """True."""
+
+    def close(self) -> None:
+        """Gives the value up, if it is not finished. A second close does nothing."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is finished or closed, or its database is closed."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finishes, or gives up on an exception. What the block has finished itself stays as it is, and so does in the child
+        of a fork what the parent has begun.
+        """
 
 @final
 class Stats:

@@ -52,13 +52,13 @@ impl Batch {
         let guard = self.handle.pin()?;
         let store = self.handle.writable(&guard)?;
         check_key(key)?;
-        let keyspace = store.keys.keyspaces.number(keyspace)?;
+        let (keyspace, compression) = store.keys.keyspaces.to_write(keyspace)?;
         if self.operations.frame_bytes_with(key, value.unwrap_or_default()) as u64 > frame_bytes_max() {
             return Err(too_large());
         }
         let hash = store.keys.hash(keyspace, key);
         match value {
-            Some(value) => self.operations.put(hash, keyspace, key, value),
+            Some(value) => self.operations.put(hash, (keyspace, compression), key, value),
             None => self.operations.delete(hash, keyspace, key),
         }
         Ok(())

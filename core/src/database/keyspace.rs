@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::engine::Handle;
-use super::{Iter, KeyValue, Keys, Snapshot, ValueRef};
+use super::{Iter, KeyValue, Keys, Snapshot, ValueReader, ValueRef, ValueWriter};
 use crate::error::Result;
 use crate::keyspace::KeyspaceEntry;
-use crate::options::{Durability, check_key, check_value};
+use crate::options::{Compression, Durability, check_key, check_value};
 use crate::record::{Kind, NewRecord};
 use crate::scan::Scan;
 use crate::store::Commit;
@@ -24,6 +24,12 @@ impl Keyspace {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.entry.name
+    }
+
+    /// How values are stored that are written from now on.
+    #[must_use]
+    pub fn compression(&self) -> Compression {
+        self.entry.compression()
     }
 
     /// Stores a value under a key, in place of the one before. In the log when this returns.
@@ -61,13 +67,13 @@ impl Keyspace {
         self.write(Kind::Tombstone, key, &[], durability)
     }
 
-    fn write(&self, kind: Kind, key: &[u8], value: &[u8], durability: Durability) -> Result<()> {
+    pub(super) fn write(&self, kind: Kind, key: &[u8], value: &[u8], durability: Durability) -> Result<()> {
         let store = self.handle.store_to_write()?;
         check_key(key)?;
         let keyspace = self.entry.number;
         let hash = store.keys.hash(keyspace, key);
         let record = NewRecord { kind, keyspace, key, value };
-        store.commit(Commit::One(record, hash), durability, &mut |_| Ok(()))
+        store.commit(Commit::One(record, hash, self.entry.compression()), durability, &mut |_| Ok(()))
     }
 
     /// The newest committed value of a key; `None` where the key is not there.
@@ -90,6 +96,26 @@ impl Keyspace {
         let store = self.handle.store(&guard)?;
         check_key(key)?;
         Ok(store.get_ref(self.entry.number, key, None)?.map(ValueRef))
+    }
+
+    /// The newest committed value of a key, to be read piece by piece; `None` where the key is not there.
+    ///
+    /// # Errors
+    /// As [`Keyspace::get`].
+    pub fn value_reader(&self, key: &[u8]) -> Result<Option<ValueReader>> {
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
+        check_key(key)?;
+        Ok(store.open_value(self.entry.number, key, None)?.map(ValueReader::new))
+    }
+
+    /// Begins a value of `length` bytes, which is written piece by piece and stored under the key when it is finished.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidArgument`] for a key over [`crate::KEY_BYTES_MAX`] or a length over
+    /// [`crate::VALUE_BYTES_MAX`]; [`crate::Error::NoSpace`] where there is no room for the value.
+    pub fn value_writer(&self, key: &[u8], length: u64) -> Result<ValueWriter> {
+        ValueWriter::new(self.clone(), key, length)
     }
 
     /// Whether a key is there. Cheaper than [`Keyspace::get`]: the value is not read.

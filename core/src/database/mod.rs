@@ -14,6 +14,8 @@ mod stats;
 mod tests;
 mod transaction;
 mod value;
+mod value_reader;
+mod value_writer;
 
 pub use batch::Batch;
 pub use iter::{Iter, Keys};
@@ -23,6 +25,8 @@ pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use transaction::Transaction;
 pub use value::ValueRef;
+pub use value_reader::ValueReader;
+pub use value_writer::ValueWriter;
 
 /// A key and its value, both owned.
 pub type KeyValue = (Vec<u8>, Vec<u8>);

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::Handle;
-use super::{Batch, Iter, KeyValue, Keys, Keyspace, Snapshot, Stats, Transaction, ValueRef};
+use super::{
+    Batch, Iter, KeyValue, Keys, Keyspace, Snapshot, Stats, Transaction, ValueReader, ValueRef, ValueWriter,
+};
 use crate::error::{Error, Result};
 use crate::keyspace::DEFAULT_KEYSPACE;
-use crate::options::{Durability, Options, check_keyspace_name};
+use crate::options::{Durability, KeyspaceOptions, Options, check_keyspace_name};
 use crate::scan::Scan;
 use crate::store::{Compaction, CompactionProgress, Operations, Verification};
 
@@ -115,6 +117,22 @@ impl OpenDB {
     /// As [`OpenDB::get`].
     pub fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
         self.default.get_ref(key)
+    }
+
+    /// The newest committed value of a key, to be read piece by piece; `None` where the key is not there.
+    ///
+    /// # Errors
+    /// As [`OpenDB::get`].
+    pub fn value_reader(&self, key: &[u8]) -> Result<Option<ValueReader>> {
+        self.default.value_reader(key)
+    }
+
+    /// Begins a value of `length` bytes, which is written piece by piece and stored under the key when it is finished.
+    ///
+    /// # Errors
+    /// As [`Keyspace::value_writer`].
+    pub fn value_writer(&self, key: &[u8], length: u64) -> Result<ValueWriter> {
+        self.default.value_writer(key, length)
     }
 
     /// Removes a key and its value. Fine where the key is not there.
@@ -245,9 +263,37 @@ impl OpenDB {
         let store = self.handle.shared_store()?;
         check_keyspace_name(name)?;
         if store.keys.keyspaces.number(name).is_err() {
-            self.handle.store_to_write()?.create_keyspace(name, self.handle.durability())?;
+            self.handle.store_to_write()?.ensure_keyspace(name, None, self.handle.durability())?;
         }
         let entry = store.keys.keyspaces.by_name(name)?;
+        Ok(Keyspace { handle: Arc::clone(&self.handle), entry })
+    }
+
+    /// The keyspace of this name with these settings: created if it is not there, changed if it has others. `"default"`
+    /// can be changed as well. Settings stay with the keyspace; what changes holds for what is written afterwards.
+    ///
+    /// ```
+    /// # fn main() -> opendb::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let db = opendb::OpenDB::open(directory.path())?;
+    /// use opendb::{Compression, KeyspaceOptions};
+    /// let options = KeyspaceOptions::new().compression(Compression::Lz4);
+    /// let pages = db.keyspace_with_options("pages", options)?;
+    /// pages.put(b"/index.html", "<p>much the same</p>".repeat(100).as_bytes())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`OpenDB::keyspace`].
+    pub fn keyspace_with_options(&self, name: &str, options: KeyspaceOptions) -> Result<Keyspace> {
+        let store = self.handle.shared_store()?;
+        check_keyspace_name(name)?;
+        let keyspaces = &store.keys.keyspaces;
+        if !keyspaces.by_name(name).is_ok_and(|entry| entry.settings() == options) {
+            self.handle.store_to_write()?.ensure_keyspace(name, Some(options), self.handle.durability())?;
+        }
+        let entry = keyspaces.by_name(name)?;
         Ok(Keyspace { handle: Arc::clone(&self.handle), entry })
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::engine::Handle;
-use super::{Iter, KeyValue, Keys, ValueRef};
+use super::{Iter, KeyValue, Keys, ValueReader, ValueRef};
 use crate::error::Result;
 use crate::options::check_key;
 use crate::scan::{Scan, Walk};
@@ -51,6 +51,17 @@ impl Snapshot {
         let store = self.handle.store(&guard)?;
         check_key(key)?;
         Ok(store.get_ref(self.keyspace, key, Some(self.pin.sequence))?.map(ValueRef))
+    }
+
+    /// The value of a key at that moment, to be read piece by piece; `None` where it was not there.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn value_reader(&self, key: &[u8]) -> Result<Option<ValueReader>> {
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
+        check_key(key)?;
+        Ok(store.open_value(self.keyspace, key, Some(self.pin.sequence))?.map(ValueReader::new))
     }
 
     /// Whether a key was there. Never reads the value.

@@ -4,8 +4,9 @@
 //! one record for ever.
 //!
 //! # Locks
-//! In this order: the turn to sync, the commit lock of the store (which owns the [`Appender`]), the large-value writer,
-//! the state. The state is held for the time of a file's creation at most, and never by a reader.
+//! In this order: the turn to sync, the commit lock of the store (which owns the [`Appender`]), the pool of large-value
+//! segments, the state. The state is held for the time of a log segment's creation at most, and never by a reader; the pool
+//! only to take a segment out or put one in, and while a value is written no lock is held at all.
 //!
 //! # Invariants
 //! - A frame is appended behind the last one, in the newest segment, with the next sequence.
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::disk::{Disk, FileIdentity, LOCK_FILE_NAME};
 use crate::epoch::{self, Guard};
@@ -36,13 +37,14 @@ use crate::segment::{Access, Segment};
 
 pub(crate) use append::{Appended, Appender, NewFrame, frame_bytes_max};
 pub(crate) use copies::Settled;
+pub(crate) use large::{LargeRead, LargeWrite};
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
 pub(crate) use mark_file::{MARK_NAME, MarkFile, check_mark, read_mark};
 pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
 pub(crate) use segments::LiveCount;
 pub(crate) use state::{OpenedSegment, SegmentSizes};
 
-use large::LargeWriter;
+use large::LargePool;
 use segments::SegmentTable;
 use state::State;
 
@@ -78,7 +80,9 @@ pub(crate) struct Log {
     config: LogConfig,
     segments: SegmentTable,
     state: Mutex<State>,
-    large: Mutex<LargeWriter>,
+    large: Mutex<LargePool>,
+    /// Told when a call that writes a large value ends.
+    large_rests: Condvar,
     /// The durable mark, once recovery has ended. The last lock of all.
     mark: Mutex<Option<MarkFile>>,
     /// What names the manifest that was written last, so that another one in its place is noticed.

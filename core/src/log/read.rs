@@ -1,8 +1,9 @@
 //! Reading records by location, large values by pointer, and whole segments frame by frame.
 
-use super::Log;
 use super::segments::Slot;
+use super::{LargeRead, Log};
 use crate::checksum::Salt;
+use crate::compression::unpack;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -144,17 +145,21 @@ impl Log {
         }
     }
 
-    /// The large value that a record names, checked.
-    fn large_value(&self, pointer: &LargePointer) -> Result<Slice> {
-        let guard = self.pin();
-        let slot = self.segments.by_serial(pointer.serial, &guard).ok_or_else(|| {
+    /// Where the large value that a record names is.
+    pub(super) fn large_slot<'g>(&'g self, pointer: &LargePointer, guard: &'g Guard) -> Result<&'g Slot> {
+        self.segments.by_serial(pointer.serial, guard).ok_or_else(|| {
             Error::corruption(
                 pointer.serial,
                 pointer.offset,
                 "a value is said to be here, but there is no segment",
             )
-        })?;
-        read_large(slot, pointer)
+        })
+    }
+
+    /// The large value that a record names, checked.
+    fn large_value(&self, pointer: &LargePointer) -> Result<Slice> {
+        let guard = self.pin();
+        read_large(self.large_slot(pointer, &guard)?, pointer)
     }
 
     /// A large value, owned.
@@ -214,6 +219,13 @@ impl<'a> RecordAt<'a> {
         Ok(())
     }
 
+    /// The record, whose checksum was found to be right before.
+    pub(crate) fn unchecked(&mut self) -> Result<Record<'_>> {
+        self.whole()?;
+        Record::parse(&self.bytes)
+            .ok_or_else(|| damaged(self.slot, self.location.offset(), "there is no record here any more"))
+    }
+
     /// The record, after its checksum was found to be right.
     pub(crate) fn checked(&mut self) -> Result<Record<'_>> {
         self.whole()?;
@@ -231,13 +243,29 @@ impl<'a> RecordAt<'a> {
                 let pointer = LargePointer::parse(record.value);
                 log.copy_large(&pointer.ok_or_else(|| self.bad_pointer())?)
             }
+            Kind::CompressedPut => unpack(record.value).ok_or_else(|| self.bad_compression()),
             _ => Ok(record.value.to_vec()),
         }
     }
 
-    /// The value without a copy where the segment is mapped.
+    /// The large value that the record names, to be read piece by piece; `None` where the value stands in the record.
+    pub(crate) fn open_large(&mut self, log: &Log) -> Result<Option<LargeRead>> {
+        let record = self.checked()?;
+        if record.shape.kind != Kind::LargePut {
+            return Ok(None);
+        }
+        let pointer = LargePointer::parse(record.value).ok_or_else(|| self.bad_pointer())?;
+        log.open_large(&pointer).map(Some)
+    }
+
+    /// The value without a copy where the segment is mapped and the value is stored as it is.
     pub(crate) fn value(mut self, log: &Log) -> Result<Value> {
         let record = self.checked()?;
+        if record.shape.kind == Kind::CompressedPut {
+            let bytes = unpack(record.value).ok_or_else(|| self.bad_compression())?;
+            let end = bytes.len();
+            return Ok(Value { bytes: Slice::Owned(bytes), start: 0, end });
+        }
         if record.shape.kind == Kind::LargePut {
             let pointer = LargePointer::parse(record.value).ok_or_else(|| self.bad_pointer())?;
             let bytes = log.large_value(&pointer)?;
@@ -264,6 +292,15 @@ impl<'a> RecordAt<'a> {
 
     fn bad_pointer(&self) -> Error {
         damaged(self.slot, self.location.offset(), "a record names a large value in a way that cannot be")
+    }
+
+    fn bad_compression(&self) -> Error {
+        damaged(self.slot, self.location.offset(), "a compressed value cannot be unpacked")
+    }
+
+    /// Whether reading the value takes the work of unpacking it.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.shape.kind == Kind::CompressedPut
     }
 
     /// Whether the segment is read through a map. Without one, every read has waited for the system.

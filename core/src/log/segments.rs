@@ -66,8 +66,8 @@ type Taken = Arc<Mutex<HashSet<u16>>>;
 
 /// A slot's number while it is taken.
 #[derive(Debug)]
-struct SlotNumber {
-    number: u16,
+pub(super) struct SlotNumber {
+    pub(super) number: u16,
     taken: Taken,
 }
 
@@ -107,23 +107,35 @@ impl SegmentTable {
         group.get_or_init(empty).get(usize::from(slot) % GROUP)
     }
 
-    /// A number that no segment has and nobody still knows.
-    pub(super) fn free_number(&self) -> Result<u16> {
-        let taken = self.taken.lock();
-        (0..SEGMENTS_MAX as u16).find(|slot| !taken.contains(slot)).ok_or_else(|| {
+    /// Takes a number that no segment has and nobody still knows.
+    pub(super) fn take_number(&self) -> Result<SlotNumber> {
+        let mut taken = self.taken.lock();
+        let number = (0..SEGMENTS_MAX as u16).find(|slot| !taken.contains(slot)).ok_or_else(|| {
             Error::Storage(format!(
                 "the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"
             ))
-        })
+        })?;
+        taken.insert(number);
+        Ok(SlotNumber { number, taken: Arc::clone(&self.taken) })
+    }
+
+    /// Takes the number that a manifest has given to a segment.
+    pub(super) fn take(&self, number: u16) -> Result<SlotNumber> {
+        if !self.taken.lock().insert(number) {
+            return Err(Error::Internal(format!("two segments were given slot {number}")));
+        }
+        Ok(SlotNumber { number, taken: Arc::clone(&self.taken) })
     }
 
     /// Puts a segment into its slot, which must be empty.
-    pub(super) fn add(&self, segment: Arc<Segment>, salt: Salt, kind: SegmentKind) -> Result<()> {
+    pub(super) fn add(
+        &self,
+        segment: Arc<Segment>,
+        salt: Salt,
+        kind: SegmentKind,
+        number: SlotNumber,
+    ) -> Result<()> {
         let (slot, serial) = (segment.slot(), segment.serial());
-        if !self.taken.lock().insert(slot) {
-            return Err(Error::Internal(format!("segment {serial} was given slot {slot}, which is taken")));
-        }
-        let number = SlotNumber { number: slot, taken: Arc::clone(&self.taken) };
         let entry = Slot { segment, salt, kind, live: Live::default(), _number: number };
         if !self.cell(slot).is_some_and(|cell| cell.fill(entry)) {
             return Err(Error::Internal(format!("segment {serial} was given slot {slot}, which is full")));

@@ -1,14 +1,15 @@
 //! What the manifest says and will say, and the life of a segment: created, appended to, full, sealed.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
-use super::large::LargeWriter;
+use super::large::LargePool;
 use super::manifest_file::{WriteFailure, segment_name, write_manifest};
 use super::mark_file::MarkFile;
-use super::segments::SegmentTable;
+use super::segments::{SegmentTable, SlotNumber};
 use super::{Log, LogConfig, LogStats};
 use crate::checksum::Salt;
 use crate::disk::generation;
@@ -17,10 +18,10 @@ use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind,
 use crate::options::SEGMENT_BYTES_MAX;
 use crate::segment::Segment;
 
-/// Default size of the first segments.
-const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+/// Default size of the first segments: two of them are always there, so a small database is not much larger than its data.
+const SEGMENT_BYTES_DEFAULT: u64 = 16 << 20;
 /// Segments grow so that there are about this many, until they are of full size.
-const SEGMENTS_WANTED: u64 = 16;
+const SEGMENTS_WANTED: u64 = 32;
 /// Segments are allocated in whole pages.
 const PAGE_BYTES: u64 = 4096;
 
@@ -75,6 +76,14 @@ pub(super) struct State {
     pub(super) large: Vec<Unsynced>,
     /// Content of the segments that are not appended to any more: log and copies, large values.
     pub(super) settled: (u64, u64),
+}
+
+/// A segment that is going to be made.
+#[derive(Debug)]
+pub(super) struct Planned {
+    entry: SegmentEntry,
+    path: PathBuf,
+    number: SlotNumber,
 }
 
 impl State {
@@ -168,9 +177,15 @@ impl Log {
             large: vec![],
             settled: (0, 0),
         };
-        let mut large = LargeWriter::default();
+        let mut large = LargePool::default();
         for OpenedSegment { entry, segment, resumes } in opened {
-            segments.add(Arc::clone(&segment), Salt::new(config.identity, entry.serial), entry.kind)?;
+            let number = segments.take(entry.slot)?;
+            segments.add(
+                Arc::clone(&segment),
+                Salt::new(config.identity, entry.serial),
+                entry.kind,
+                number,
+            )?;
             state.manifest.segments.push(entry);
             if !resumes {
                 state.seal(&segment, entry.last_sequence);
@@ -191,6 +206,7 @@ impl Log {
             segments,
             state: Mutex::new(state),
             large: Mutex::new(large),
+            large_rests: Condvar::new(),
             mark: Mutex::new(mark),
             manifest_file: Mutex::new(None),
             sync_turn: Mutex::new(()),
@@ -211,26 +227,25 @@ impl Log {
         kind: SegmentKind,
         needed: u64,
     ) -> Result<Arc<Segment>> {
+        let planned = self.plan_segment(state, kind, needed)?;
+        let made = self.make_segment(&planned);
+        self.enter_segment(state, planned, made)
+    }
+
+    /// Decides on the next segment. What was planned is entered, also if it could not be made.
+    pub(super) fn plan_segment(&self, state: &mut State, kind: SegmentKind, needed: u64) -> Result<Planned> {
         self.check_not_poisoned()?;
         self.check_directory()?;
-        let slot = self.segments.free_number()?;
+        let number = self.segments.take_number()?;
+        let slot = number.number;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
         let capacity = match kind {
             SegmentKind::Copy => SegmentSizes::exact(needed),
             _ => self.config.sizes.capacity(state.allocated(), needed),
         };
-        let header = segment_header(self.config.identity, serial, kind, capacity);
-        let (disk, directory) = (&self.config.disk, &self.config.directory);
-        let path = directory.join(segment_name(serial));
-        let mut access = self.config.access;
-        // Whoever writes much at once is better off writing to the file.
-        access.mapped_append &= kind == SegmentKind::Log;
-        let segment = Segment::create(disk, path.clone(), serial, slot, capacity, &header, access)?;
-        disk.sync_directory(directory).map_err(|error| {
-            self.poisoned_by(Error::io(format!("syncing {}", directory.display()), error))
-        })?;
-        state.manifest.segments.push(SegmentEntry {
+        let path = self.config.directory.join(segment_name(serial));
+        let entry = SegmentEntry {
             serial,
             slot,
             kind,
@@ -239,17 +254,50 @@ impl Log {
             length: SEGMENT_HEADER_BYTES as u64,
             first_sequence: 0,
             last_sequence: 0,
-        });
+        };
+        Ok(Planned { entry, path, number })
+    }
+
+    /// Makes the file of a segment, with its name on the device. No lock is needed for that.
+    pub(super) fn make_segment(&self, planned: &Planned) -> Result<Segment> {
+        let SegmentEntry { serial, slot, kind, capacity, .. } = planned.entry;
+        let header = segment_header(self.config.identity, serial, kind, capacity);
+        let (disk, directory) = (&self.config.disk, &self.config.directory);
+        let mut access = self.config.access;
+        access.mapped_append &= kind == SegmentKind::Log;
+        let segment = Segment::create(disk, planned.path.clone(), serial, slot, capacity, &header, access)?;
+        disk.sync_directory(directory).map_err(|error| {
+            self.poisoned_by(Error::io(format!("syncing {}", directory.display()), error))
+        })?;
+        Ok(segment)
+    }
+
+    /// Puts a segment that was made into the manifest on the device.
+    pub(super) fn enter_segment(
+        &self,
+        state: &mut State,
+        planned: Planned,
+        made: Result<Segment>,
+    ) -> Result<Arc<Segment>> {
+        let SegmentEntry { serial, kind, .. } = planned.entry;
+        let segment = Arc::new(made?);
+        // One with a higher serial may have been made meanwhile.
+        let at = state.manifest.segments.partition_point(|entry| entry.serial < serial);
+        state.manifest.segments.insert(at, planned.entry);
         if let Err(error) = self.write_manifest(state) {
             if !self.is_poisoned() {
                 // The manifest on the device is the one before, which does not name the file.
-                state.manifest.segments.pop();
-                let _best_effort = disk.remove(&path);
+                state.manifest.segments.retain(|entry| entry.serial != serial);
+                let _best_effort = self.config.disk.remove(&planned.path);
             }
             return Err(error);
         }
-        let segment = Arc::new(segment);
-        self.segments.add(Arc::clone(&segment), Salt::new(self.config.identity, serial), kind)?;
+        self.segments.add(
+            Arc::clone(&segment),
+            Salt::new(self.config.identity, serial),
+            kind,
+            planned.number,
+        )?;
         Ok(segment)
     }
 
@@ -370,10 +418,13 @@ impl Log {
         Ok(())
     }
 
-    /// Ends all appending. Called under the commit lock; waits for a large value that is being written.
+    /// Ends all appending. Called under the commit lock; waits for calls that write large values.
     pub(crate) fn end_appending(&self) {
-        let _no_large_value_is_under_way = self.large.lock();
+        let mut pool = self.large.lock();
         self.closed.store(true, Ordering::Release);
+        while pool.under_way > 0 {
+            self.large_rests.wait(&mut pool);
+        }
     }
 
     /// Ends the log in order: every length in the manifest, so that the next open believes it. Everything was synced and

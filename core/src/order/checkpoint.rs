@@ -121,6 +121,7 @@ impl Order {
     }
 
     /// Removes the files that no image names: for the end of the database's use. Cursors read on.
+    #[cfg(test)]
     pub(crate) fn discard_files(&self) {
         let mut plan = self.plan.lock();
         plan.jobs.clear();

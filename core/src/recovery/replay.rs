@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::log::{Appended, Appender, FrameWalk, Log, NewFrame, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
-use crate::record::{Frame, Kind, LargePointer, NewRecord, content_crc};
+use crate::record::{Frame, Kind, LARGE_HEADER_BYTES, LargePointer, NewRecord, content_crc, large_owner};
 use crate::segment::Segment;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
@@ -236,7 +236,7 @@ fn moved(log: &Log, scanned: &[Scanned], record: &NewRecord<'_>) -> Result<Optio
         // In a segment that was sealed: the value is on the device and stays where it is.
         return Ok(Some(pointer.encode()));
     };
-    let start = pointer.offset + crate::record::LARGE_HEADER_BYTES as u64;
-    let value = file.segment.read(start, pointer.length as usize)?;
-    log.append_large(&value).map(|pointer| Some(pointer.encode()))
+    let bytes = file.segment.read(pointer.offset, LARGE_HEADER_BYTES + pointer.length as usize)?;
+    let (header, value) = bytes.split_at_checked(LARGE_HEADER_BYTES).unwrap_or_default();
+    log.append_large(value, large_owner(header).unwrap_or(0)).map(|pointer| Some(pointer.encode()))
 }

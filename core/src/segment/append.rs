@@ -14,9 +14,9 @@ const SCRATCH_BYTES_MAX: u64 = 1 << 20;
 
 /// A way to bring bytes to the end of a segment.
 pub(super) trait Append: Send {
-    /// Puts the concatenation of `parts`, which is `length` bytes long and fits, at the border of the body. The
-    /// caller holds the lock under which alone the border moves, so it stays where it is meanwhile.
-    fn append(&mut self, body: &Body, parts: &[&[u8]], length: u64) -> Result<()>;
+    /// Puts the concatenation of `parts`, which is `length` bytes long and fits, at `at`, which is not below the border
+    /// of the body. The caller holds the lock under which alone the border moves, so it stays where it is meanwhile.
+    fn append(&mut self, body: &Body, at: u64, parts: &[&[u8]], length: u64) -> Result<()>;
 }
 
 /// Stores into the shared map of the segment.
@@ -51,14 +51,15 @@ impl MappedAppend {
 }
 
 impl Append for MappedAppend {
-    fn append(&mut self, body: &Body, parts: &[&[u8]], length: u64) -> Result<()> {
-        let border = body.published.load(Ordering::Relaxed);
-        self.reach(body, border.saturating_add(length))?;
-        let (Some(map), Ok(mut at)) = (body.map.as_ref(), usize::try_from(border)) else {
+    fn append(&mut self, body: &Body, at: u64, parts: &[&[u8]], length: u64) -> Result<()> {
+        let is_above_the_border = at >= body.published.load(Ordering::Relaxed);
+        self.reach(body, at.saturating_add(length))?;
+        let (true, Some(map), Ok(mut at)) = (is_above_the_border, body.map.as_ref(), usize::try_from(at))
+        else {
             return Err(broken(body));
         };
         for part in parts {
-            // SAFETY: `at` is at or above the border. Below it alone references are handed out (`Body::borrow`), and
+            // SAFETY: `at` is at or above the border, which was just looked at. Below it alone references are handed out (`Body::borrow`), and
             // it moves only under the lock that the caller holds, so nothing refers to or reads this range until a
             // later `publish`, whose release happens after. `&mut self`, under the same lock, makes this the only
             // store. `reach` has populated the pages.
@@ -84,18 +85,17 @@ pub(super) struct WriteAppend {
 }
 
 impl Append for WriteAppend {
-    fn append(&mut self, body: &Body, parts: &[&[u8]], length: u64) -> Result<()> {
-        let border = body.published.load(Ordering::Relaxed);
+    fn append(&mut self, body: &Body, at: u64, parts: &[&[u8]], length: u64) -> Result<()> {
         let written = match parts {
-            [only] => body.file.write_all_at(only, border),
+            [only] => body.file.write_all_at(only, at),
             // Large appends are not copied: a system call for each part costs less.
-            parts if length > SCRATCH_BYTES_MAX => write_each(body, parts, border),
+            parts if length > SCRATCH_BYTES_MAX => write_each(body, parts, at),
             parts => {
                 self.scratch.clear();
                 for part in parts {
                     self.scratch.extend_from_slice(part);
                 }
-                body.file.write_all_at(&self.scratch, border)
+                body.file.write_all_at(&self.scratch, at)
             }
         };
         written.map_err(|error| failed("appending to", &body.path, error))
@@ -104,12 +104,12 @@ impl Append for WriteAppend {
 
 /// The first part, without which the others mean nothing, comes last: an append that fails half-way leaves nothing that
 /// looks whole.
-fn write_each(body: &Body, parts: &[&[u8]], border: u64) -> io::Result<()> {
+fn write_each(body: &Body, parts: &[&[u8]], start: u64) -> io::Result<()> {
     let Some((first, rest)) = parts.split_first() else { return Ok(()) };
-    let mut at = border + first.len() as u64;
+    let mut at = start + first.len() as u64;
     for part in rest {
         body.file.write_all_at(part, at)?;
         at += part.len() as u64;
     }
-    body.file.write_all_at(first, border)
+    body.file.write_all_at(first, start)
 }

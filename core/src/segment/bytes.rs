@@ -135,27 +135,47 @@ impl Segment {
     /// Reads from the file, or says why the range cannot be read.
     #[cold]
     fn read_copy(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
-        if !self.range_is_published(offset, length) {
-            let reason =
-                format!("{length} bytes are referred to here, but the segment ends at {}", self.published());
-            return Err(Error::corruption(self.serial(), offset, reason));
-        }
-        let context = |what: &str| format!("{what} {length} bytes at {offset} of {}", self.path().display());
+        self.check_published(offset, length)?;
         let mut bytes = Vec::new();
         if bytes.try_reserve_exact(length).is_err() {
-            return Err(Error::io(context("finding memory for"), std::io::ErrorKind::OutOfMemory.into()));
+            let context =
+                format!("finding memory for {length} bytes at {offset} of {}", self.path().display());
+            return Err(Error::io(context, std::io::ErrorKind::OutOfMemory.into()));
         }
         bytes.resize(length, 0);
-        let count = self
-            .body
-            .file
-            .read_at(&mut bytes, offset)
-            .map_err(|error| Error::io(context("reading"), error))?;
+        self.read_file(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Fills a buffer from a published range: from the map where there is one, from the file where not.
+    pub(crate) fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        if let Some(bytes) = self.borrow(offset, buffer.len()) {
+            buffer.copy_from_slice(bytes);
+            return Ok(());
+        }
+        self.check_published(offset, buffer.len())?;
+        self.read_file(offset, buffer)
+    }
+
+    fn check_published(&self, offset: u64, length: usize) -> Result<()> {
+        if self.range_is_published(offset, length) {
+            return Ok(());
+        }
+        let reason =
+            format!("{length} bytes are referred to here, but the segment ends at {}", self.published());
+        Err(Error::corruption(self.serial(), offset, reason))
+    }
+
+    fn read_file(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let length = buffer.len();
+        let count = self.body.file.read_at(buffer, offset).map_err(|error| {
+            Error::io(format!("reading {length} bytes at {offset} of {}", self.path().display()), error)
+        })?;
         if count < length {
             let reason =
                 format!("the file ends here, within {length} bytes that are referred to: it was cut");
             return Err(Error::corruption(self.serial(), offset.saturating_add(count as u64), reason));
         }
-        Ok(bytes)
+        Ok(())
     }
 }

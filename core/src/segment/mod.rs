@@ -238,10 +238,40 @@ impl Segment {
     /// published is overwritten. After an error nothing was appended.
     pub(crate) fn append(&self, parts: &[&[u8]]) -> Result<u64> {
         let writer = &mut *self.writer.lock();
+        let offset = self.body.published.load(Ordering::Relaxed);
+        // What was there is overwritten from here on: until all of it is there again nothing may be published.
+        writer.appended = offset;
+        writer.appended = self.write(writer, offset, parts)?;
+        Ok(offset)
+    }
+
+    /// Appends a piece behind what was appended and not published yet. After an error it was not appended.
+    pub(crate) fn append_more(&self, piece: &[u8]) -> Result<()> {
+        let writer = &mut *self.writer.lock();
+        let end = writer.appended;
+        writer.appended = self.write(writer, end, &[piece])?;
+        Ok(())
+    }
+
+    /// Writes over bytes that were appended and not published yet.
+    pub(crate) fn fill_in(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let writer = &mut *self.writer.lock();
+        let end = offset.saturating_add(bytes.len() as u64);
+        if offset < self.body.published.load(Ordering::Relaxed) || end > writer.appended {
+            return Err(Error::Internal(format!(
+                "bytes at {offset} of segment {} were published before they were there, or never appended",
+                self.body.serial
+            )));
+        }
+        self.write(writer, offset, &[bytes])?;
+        Ok(())
+    }
+
+    /// Writes above the border and returns where it ends.
+    fn write(&self, writer: &mut Writer, offset: u64, parts: &[&[u8]]) -> Result<u64> {
         let Some(way) = writer.way.as_mut() else {
             return Err(Error::Internal(format!("segment {} is not open for appending", self.body.serial)));
         };
-        let offset = self.body.published.load(Ordering::Relaxed);
         let length = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.len() as u64));
         let end = offset.saturating_add(length);
         if end > self.body.capacity {
@@ -250,11 +280,8 @@ impl Segment {
                 self.body.serial, self.body.capacity
             )));
         }
-        // What was there is overwritten from here on: until all of it is there again nothing may be published.
-        writer.appended = offset;
-        way.append(&self.body, parts, length)?;
-        writer.appended = end;
-        Ok(offset)
+        way.append(&self.body, offset, parts, length)?;
+        Ok(end)
     }
 
     /// Lets everybody read up to `end`. The border only grows, and never beyond what was appended.

@@ -516,3 +516,33 @@ fn without_maps_or_populating_appends_are_writes() {
         }
     }
 }
+
+#[test]
+fn what_is_appended_piece_by_piece_is_published_as_one_with_its_beginning_filled_in_last() {
+    on_each(|disk, path, access| {
+        let segment = create(disk, path, access);
+        assert_eq!(segment.append(&[b"...."]).unwrap(), 8);
+        segment.append_more(b"one").unwrap();
+        segment.append_more(&[]).unwrap();
+        segment.append_more(b"two").unwrap();
+        assert!(segment.borrow(8, 1).is_none(), "nothing of it can be read yet");
+        segment.fill_in(8, b"head").unwrap();
+        // Only what was appended and is not published is written over.
+        assert!(segment.fill_in(7, b"head").is_err() && segment.fill_in(15, b"head").is_err());
+        segment.publish(18);
+        assert_eq!(&*segment.read(8, 10).unwrap(), b"headonetwo");
+        assert!(segment.fill_in(8, b"head").is_err());
+        // Given up: the next append begins where the border is.
+        segment.append(&[b"given up"]).unwrap();
+        segment.append_more(b" later").unwrap();
+        assert_eq!(commit(&segment, &[b"next"]), 18);
+        assert_eq!(&*segment.read_at_most(8, 100).unwrap(), b"headonetwonext");
+        let room = vec![1; (CAPACITY - 22) as usize];
+        segment.append_more(&room).unwrap();
+        assert!(segment.append_more(b"x").is_err(), "one byte too many");
+        let mut buffer = [0; 10];
+        segment.read_into(8, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"headonetwo");
+        assert!(matches!(segment.read_into(20, &mut buffer), Err(Error::Corruption { .. })));
+    });
+}

@@ -4,15 +4,18 @@ use std::sync::atomic::Ordering;
 
 use super::Store;
 use crate::batch::FrameBuilder;
+use crate::compression::pack;
 use crate::error::Result;
 use crate::keys::{Change, Old};
+use crate::keyspace::NumberAndCompression;
 use crate::location::Location;
 use crate::log::NewFrame;
-use crate::options::Durability;
+use crate::options::{Compression, Durability, KeyspaceOptions};
 use crate::record::{
     INLINE_VALUE_BYTES_MAX, Kind, LARGE_POINTER_BYTES, LargePointer, NewRecord, Record, content_crc,
     standalone_bytes,
 };
+use crate::settings::encode_settings;
 
 /// The operations of a commit, encoded as they come.
 #[derive(Debug, Default)]
@@ -24,7 +27,7 @@ pub(crate) struct Operations {
     large: Vec<(usize, Vec<u8>)>,
 }
 
-/// Bytes that a value takes in its record.
+/// Bytes that a value takes in its record, at most.
 pub(crate) fn inline_bytes(value: &[u8]) -> usize {
     if value.len() > INLINE_VALUE_BYTES_MAX { LARGE_POINTER_BYTES } else { value.len() }
 }
@@ -34,16 +37,30 @@ impl Operations {
         self.hashes.len()
     }
 
+    /// Bytes that the commit takes in the log, with its large values.
+    fn bytes(&self) -> usize {
+        let large: usize = self.large.iter().map(|(_, value)| value.len()).sum();
+        self.builder.frame_bytes() + large
+    }
+
     /// Bytes that the commit would take in the log with one more record of these lengths.
     pub(crate) fn frame_bytes_with(&self, key: &[u8], value: &[u8]) -> usize {
         let value_bytes = inline_bytes(value);
         self.builder.frame_bytes_with(key.len(), value_bytes)
     }
 
-    pub(crate) fn put(&mut self, hash: u64, keyspace: u16, key: &[u8], value: &[u8]) {
+    pub(crate) fn put(
+        &mut self,
+        hash: u64,
+        (keyspace, compression): NumberAndCompression,
+        key: &[u8],
+        value: &[u8],
+    ) {
         if value.len() > INLINE_VALUE_BYTES_MAX {
             let number = self.builder.push_large(keyspace, key);
             self.large.push((number, value.to_vec()));
+        } else if let Some(value) = pack(value, compression) {
+            self.builder.push(&NewRecord { kind: Kind::CompressedPut, keyspace, key, value: &value });
         } else {
             self.builder.push(&NewRecord { kind: Kind::Put, keyspace, key, value });
         }
@@ -58,8 +75,8 @@ impl Operations {
 
 /// What is to be committed.
 pub(crate) enum Commit<'a> {
-    /// One record.
-    One(NewRecord<'a>, u64),
+    /// One record, the hash of its key, and how its value is to be stored.
+    One(NewRecord<'a>, u64, Compression),
     /// Many, as one frame.
     Many(Operations),
 }
@@ -87,11 +104,18 @@ impl Store {
         durability: Durability,
         verdict: Verdict<'_>,
     ) -> Result<()> {
+        let bytes = match &commit {
+            Commit::One(record, ..) => standalone_bytes(record.key, record.value),
+            Commit::Many(operations) => operations.bytes(),
+        };
         let sequence = match commit {
-            Commit::One(record, hash) => self.commit_one(&record, hash, durability, verdict)?,
+            Commit::One(record, hash, compression) => {
+                self.commit_one(&record, hash, compression, durability, verdict)?
+            }
             Commit::Many(operations) => self.commit_many(operations, durability, verdict)?,
         };
         self.wake_for_room();
+        self.pace.keep(bytes);
         self.wait_until_visible(sequence, durability)
     }
 
@@ -99,18 +123,15 @@ impl Store {
         &self,
         record: &NewRecord<'_>,
         hash: u64,
+        compression: Compression,
         durability: Durability,
         verdict: Verdict<'_>,
     ) -> Result<u64> {
-        // 1. What can be done before it is our turn: the checksum, and the copy of a large value.
+        // 1. What can be done before it is our turn: the copy of a large value, compression, and the checksum.
         self.keys.index.prefetch(hash);
-        let pointer = match record.value.len() {
-            length if length > INLINE_VALUE_BYTES_MAX => Some(self.log.append_large(record.value)?),
-            _ => None,
-        };
-        let encoded = pointer.map(|pointer| pointer.encode());
-        let written = match &encoded {
-            Some(pointer) => NewRecord { kind: Kind::LargePut, value: pointer, ..*record },
+        let stored = self.store_otherwise(record, hash, compression)?;
+        let written = match &stored {
+            Some((kind, value)) => NewRecord { kind: *kind, value, ..*record },
             None => *record,
         };
         let content = content_crc(written.key, written.value);
@@ -131,11 +152,29 @@ impl Store {
         self.hide_if_it_waits(durability);
         let stored_bytes = standalone_bytes(written.key, written.value) as u64;
         let (kind, keyspace, key) = (written.kind, written.keyspace, written.key);
-        let large = pointer;
+        let large = if kind == Kind::LargePut { LargePointer::parse(written.value) } else { None };
         let change = Change { kind, keyspace, key, hash, location, stored_bytes, large, old: before.old };
-        self.publish(&change, &before, appended.serial, written.value, sequence, &mut committer.ordered_key);
+        let value = matches!(kind, Kind::Put | Kind::CompressedPut).then_some(record.value);
+        self.publish(&change, &before, appended.serial, value, sequence, &mut committer.ordered_key);
         self.show_unless_hiding(sequence);
         Ok(sequence)
+    }
+
+    /// What stands in the record of a put instead of its value, where anything does.
+    fn store_otherwise(
+        &self,
+        record: &NewRecord<'_>,
+        hash: u64,
+        compression: Compression,
+    ) -> Result<Option<(Kind, Vec<u8>)>> {
+        if record.kind != Kind::Put {
+            return Ok(None);
+        }
+        if record.value.len() > INLINE_VALUE_BYTES_MAX {
+            let pointer = self.log.append_large(record.value, hash)?;
+            return Ok(Some((Kind::LargePut, pointer.encode().to_vec())));
+        }
+        Ok(pack(record.value, compression).map(|packed| (Kind::CompressedPut, packed)))
     }
 
     fn commit_many(
@@ -146,7 +185,8 @@ impl Store {
     ) -> Result<u64> {
         // 1. What can be done before it is our turn: large values, and which records are overtaken by later ones.
         for (number, value) in std::mem::take(&mut operations.large) {
-            operations.builder.point(number, &self.log.append_large(&value)?);
+            let hash = operations.hashes.get(number).copied().unwrap_or_default();
+            operations.builder.point(number, &self.log.append_large(&value, hash)?);
         }
         let overtaken = overtaken(&operations);
         operations.hashes.iter().for_each(|hash| self.keys.index.prefetch(*hash));
@@ -183,7 +223,8 @@ impl Store {
                 if !before.overtaken {
                     let change = change_of(&record, *hash, location, before.old);
                     let ordered_key = &mut committer.ordered_key;
-                    self.publish(&change, before, appended.serial, record.value, sequence, ordered_key);
+                    let value = (change.kind == Kind::Put).then_some(record.value);
+                    self.publish(&change, before, appended.serial, value, sequence, ordered_key);
                 }
             }
         });
@@ -206,13 +247,14 @@ impl Store {
         Ok(before)
     }
 
-    /// Keeps the old version for those who need it, moves the index, and follows in the cache.
+    /// Keeps the old version for those who need it, moves the index, and follows in the cache, if the value, as readers
+    /// get it, is at hand.
     fn publish(
         &self,
         change: &Change<'_>,
         before: &Before,
         serial: u64,
-        value: &[u8],
+        value: Option<&[u8]>,
         sequence: u64,
         ordered_key: &mut Vec<u8>,
     ) {
@@ -229,13 +271,13 @@ impl Store {
             && self.cache.is_occupied()
         {
             let old_place = (before.old_serial, old.location.offset());
-            match change.kind {
-                Kind::Put => {
+            match value {
+                Some(value) => {
                     let place = (serial, change.location.offset());
                     let record = (change.keyspace, change.key, value, sequence);
                     self.cache.overwrite(old_place, place, record);
                 }
-                _ => {
+                None => {
                     self.cache.remove(old_place);
                 }
             }
@@ -249,26 +291,42 @@ impl Store {
         }
     }
 
-    /// Creates a keyspace, unless it is there.
-    pub(crate) fn create_keyspace(&self, name: &str, durability: Durability) -> Result<u16> {
-        if let Ok(number) = self.keys.keyspaces.number(name) {
-            return Ok(number);
+    /// Creates a keyspace, unless it is there, and sees to it that it has these settings, where any are given.
+    pub(crate) fn ensure_keyspace(
+        &self,
+        name: &str,
+        settings: Option<KeyspaceOptions>,
+        durability: Durability,
+    ) -> Result<()> {
+        if self.keyspace_is(name, settings) {
+            return Ok(());
         }
         let mut committer = self.committer.lock();
-        if let Ok(number) = self.keys.keyspaces.number(name) {
-            return Ok(number);
+        if self.keyspace_is(name, settings) {
+            return Ok(());
         }
-        let number = self.keys.keyspaces.next_number()?;
-        let record = NewRecord { kind: Kind::Keyspace, keyspace: number, key: name.as_bytes(), value: &[] };
+        let settings = settings.unwrap_or_default();
+        let number = match self.keys.keyspaces.number(name) {
+            Ok(number) => number,
+            Err(_) => self.keys.keyspaces.next_number()?,
+        };
+        let value = &encode_settings(settings);
+        let record = NewRecord { kind: Kind::Keyspace, keyspace: number, key: name.as_bytes(), value };
         let content = content_crc(record.key, record.value);
         let sequence = self.log.appended() + 1;
         self.log.append(&mut committer.appender, &mut NewFrame::Record(record, content), sequence)?;
         self.hide_if_it_waits(durability);
         self.keys.keyspaces.add(number, name);
+        self.keys.keyspaces.with(number, |entry| entry.set(settings));
         self.show_unless_hiding(sequence);
         drop(committer);
-        self.wait_until_visible(sequence, durability)?;
-        Ok(number)
+        self.wait_until_visible(sequence, durability)
+    }
+
+    /// Whether a keyspace is there and has these settings, where any are given.
+    fn keyspace_is(&self, name: &str, settings: Option<KeyspaceOptions>) -> bool {
+        let entry = self.keys.keyspaces.by_name(name);
+        entry.is_ok_and(|entry| settings.is_none_or(|settings| entry.settings() == settings))
     }
 }
 

@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::Store;
-use crate::compaction::{Candidate, Effort, choose, dead_percent};
+use crate::compaction::{Candidate, Effort, choose};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::log::{FrameWalk, Settled, Walked};
@@ -34,8 +34,11 @@ const BATCH_BYTES: usize = 128 << 10;
 const BATCH_RECORDS: usize = 256;
 /// Bytes a second that are copied while there is little garbage.
 const BYTES_PER_SECOND: u64 = 128 << 20;
-/// Dead part from which copying is not held back any more, in percent.
-const DEAD_PERCENT_URGENT: u64 = 45;
+/// Bytes in segments for a hundred live ones from which copying is not held back any more.
+const PRESSURE_UNHINDERED: u64 = 160;
+
+/// A database with less than this is never said to be under pressure.
+const PRESSURE_BYTES_MIN: u64 = 128 << 20;
 
 /// What a compaction has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -122,6 +125,8 @@ struct Item {
     hash: u64,
     location: Location,
     sequence: u64,
+    /// Bytes that its copy takes.
+    copied_bytes: u64,
     /// Whether the index leads to it; otherwise it is kept for recovery.
     is_live: bool,
 }
@@ -173,9 +178,19 @@ impl Store {
             |one: &(Candidate, Settled)| chosen.iter().any(|chosen| chosen.serial == one.0.serial);
         let victims: Vec<Settled> =
             candidates.into_iter().filter(is_chosen).map(|(_, settled)| settled).collect();
-        let held_back = effort != Effort::Full && dead_percent(&figures) < DEAD_PERCENT_URGENT;
+        let held_back = effort != Effort::Full && self.pressure(compactor) < PRESSURE_UNHINDERED;
         self.compact_segments(compactor, victims, held_back, done)?;
         Ok(true)
+    }
+
+    /// Bytes in segments for a hundred live ones, those included that are emptied and still there. A small database has no
+    /// pressure.
+    pub(super) fn pressure(&self, compactor: &Compactor) -> u64 {
+        let (live, large) = self.log.live_bytes();
+        let stats = self.log.stats();
+        let used = stats.log_bytes + stats.large_bytes;
+        let emptied: u64 = compactor.emptied.iter().map(|one| one.entry.length).sum();
+        if used < PRESSURE_BYTES_MIN { 0 } else { (used.max(emptied) * 100).div_ceil((live + large).max(1)) }
     }
 
     /// The segments that could be compacted.
@@ -220,7 +235,7 @@ impl Store {
         // As many segments as the largest locations allow; almost always it is one.
         let mut rest = order.as_slice();
         while !rest.is_empty() {
-            let (count, bytes) = self.fitting(&job, rest)?;
+            let (count, bytes) = job.fitting(rest);
             let (now, later) = rest.split_at(count);
             copied += self.copy(compactor, &job, now, bytes, held_back)?;
             rest = later;
@@ -271,8 +286,8 @@ impl Store {
         let hash = self.keys.hash(keyspace, record.key);
         let mut candidates = self.keys.index.candidates(hash)?;
         let is_live = match kind {
-            Kind::Put | Kind::LargePut if !candidates.any(|candidate| candidate == location) => return Ok(()),
-            Kind::Put | Kind::LargePut => true,
+            kind if kind.is_put() && !candidates.any(|candidate| candidate == location) => return Ok(()),
+            Kind::Put | Kind::LargePut | Kind::CompressedPut => true,
             // The key has come back since, by a commit that is on the device before this segment is gone.
             Kind::Tombstone
                 if self.keys.find(&self.log, hash, keyspace, record.key, &self.log.pin())?.is_some() =>
@@ -289,7 +304,8 @@ impl Store {
         job.arena.extend_from_slice(&keyspace.to_be_bytes());
         job.arena.extend_from_slice(record.key);
         let key = start..job.arena.len();
-        job.items.push(Item { key, hash, location, sequence, is_live });
+        let copied_bytes = standalone_bytes(record.key, record.value) as u64;
+        job.items.push(Item { key, hash, location, sequence, copied_bytes, is_live });
         Ok(())
     }
 
@@ -328,7 +344,7 @@ impl Store {
         let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
         while let Walked::Frame(_, frame) = walk.step()? {
             for (_, record) in frame.records() {
-                if matches!(record.shape.kind, Kind::Put | Kind::LargePut) {
+                if record.shape.kind.is_put() {
                     hashes.push(self.keys.hash(record.shape.keyspace, record.key));
                 }
             }
@@ -337,28 +353,11 @@ impl Store {
         Ok(hashes)
     }
 
-    /// How many of the items fit one segment, and the bytes that they take.
-    fn fitting(&self, job: &Job, order: &[usize]) -> Result<(usize, u64)> {
-        let mut bytes = 0;
-        for (count, item) in order.iter().enumerate() {
-            let record_bytes = self.copied_bytes(&job.items[*item])?;
-            if bytes + record_bytes > crate::log::frame_bytes_max() {
-                return Ok((count, bytes));
-            }
-            bytes += record_bytes;
-        }
-        Ok((order.len(), bytes))
-    }
-
-    fn copied_bytes(&self, item: &Item) -> Result<u64> {
-        self.with_record(item, |record| Ok(standalone_bytes(record.key, record.value) as u64))
-    }
-
     /// Runs `work` with the record of an item, which was found to be whole when it was gathered.
     fn with_record<T>(&self, item: &Item, work: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
         let guard = self.log.pin();
         let mut record = self.log.record_at(item.location, &guard)?;
-        work(&record.checked()?)
+        work(&record.unchecked()?)
     }
 
     /// Writes these items into a segment of copies and moves the index there.
@@ -485,16 +484,41 @@ fn mark_needed(tombstones: &mut [Tombstone], hashes: &[u64], first_sequence: u64
 }
 
 impl Job {
-    /// The items in the order of their keys.
+    /// The items in the order of their keys. Sorted are the first bytes of the keys, as numbers; only where these are equal the
+    /// keys themselves are looked at.
     fn sorted(&self) -> Vec<usize> {
-        let key = |number: &usize| {
-            let item = self.items.get(*number);
-            item.and_then(|item| self.arena.get(item.key.clone())).unwrap_or_default()
-        };
-        let mut order: Vec<usize> = (0..self.items.len()).collect();
-        order.sort_unstable_by(|one, other| key(one).cmp(key(other)));
-        order
+        let key = |item: &Item| self.arena.get(item.key.clone()).unwrap_or_default();
+        let mut order: Vec<(u128, u32)> =
+            self.items.iter().zip(0..).map(|(item, number)| (head(key(item)), number)).collect();
+        order.sort_unstable();
+        let key_of = |number: u32| self.items.get(number as usize).map(key).unwrap_or_default();
+        for equal in order.chunk_by_mut(|one, other| one.0 == other.0) {
+            if equal.len() > 1 {
+                equal.sort_unstable_by(|one, other| key_of(one.1).cmp(key_of(other.1)));
+            }
+        }
+        order.into_iter().map(|(_, number)| number as usize).collect()
     }
+
+    /// How many of the items fit one segment, and the bytes that they take.
+    fn fitting(&self, order: &[usize]) -> (usize, u64) {
+        let mut bytes = 0;
+        for (count, item) in order.iter().filter_map(|number| self.items.get(*number)).enumerate() {
+            if bytes + item.copied_bytes > crate::log::frame_bytes_max() {
+                return (count, bytes);
+            }
+            bytes += item.copied_bytes;
+        }
+        (order.len(), bytes)
+    }
+}
+
+/// The first sixteen bytes of a key as a number that is ordered as they are.
+fn head(key: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    let length = key.len().min(first.len());
+    first[..length].copy_from_slice(&key[..length]);
+    u128::from_be_bytes(first)
 }
 
 impl Batch {

@@ -133,8 +133,6 @@ impl Store {
         let committer = self.committer.lock();
         self.log.end_appending();
         drop(committer);
-        // They would be made anew from the log.
-        self.keys.order.discard_files();
         self.sync_written()?;
         if !self.log.is_poisoned() {
             // Without it the next open makes everything anew from the log.

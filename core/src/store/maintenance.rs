@@ -1,5 +1,6 @@
 //! When segments are compacted and checkpoints made: by the background, and when somebody asks.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Store;
@@ -11,7 +12,8 @@ use crate::error::Result;
 const INDEX_BYTES_PER_KEY: u64 = 12;
 /// A checkpoint is made when so many times the size of the index was written since the last one, within these bounds: often
 /// enough that little has to be read again after a crash, and seldom enough that it is a small part of what is written.
-const CHECKPOINT_IMAGES: u64 = 6;
+const CHECKPOINT_IMAGES: u64 = 8;
+const EMPTIED_IMAGES: u64 = 4;
 const CHECKPOINT_BYTES_MIN: u64 = 16 << 20;
 const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
 
@@ -21,6 +23,48 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const REST_AFTER: Duration = Duration::from_secs(1);
 /// How long the background leaves things alone after a failure, such as a full device.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// Bytes in segments for a hundred live ones from which writers are held back, and the most that they are: for each KiB so
+/// many nanoseconds when there are as many again.
+const PRESSURE_HELD_BACK: u64 = 170;
+const PRESSURE_MOST: u64 = 200;
+const NANOSECONDS_PER_KIB_MAX: u64 = 40_000;
+/// Who has so much to make good for rests for it.
+const REST_NANOSECONDS: u64 = 500_000;
+
+/// How much writers are held back, so that compaction keeps up with them.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// What each KiB costs, in nanoseconds.
+    per_kib: AtomicU64,
+    /// Bytes written that nobody has rested for, times that.
+    owed: AtomicU64,
+}
+
+impl Pace {
+    fn set(&self, pressure: u64) {
+        let over = pressure.saturating_sub(PRESSURE_HELD_BACK).min(PRESSURE_MOST - PRESSURE_HELD_BACK);
+        let per_kib = over * NANOSECONDS_PER_KIB_MAX / (PRESSURE_MOST - PRESSURE_HELD_BACK);
+        self.per_kib.store(per_kib, Ordering::Relaxed);
+    }
+
+    /// Rests now and then for what is written. Called without any lock.
+    #[inline]
+    pub(super) fn keep(&self, bytes: usize) {
+        if self.per_kib.load(Ordering::Relaxed) != 0 {
+            self.rest_for(bytes);
+        }
+    }
+
+    #[cold]
+    fn rest_for(&self, bytes: usize) {
+        let cost = bytes as u64 * self.per_kib.load(Ordering::Relaxed) / 1024;
+        if self.owed.fetch_add(cost, Ordering::Relaxed) + cost >= REST_NANOSECONDS {
+            let owed = self.owed.swap(0, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_nanos(owed.min(4 * REST_NANOSECONDS)));
+        }
+    }
+}
 
 /// Is told how far a compaction has come, and says whether to go on.
 pub(crate) type Progress<'a> = &'a mut dyn FnMut(&CompactionProgress) -> bool;
@@ -51,8 +95,10 @@ impl Store {
     fn maintain_segments(&self, effort: Effort) -> Result<()> {
         let mut compactor = self.compactor.lock();
         let mut done = Compaction::default();
+        self.pace.set(self.pressure(&compactor));
         while self.compact_once(&mut compactor, effort, u64::MAX, &mut done)? {
             self.checkpoint_if_due(&mut compactor, effort)?;
+            self.pace.set(self.pressure(&compactor));
         }
         self.checkpoint_if_due(&mut compactor, effort)?;
         self.forget_leaving(&mut compactor);
@@ -63,10 +109,12 @@ impl Store {
         let image = self.keys.index.len() * INDEX_BYTES_PER_KEY;
         let least = CHECKPOINT_BYTES_MIN.min(4 * self.log.usual_segment_bytes());
         let interval = (CHECKPOINT_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
+        // Emptied segments take room until there is one.
+        let emptied_most = (EMPTIED_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
         let written = self.bytes_written() - compactor.checkpoint_written;
         let emptied: u64 = compactor.emptied.iter().map(|one| one.segment.capacity()).sum();
         let is_due = match effort {
-            Effort::Busy => written >= interval || emptied >= interval,
+            Effort::Busy => written >= interval || emptied >= emptied_most,
             _ => written >= interval || emptied > 0,
         };
         if is_due { self.checkpoint(compactor) } else { Ok(()) }

@@ -46,7 +46,7 @@ pub(crate) use background::Background;
 pub(crate) use commit::{Commit, Operations, inline_bytes};
 pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
-pub(crate) use read::Found;
+pub(crate) use read::{Found, OpenedValue};
 pub(crate) use recent::KeyRange;
 pub use verify::{Verification, Violation};
 pub(crate) use versions::VERSION_BYTES;
@@ -55,6 +55,7 @@ use checkpoint::Base;
 use compaction::Compactor;
 use figures::Figures;
 use hidden::Hidden;
+use maintenance::Pace;
 use rebuild::Rebuild;
 use recent::Recent;
 use versions::Versions;
@@ -91,6 +92,8 @@ pub(crate) struct Store {
     /// Whoever compacts or makes a checkpoint has it.
     compactor: Mutex<Compactor>,
     pub(crate) figures: Figures,
+    /// Holds writers back while compaction does not keep up.
+    pace: Pace,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -133,6 +136,7 @@ impl Store {
             own: Weak::clone(own),
             compactor: Mutex::new(compactor),
             figures: Figures::default(),
+            pace: Pace::default(),
             wake: background::Wake::default(),
         }))
     }

@@ -9,7 +9,7 @@ use super::Store;
 use crate::cache::Entry;
 use crate::epoch::Guard;
 use crate::error::Result;
-use crate::log::{Log, RecordAt, Value};
+use crate::log::{LargeRead, Log, RecordAt, Value};
 
 /// A read that took this long has waited for storage; one from memory takes a tenth of it.
 const SLOW_READ: Duration = Duration::from_micros(4);
@@ -48,6 +48,15 @@ impl Deref for Found {
     }
 }
 
+/// A value that is to be read piece by piece.
+#[derive(Debug)]
+pub(crate) enum OpenedValue {
+    /// One that stood in a record.
+    Whole(Found),
+    /// One that stands in a large-value segment.
+    Large(LargeRead),
+}
+
 impl Store {
     /// The value of a key: the newest that readers see, or the one at a snapshot.
     pub(crate) fn get(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Vec<u8>>> {
@@ -57,7 +66,7 @@ impl Store {
             Some(Hit::Cached(entry)) => Ok(Some(entry.value().to_vec())),
             Some(Hit::Logged(mut record)) => {
                 let value = record.copy_value(&self.log)?;
-                self.admit_if_slow(started, &record, keyspace, key, &value)?;
+                self.admit_if_costly(started, &record, keyspace, key, &value)?;
                 Ok(Some(value))
             }
         }
@@ -69,16 +78,45 @@ impl Store {
         match self.look(keyspace, key, at, &guard)? {
             None => Ok(None),
             Some(Hit::Cached(entry)) => Ok(Some(Found::Cached(entry))),
-            Some(Hit::Logged(record)) => {
-                let (place, sequence) = (record.place(), record.sequence(&self.log));
-                let is_mapped = record.is_mapped();
-                let value = record.value(&self.log)?;
-                if self.was_slow(started, is_mapped) {
-                    self.cache.admit(place, (keyspace, key, &value, sequence?));
-                }
-                Ok(Some(Found::Logged(value)))
-            }
+            Some(Hit::Logged(record)) => self.take_value(started, record, keyspace, key).map(Some),
         }
+    }
+
+    /// The value of a key, to be read piece by piece.
+    pub(crate) fn open_value(
+        &self,
+        keyspace: u16,
+        key: &[u8],
+        at: Option<u64>,
+    ) -> Result<Option<OpenedValue>> {
+        let (started, guard) = (self.begins_read(), self.log.pin());
+        match self.look(keyspace, key, at, &guard)? {
+            None => Ok(None),
+            Some(Hit::Cached(entry)) => Ok(Some(OpenedValue::Whole(Found::Cached(entry)))),
+            Some(Hit::Logged(mut record)) => match record.open_large(&self.log)? {
+                Some(large) => Ok(Some(OpenedValue::Large(large))),
+                None => {
+                    let value = self.take_value(started, record, keyspace, key)?;
+                    Ok(Some(OpenedValue::Whole(value)))
+                }
+            },
+        }
+    }
+
+    fn take_value(
+        &self,
+        started: Option<Instant>,
+        record: RecordAt<'_>,
+        keyspace: u16,
+        key: &[u8],
+    ) -> Result<Found> {
+        let (place, sequence) = (record.place(), record.sequence(&self.log));
+        let (is_mapped, is_compressed) = (record.is_mapped(), record.is_compressed());
+        let value = record.value(&self.log)?;
+        if is_compressed || self.was_slow(started, is_mapped) {
+            self.cache.admit(place, (keyspace, key, &value, sequence?));
+        }
+        Ok(Found::Logged(value))
     }
 
     /// Whether a key is there. Never reads its value.
@@ -201,7 +239,8 @@ impl Store {
         !is_mapped || started.is_some_and(|started| started.elapsed() >= SLOW_READ)
     }
 
-    fn admit_if_slow(
+    /// Keeps a value that had to be waited for or unpacked.
+    fn admit_if_costly(
         &self,
         started: Option<Instant>,
         record: &RecordAt<'_>,
@@ -209,7 +248,8 @@ impl Store {
         key: &[u8],
         value: &[u8],
     ) -> Result<()> {
-        if self.was_slow(started, record.is_mapped()) && self.cache.admits(value.len()) {
+        let is_costly = record.is_compressed() || self.was_slow(started, record.is_mapped());
+        if is_costly && self.cache.admits(value.len()) {
             self.cache.admit(record.place(), (keyspace, key, value, record.sequence(&self.log)?));
         }
         Ok(())

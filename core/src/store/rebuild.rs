@@ -27,6 +27,8 @@ pub(super) struct Rebuild<'a> {
     /// Sequence of the newest tombstone of a key among the copies, by the key as the order has it.
     tombstones: HashMap<Vec<u8>, u64>,
     has_copies: bool,
+    /// Sequence of the newest record of a keyspace.
+    keyspaces: HashMap<u16, u64>,
     scratch: Vec<u8>,
     replayed: u64,
 }
@@ -39,6 +41,7 @@ impl<'a> Rebuild<'a> {
             is_damaged,
             tombstones: HashMap::new(),
             has_copies: false,
+            keyspaces: HashMap::new(),
             scratch: Vec::new(),
             replayed: 0,
         }
@@ -88,7 +91,13 @@ impl Visit for Rebuild<'_> {
             let place = (log.serial(shown.location, &guard)?, shown.location.offset());
             self.has_copies |= shown.is_copy;
             let may_have_gaps = self.is_damaged || self.has_copies;
-            return self.keys.learn_keyspace(place, keyspace, key, may_have_gaps);
+            let newest = self.keyspaces.entry(keyspace).or_default();
+            // An older record of the name has the settings that it had then.
+            if shown.sequence < *newest {
+                return Ok(());
+            }
+            *newest = shown.sequence;
+            return self.keys.learn_keyspace(place, shown.record, may_have_gaps);
         }
         let hash = self.keys.hash(keyspace, key);
         if self.base.is_some_and(|base| base.knows(hash, shown.sequence)) {

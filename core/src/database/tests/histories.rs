@@ -95,6 +95,8 @@ impl History {
         let all = self.driven.history.len();
         let disk = self.driven.disk.clone();
         let (db, _) = open_image(&disk, &self.options, &self.driven.history, all, &self.context);
+        let recovery = db.stats().unwrap().recovery;
+        assert_eq!((recovery.clean, recovery.frames), (true, 0), "nothing is read again, {}", self.context);
         let mut history = self.driven.history.clone();
         history.durable = all;
         self.go_on(db, &disk, all);

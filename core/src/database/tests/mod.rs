@@ -7,3 +7,4 @@ mod model;
 mod power_cut;
 mod regressions;
 mod sync_order;
+mod values;

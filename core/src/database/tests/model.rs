@@ -1,12 +1,13 @@
 //! The executable model: the list of commits and the state after any number of them, and a database driven beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::database::OpenDB;
+use crate::database::{OpenDB, ValueWriter};
 use crate::disk::SimulatedDisk;
-use crate::options::{AppendMode, Durability, Options};
+use crate::options::{AppendMode, Compression, Durability, KeyspaceOptions, Options};
 use crate::{Error, Result, Scan};
 
 /// Where every test's database is.
@@ -43,14 +44,29 @@ impl Random {
         format!("key {}", self.below(40)).into_bytes()
     }
 
-    /// Mostly short, sometimes half a segment; bytes that are not alike, so that a torn sector is seen.
+    fn compression(&mut self) -> Compression {
+        if self.one_in(2) { Compression::Lz4 } else { Compression::None }
+    }
+
+    /// Mostly short, sometimes half a segment; bytes that are not alike, so that a torn sector is seen. Some of them can be
+    /// compressed.
     fn value(&mut self) -> Arc<[u8]> {
         let bytes = match self.below(40) {
             0..=23 => self.below(120),
             24..=37 => self.below(5_000),
             _ => self.below(50_000),
         };
-        self.bytes(bytes)
+        if self.one_in(2) { self.bytes(bytes) } else { self.compressible(bytes) }
+    }
+
+    /// Bytes of which each eight come five times.
+    pub(super) fn compressible(&mut self, count: usize) -> Arc<[u8]> {
+        let mut bytes = Vec::with_capacity(count + 40);
+        while bytes.len() < count {
+            bytes.extend_from_slice(&self.next().to_le_bytes().repeat(5));
+        }
+        bytes.truncate(count);
+        bytes.into()
     }
 
     pub(super) fn bytes(&mut self, count: usize) -> Arc<[u8]> {
@@ -94,7 +110,7 @@ type Name = (&'static str, Vec<u8>);
 /// All keyspaces and all entries at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct State {
-    keyspaces: BTreeSet<String>,
+    keyspaces: BTreeMap<String, Compression>,
     entries: BTreeMap<Name, Arc<[u8]>>,
 }
 
@@ -106,7 +122,7 @@ impl State {
     }
 
     fn apply(&mut self, commit: &Commit) {
-        self.keyspaces.extend(commit.keyspace.map(str::to_owned));
+        self.keyspaces.extend(commit.keyspace.map(|(name, compression)| (name.to_owned(), compression)));
         for (name, value) in &commit.writes {
             match value {
                 Some(value) => self.entries.insert(name.clone(), Arc::clone(value)),
@@ -119,7 +135,7 @@ impl State {
 /// What one sequence does.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Commit {
-    keyspace: Option<&'static str>,
+    keyspace: Option<(&'static str, Compression)>,
     writes: Vec<(Name, Option<Arc<[u8]>>)>,
 }
 
@@ -138,7 +154,8 @@ impl History {
 
     /// The state after the first `count` commits.
     pub(super) fn state(&self, count: usize) -> State {
-        let mut state = State { keyspaces: BTreeSet::from([DEFAULT.to_owned()]), ..State::default() };
+        let default = (DEFAULT.to_owned(), Compression::None);
+        let mut state = State { keyspaces: BTreeMap::from([default]), ..State::default() };
         self.commits[..count].iter().for_each(|commit| state.apply(commit));
         state
     }
@@ -175,7 +192,7 @@ pub(super) fn read_all(db: &OpenDB) -> State {
         if !keyspace.handle.shared_store().unwrap().is_hiding() {
             assert_eq!(keyspace.len().unwrap(), count, "length of a keyspace");
         }
-        state.keyspaces.insert(name);
+        state.keyspaces.insert(name, keyspace.compression());
     }
     state
 }
@@ -216,6 +233,13 @@ pub(super) fn open_image(
     (db, found)
 }
 
+/// A value that is half written.
+struct Stream {
+    name: Name,
+    value: Arc<[u8]>,
+    writer: ValueWriter,
+}
+
 /// A database driven beside the model.
 pub(super) struct Driven {
     pub(super) disk: SimulatedDisk,
@@ -226,6 +250,8 @@ pub(super) struct Driven {
     pub(super) attempt: Commit,
     /// One in so many operations has a value that is too long for a record; 0 for none.
     pub(super) large_one_in: usize,
+    /// A value that is half written while others are written.
+    stream: Option<Stream>,
 }
 
 impl Driven {
@@ -237,7 +263,15 @@ impl Driven {
     /// Goes on with a database whose state is that after all of the history.
     pub(super) fn on(disk: &SimulatedDisk, db: OpenDB, history: History) -> Driven {
         let state = history.state(history.len());
-        Driven { disk: disk.clone(), db, history, state, attempt: Commit::default(), large_one_in: 60 }
+        Driven {
+            disk: disk.clone(),
+            db,
+            history,
+            state,
+            attempt: Commit::default(),
+            large_one_in: 60,
+            stream: None,
+        }
     }
 
     /// The number of commits that a power cut now must leave.
@@ -250,7 +284,8 @@ impl Driven {
         self.attempt = Commit::default();
         let durability = random.durability();
         match random.below(100) {
-            0..=44 => self.put(random, durability),
+            0..=38 => self.put(random, durability),
+            39..=44 => self.stream(random, durability),
             45..=57 => self.delete(random, durability),
             58..=74 => self.batch(random, durability),
             75..=87 => self.transaction(random, durability),
@@ -263,7 +298,16 @@ impl Driven {
             94..=95 => self.prepare_spare(),
             _ => {
                 let name = self.name(random);
-                let found = self.db.keyspace(name.0)?.get(&name.1)?;
+                let keyspace = self.db.keyspace(name.0)?;
+                let found = match random.below(3) {
+                    0 => keyspace.get(&name.1)?,
+                    1 => keyspace.get_ref(&name.1)?.map(|value| value.to_vec()),
+                    _ => keyspace.value_reader(&name.1)?.map(|mut reader| {
+                        let mut value = Vec::new();
+                        reader.read_to_end(&mut value).unwrap();
+                        value
+                    }),
+                };
                 let expected = self.state.entries.get(&name);
                 assert_eq!(found.as_deref(), expected.map(|value| &value[..]), "{name:?}");
                 Ok(())
@@ -278,7 +322,7 @@ impl Driven {
 
     fn name(&self, random: &mut Random) -> Name {
         let there: Vec<_> =
-            KEYSPACES.into_iter().filter(|name| self.state.keyspaces.contains(*name)).collect();
+            KEYSPACES.into_iter().filter(|name| self.state.keyspaces.contains_key(*name)).collect();
         (there[random.below(there.len())], random.key())
     }
 
@@ -308,6 +352,36 @@ impl Driven {
         let keyspace = self.db.keyspace(name.0)?;
         self.attempt = Commit { writes: vec![(name.clone(), Some(Arc::clone(&value)))], ..Commit::default() };
         keyspace.put_with(&name.1, &value, durability)?;
+        self.done(durability);
+        Ok(())
+    }
+
+    /// Goes on with the value that is half written, or begins one.
+    fn stream(&mut self, random: &mut Random, durability: Durability) -> Result<()> {
+        let Some(mut stream) = self.stream.take() else {
+            let (name, value) = (self.name(random), self.value(random));
+            let writer = self.db.keyspace(name.0)?.value_writer(&name.1, value.len() as u64)?;
+            self.stream = Some(Stream { name, value, writer });
+            return Ok(());
+        };
+        if random.one_in(6) {
+            return Ok(());
+        }
+        let written = stream.writer.written() as usize;
+        let left = stream.value.len() - written;
+        let piece = if random.one_in(3) { left } else { random.below(left + 1) };
+        // An error gives up the value, whichever call it comes from.
+        stream
+            .writer
+            .write_all(&stream.value[written..written + piece])
+            .map_err(|error| error.downcast::<Error>().unwrap())?;
+        if piece < left {
+            self.stream = Some(stream);
+            return Ok(());
+        }
+        let Stream { name, value, writer } = stream;
+        self.attempt = Commit { writes: vec![(name, Some(value))], ..Commit::default() };
+        writer.finish_with(durability)?;
         self.done(durability);
         Ok(())
     }
@@ -385,9 +459,18 @@ impl Driven {
 
     fn create_keyspace(&mut self, random: &mut Random) -> Result<()> {
         let name = KEYSPACES[random.below(KEYSPACES.len())];
-        let is_new = !self.state.keyspaces.contains(name);
-        self.attempt = Commit { keyspace: Some(name).filter(|_| is_new), ..Commit::default() };
-        self.db.keyspace(name)?;
+        let before = self.state.keyspaces.get(name).copied();
+        let changes = random.one_in(2);
+        let compression = if changes { random.compression() } else { before.unwrap_or_default() };
+        let is_new = before != Some(compression);
+        self.attempt = Commit { keyspace: Some((name, compression)).filter(|_| is_new), ..Commit::default() };
+        match changes {
+            true => {
+                let options = KeyspaceOptions::new().compression(compression);
+                self.db.keyspace_with_options(name, options)?
+            }
+            false => self.db.keyspace(name)?,
+        };
         if is_new {
             self.done(Durability::Buffered);
         }

@@ -2,7 +2,7 @@
 //! of all that was done to the disk is gone through against the rules of `FORMAT.md`, section 2.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -222,7 +222,18 @@ fn write(opened: &Opened, random: &mut Random, count: usize) {
         };
         let value = random.bytes(length);
         let durability = if random.one_in(9) { Durability::Sync } else { Durability::Buffered };
-        opened.default.put_with(&random.next().to_le_bytes(), &value, durability).unwrap();
+        let key = random.next().to_le_bytes();
+        if number % 100 == 49 {
+            // One that is given up, and one in its place that is not.
+            let mut given_up = opened.default.value_writer(&key, value.len() as u64).unwrap();
+            given_up.write_all(&value[..value.len() / 2]).unwrap();
+            drop(given_up);
+            let mut stream = opened.default.value_writer(&key, value.len() as u64).unwrap();
+            value.chunks(100_000).for_each(|piece| stream.write_all(piece).unwrap());
+            stream.finish_with(durability).unwrap();
+        } else {
+            opened.default.put_with(&key, &value, durability).unwrap();
+        }
         if random.one_in(9) {
             let mut batch = Batch { handle: Arc::clone(&opened.handle), operations: Operations::default() };
             for _ in 0..random.below(30) {
