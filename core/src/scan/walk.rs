@@ -76,8 +76,8 @@ impl Walk {
         let range = scan.key_range(keyspace);
         let open = |range: &KeyRange| {
             let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
-            let cursor = store.keys.order.cursor(lower, upper, scan.reverse)?;
-            Ok(store.keys.order.park(cursor))
+            let cursor = store.keys.order.cursor(lower, upper, scan.reverse);
+            cursor.map(|cursor| store.keys.order.park(cursor))
         };
         let cursor = range.as_ref().map(open).transpose()?;
         let own = own.filter(|writes| !writes.is_empty()).zip(range).map(|(writes, range)| OwnRange {
