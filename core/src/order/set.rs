@@ -5,6 +5,7 @@ use super::cursor::Cursor;
 use super::delta::{Chunk, Delta};
 use super::file::RunFiles;
 use super::maintenance::{Circumstances, IsLive, Job, Plan};
+use super::parking::Lot;
 use super::run::Run;
 use super::writer::RunWriter;
 use crate::error::Result;
@@ -32,6 +33,7 @@ pub(crate) struct Order {
     /// Where runs go that are too large for memory; without it all stay there.
     pub(super) files: Option<Arc<RunFiles>>,
     flush_bytes: u64,
+    pub(super) lot: Arc<Lot>,
 }
 
 /// What an order has, and where.
@@ -100,6 +102,7 @@ impl Order {
             deletes: AtomicU64::new(0),
             files: None,
             flush_bytes: FLUSH_BYTES,
+            lot: Arc::default(),
         }
     }
 
