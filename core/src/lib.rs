@@ -58,7 +58,9 @@ mod store;
 mod sync;
 mod transaction;
 
-pub use database::{Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Snapshot, Stats, Transaction, ValueRef};
+pub use database::{
+    Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Salvage, Snapshot, Stats, Transaction, ValueRef,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use options::{
     AppendMode, Durability, KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX, Options,

@@ -25,6 +25,7 @@ mod maintenance;
 mod read;
 mod rebuild;
 mod recent;
+mod salvage;
 mod verify;
 mod versions;
 
@@ -45,6 +46,7 @@ use crate::recovery::{self, Recovery};
 
 pub(crate) use background::Background;
 pub use backup::Backup;
+pub(crate) use backup::prepare_empty;
 pub(crate) use commit::{Commit, Operations, inline_bytes};
 pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;

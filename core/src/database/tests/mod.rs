@@ -7,4 +7,5 @@ mod histories;
 mod model;
 mod power_cut;
 mod regressions;
+mod salvage;
 mod sync_order;
