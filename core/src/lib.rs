@@ -63,8 +63,8 @@ mod sync;
 mod transaction;
 
 pub use database::{
-    Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Snapshot, Stats, Transaction, ValueReader, ValueRef,
-    ValueWriter,
+    Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Salvage, Snapshot, Stats, Transaction, ValueReader,
+    ValueRef, ValueWriter,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use options::{
@@ -73,4 +73,4 @@ pub use options::{
 };
 pub use recovery::Recovery;
 pub use scan::Scan;
-pub use store::{Compaction, CompactionProgress, Verification, Violation};
+pub use store::{Backup, Compaction, CompactionProgress, Verification, Violation};

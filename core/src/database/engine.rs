@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -307,6 +307,22 @@ fn check_path(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The absolute path of what may not be there yet: what is there without symbolic links, and the rest as it was named.
+pub(super) fn resolved(path: &Path) -> Result<PathBuf> {
+    check_path(path)?;
+    let context = |error| Error::io(format!("looking for {}", path.display()), error);
+    let absolute = std::path::absolute(path).map_err(context)?;
+    let Some(there) = absolute.ancestors().find(|path| path.exists()) else { return Ok(absolute) };
+    let mut resolved = there.canonicalize().map_err(context)?;
+    for part in absolute.strip_prefix(there).unwrap_or(Path::new("")).components() {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+    }
+    Ok(resolved)
+}
+
 /// Creates the directory if that is wanted, and refuses before anything is made if not.
 fn prepare_directory(disk: &dyn Disk, path: &Path, options: &Options) -> Result<()> {
     let context = |what: &str| format!("{what} {}", path.display());
@@ -356,7 +372,7 @@ fn manifest_of(disk: &dyn Disk, path: &Path, options: &Options) -> Result<Manife
 }
 
 /// Random bytes from the operating system.
-fn random() -> Result<[u8; 16]> {
+pub(super) fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::io("asking the system for random bytes", std::io::Error::other(error)))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Handle;
+use super::engine::{Handle, resolved};
 use super::{
     Batch, Iter, KeyValue, Keys, Keyspace, Snapshot, Stats, Transaction, ValueReader, ValueRef, ValueWriter,
 };
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::keyspace::DEFAULT_KEYSPACE;
 use crate::options::{Durability, KeyspaceOptions, Options, check_keyspace_name};
 use crate::scan::Scan;
-use crate::store::{Compaction, CompactionProgress, Operations, Verification};
+use crate::store::{Backup, Compaction, CompactionProgress, Operations, Verification};
 
 /// How often `transact` runs its closure before it gives up.
 const TRANSACT_ATTEMPTS_MAX: u32 = 100;
@@ -330,6 +330,28 @@ impl OpenDB {
     /// As [`OpenDB::compact`].
     pub fn compact_with(&self, mut progress: impl FnMut(&CompactionProgress) -> bool) -> Result<Compaction> {
         self.handle.store_to_write()?.compact(&mut progress)
+    }
+
+    /// Makes a backup: a database of its own in another directory, with every commit up to one that was the last at a moment
+    /// of this call, and so with everything that was acknowledged before it. Reads and writes go on. A compaction that is under
+    /// way is waited for, and the next one waits.
+    ///
+    /// On the same filesystem, files that are not written to any more get a second name instead of a copy, so that a backup
+    /// takes little time and room whatever the size of the database; the room of such a file comes back when both databases have
+    /// given it up. What is shared is also damaged together: a backup against the loss of the device belongs on another one,
+    /// where everything is copied.
+    ///
+    /// The directory is created, or must be empty. An interrupted backup leaves a directory that is no database and must be
+    /// emptied before it is used again. Bytes are taken as they are: [`OpenDB::verify`] of the backup tells whether they are
+    /// whole. Its first open reads the whole log, since it has no checkpoint yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a directory that is not empty or is inside of the database's own; [`Error::Locked`] while
+    /// somebody else has it; [`Error::Closed`] when the database is closed meanwhile; [`Error::NoSpace`] and [`Error::Io`] from
+    /// the system; otherwise as [`OpenDB::flush`].
+    pub fn backup(&self, directory: impl AsRef<Path>) -> Result<Backup> {
+        let store = self.handle.store_to_write()?;
+        store.backup(&resolved(directory.as_ref())?)
     }
 
     /// Looks at everything: reads every record and checks its checksum, follows every entry of the index and every key of the

@@ -9,6 +9,7 @@
 //! - Nothing is appended to a segment that was open at an unclean end, so what stands behind the cut never comes back.
 
 mod files;
+mod headers;
 mod replay;
 mod tail;
 
@@ -21,6 +22,7 @@ use crate::manifest::Manifest;
 use crate::record::Record;
 
 pub(crate) use files::has_segments;
+pub(crate) use headers::complete_manifest;
 
 /// What was found when a database was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -121,17 +121,28 @@ pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut dyn
         loop {
             match walk.step() {
                 Ok(Walked::Frame(offset, frame)) => {
+                    last = last.max(frame.sequence);
+                    // Told first: what is older or newer among its records is found by sequences up to this one.
+                    log.recovered_to(last);
                     if let Err(error) = show(log, segment.slot(), offset, &frame, is_copy, visit) {
                         recovery.damaged.push(error.to_string());
                     }
-                    last = last.max(frame.sequence);
                     recovery.frames += 1;
                     note_damage(recovery, &segment, damaged_from.take(), offset);
                 }
                 Ok(Walked::Stopped(offset)) if offset >= segment.published() => break,
                 Ok(Walked::Stopped(offset)) => {
-                    damaged_from.get_or_insert(offset);
-                    if !walk.skip()? {
+                    // Zeros up to the end of a segment that was open are what it was made with.
+                    let is_over =
+                        segment.published() == segment.capacity() && !walk.is_nonzero().unwrap_or(true);
+                    let skipped = walk.skip().unwrap_or_else(|error| {
+                        recovery.damaged.push(error.to_string());
+                        false
+                    });
+                    if skipped || !is_over {
+                        damaged_from.get_or_insert(offset);
+                    }
+                    if !skipped {
                         break;
                     }
                 }
@@ -143,7 +154,6 @@ pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut dyn
         }
         note_damage(recovery, &segment, damaged_from, walk.position());
     }
-    log.recovered_to(last);
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! The whole engine on the simulated disk: power cuts, deaths of the process, calls that fail, and the order of syncs.
 
+mod backup;
 mod damage;
 mod faults;
 mod histories;
 mod model;
 mod power_cut;
 mod regressions;
+mod salvage;
 mod sync_order;
 mod values;
