@@ -41,6 +41,7 @@ mod database;
 mod disk;
 mod epoch;
 mod error;
+mod hint;
 mod index;
 mod keys;
 mod keyspace;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::Arc;
 
 const DIRECTORY: &str = "/database";
 /// So small that a few thousand keys make many files.

@@ -31,7 +31,7 @@ pub(crate) struct Order {
     pub(super) deletes: AtomicU64,
     /// Where runs go that are too large for memory; without it all stay there.
     pub(super) files: Option<Arc<RunFiles>>,
-    flush_bytes: u64,
+    pub(super) flush_bytes: u64,
 }
 
 /// What an order has, and where.
@@ -66,7 +66,7 @@ pub(super) struct View {
 }
 
 impl State {
-    fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
@@ -169,12 +169,6 @@ impl Order {
         let worked = self.advance_merge(&mut plan, is_live) || !waiting.chunks.is_empty();
         plan.note_rest((!worked).then(|| self.what_is_there()));
         worked
-    }
-
-    /// Bytes of memory that the set holds, apart from what only cursors keep alive.
-    #[cfg(test)]
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        self.stats().memory_bytes
     }
 
     /// Keys that the set holds, with those that are there more than once, or dead.

@@ -56,6 +56,7 @@ impl Store {
         }
         self.checkpoint_if_due(&mut compactor, effort)?;
         self.forget_leaving(&mut compactor);
+        self.write_missing_hints();
         Ok(())
     }
 

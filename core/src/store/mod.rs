@@ -15,15 +15,20 @@
 //! waited for; who syncs takes it for a moment, inside of the turn to sync. Readers of keys do not take it.
 
 mod background;
+mod bulk;
+#[cfg(test)]
+mod bulk_tests;
 mod checkpoint;
 mod commit;
 mod compaction;
 mod figures;
 mod hidden;
+mod hints;
 mod maintenance;
 mod read;
 mod rebuild;
 mod recent;
+mod sources;
 mod verify;
 mod versions;
 
@@ -43,6 +48,8 @@ use crate::order::{Order, RunFiles};
 use crate::recovery::{self, Recovery};
 
 pub(crate) use background::Background;
+#[cfg(test)]
+pub(crate) use bulk_tests::{Rebuilt, rebuilt};
 pub(crate) use commit::{Commit, Operations, inline_bytes};
 pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
@@ -55,6 +62,7 @@ use checkpoint::Base;
 use compaction::Compactor;
 use figures::Figures;
 use hidden::Hidden;
+use hints::Hinted;
 use rebuild::Rebuild;
 use recent::Recent;
 use versions::Versions;
@@ -91,6 +99,7 @@ pub(crate) struct Store {
     /// Whoever compacts or makes a checkpoint has it.
     compactor: Mutex<Compactor>,
     pub(crate) figures: Figures,
+    hinted: Hinted,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -133,6 +142,7 @@ impl Store {
             own: Weak::clone(own),
             compactor: Mutex::new(compactor),
             figures: Figures::default(),
+            hinted: Hinted::default(),
             wake: background::Wake::default(),
         }))
     }

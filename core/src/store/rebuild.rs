@@ -1,5 +1,8 @@
 //! What is known of the keys, made anew from the records that recovery shows.
 //!
+//! Behind a checkpoint, and of a damaged database, they are shown one by one. A whole log is taken in at once (see
+//! [`super::bulk`]), which leads to the same end.
+//!
 //! *Invariant:* the newest record of a key wins, in whatever order they are shown. The log shows its records in order; only
 //! copies, which are shown before it, may be older or newer than what follows, and are told apart by their sequences. A
 //! tombstone among the copies is remembered until the end: what it deleted may still stand in the log.
@@ -27,6 +30,8 @@ pub(super) struct Rebuild<'a> {
     /// Sequence of the newest tombstone of a key among the copies, by the key as the order has it.
     tombstones: HashMap<Vec<u8>, u64>,
     has_copies: bool,
+    /// How many threads take in a whole log; `None` for as many as there are. With 0 every record is shown.
+    threads: Option<usize>,
     scratch: Vec<u8>,
     replayed: u64,
 }
@@ -39,9 +44,16 @@ impl<'a> Rebuild<'a> {
             is_damaged,
             tombstones: HashMap::new(),
             has_copies: false,
+            threads: None,
             scratch: Vec::new(),
             replayed: 0,
         }
+    }
+
+    /// Takes in a whole log on so many threads, or, for 0, record by record.
+    #[cfg(test)]
+    pub(super) fn on_threads(self, threads: usize) -> Rebuild<'a> {
+        Rebuild { threads: Some(threads), ..self }
     }
 
     /// Whether a tombstone that compaction has kept is newer than this record.
@@ -79,6 +91,16 @@ impl<'a> Rebuild<'a> {
 impl Visit for Rebuild<'_> {
     fn begin(&mut self, log: &Log) -> Result<()> {
         self.base.map_or(Ok(()), |base| base.begin(log))
+    }
+
+    fn whole(&mut self, log: &Log, last: u64) -> Result<Option<u64>> {
+        if self.base.is_some() || self.is_damaged || self.threads == Some(0) {
+            return Ok(None);
+        }
+        self.has_copies = !log.segments_of(SegmentKind::Copy).is_empty();
+        // Tombstones among the copies need not be remembered: what is shown afterwards is a tail that is newer than every copy,
+        // since compaction takes only what is on the device.
+        super::bulk::rebuild(log, self.keys, last, self.threads).map(Some)
     }
 
     fn record(&mut self, log: &Log, shown: &Shown<'_>) -> Result<()> {

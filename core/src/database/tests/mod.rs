@@ -5,5 +5,6 @@ mod faults;
 mod histories;
 mod model;
 mod power_cut;
+mod rebuilds;
 mod regressions;
 mod sync_order;
