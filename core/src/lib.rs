@@ -43,6 +43,7 @@ mod database;
 mod disk;
 mod epoch;
 mod error;
+mod hint;
 mod index;
 mod keys;
 mod keyspace;

@@ -240,6 +240,15 @@ impl<'a> RecordAt<'a> {
             .ok_or_else(|| damaged(self.slot, offset, "a record does not pass its checksum"))
     }
 
+    /// The keyspace and the key, the checksum not looked at.
+    pub(crate) fn name(&mut self) -> Result<(u16, &[u8])> {
+        let key = self.shape.header_bytes..self.shape.header_bytes + self.shape.key_bytes;
+        if self.bytes.len() < key.end {
+            self.bytes = self.slot.segment.read(self.location.offset(), key.end)?;
+        }
+        Ok((self.shape.keyspace, self.bytes.get(key).unwrap_or_default()))
+    }
+
     /// A copy of the value.
     pub(crate) fn copy_value(&mut self, log: &Log) -> Result<Vec<u8>> {
         let record = self.checked()?;
@@ -422,6 +431,17 @@ impl<'a> FrameWalk<'a> {
             }
             None => Ok(Walked::Stopped(at)),
         }
+    }
+
+    /// The shape and the key of the record at a place that is known to have one, its checksum not looked at; `None` where there
+    /// is none.
+    pub(crate) fn key_at(&mut self, offset: u64) -> Result<Option<(RecordShape, &[u8])>> {
+        self.at = offset;
+        self.fill(STANDALONE_HEADER_BYTES)?;
+        let Some(shape) = RecordShape::parse(self.rest()) else { return Ok(None) };
+        let key = shape.header_bytes..shape.header_bytes + shape.key_bytes;
+        self.fill(key.end)?;
+        Ok(self.rest().get(key).map(|key| (shape, key)))
     }
 
     fn rest(&self) -> &[u8] {

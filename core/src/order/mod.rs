@@ -47,6 +47,7 @@
 
 mod block;
 mod bounds;
+mod bulk;
 mod checkpoint;
 mod cursor;
 mod delta;
@@ -66,6 +67,7 @@ mod file_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bulk::KeyBatch;
 pub(crate) use checkpoint::{OrderImage, RunRef};
 pub(crate) use cursor::Cursor;
 pub(crate) use file::RunFiles;

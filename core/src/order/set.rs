@@ -32,7 +32,7 @@ pub(crate) struct Order {
     pub(super) deletes: AtomicU64,
     /// Where runs go that are too large for memory; without it all stay there.
     pub(super) files: Option<Arc<RunFiles>>,
-    flush_bytes: u64,
+    pub(super) flush_bytes: u64,
     pub(super) lot: Arc<Lot>,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct View {
 }
 
 impl State {
-    fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }

@@ -267,6 +267,7 @@ impl Store {
             compactor.retired_bytes += victim.segment.capacity();
             compactor.emptied.push(victim);
         }
+        self.write_missing_hints();
         Ok(())
     }
 
@@ -356,6 +357,9 @@ impl Store {
 
     /// Hashes of the keys that have puts in a segment, ascending.
     fn put_hashes(&self, settled: &Settled) -> Result<Vec<u64>> {
+        if let Some(hashes) = self.hinted_put_hashes(&settled.entry) {
+            return Ok(hashes);
+        }
         let segment = &settled.segment;
         let mut hashes = Vec::new();
         let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);

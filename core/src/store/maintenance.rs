@@ -103,6 +103,7 @@ impl Store {
         self.empty_large(&mut compactor);
         self.checkpoint_if_due(&mut compactor, effort)?;
         self.forget_leaving(&mut compactor);
+        self.write_missing_hints();
         Ok(())
     }
 
