@@ -8,6 +8,7 @@ use super::engine::{random, resolved};
 use super::{Keyspace, OpenDB};
 use crate::disk::{DirectoryLock, Disk, UnixDisk};
 use crate::error::{Error, Result};
+use crate::keyspace::KeyspaceEntry;
 use crate::log::{LogConfig, SegmentSizes, read_manifest};
 use crate::recovery::complete_manifest;
 use crate::segment::Access;
@@ -154,7 +155,8 @@ fn copy_into(db: &OpenDB, store: &Store, lost: &mut Lost, salvage: &mut Salvage)
     let names = store.keyspace_names();
     let mut keyspaces: HashMap<u16, Keyspace> = HashMap::new();
     for (number, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-        keyspaces.insert(number as u16, db.keyspace(name)?);
+        let settings = store.keys.keyspaces.with(number as u16, KeyspaceEntry::settings).unwrap_or_default();
+        keyspaces.insert(number as u16, db.keyspace_with_options(name, settings)?);
     }
     for number in (0..names.len()).filter(|number| names.get(*number).is_some_and(String::is_empty)) {
         keyspaces.insert(number as u16, nameless(db, number as u16, lost)?);

@@ -128,7 +128,7 @@ impl Store {
         settled.retain(|one| one.entry.kind != SegmentKind::Large);
         let serials: HashSet<u64> = settled.iter().map(|one| one.entry.serial).collect();
         // Once something of somebody else's is in the place of the directory nothing in it is touched any more.
-        let is_ours = || self.log.check_directory().is_ok();
+        let is_ours = || !self.log.is_poisoned() && self.log.check_directory().is_ok();
         let has_news = |known: &HashSet<u64>| *known != serials;
         if !hinted.as_ref().is_none_or(has_news) || !is_ours() {
             return;
