@@ -10,11 +10,11 @@ use std::cmp::Ordering;
 /// Dead part of the sealed segments from which compaction runs, in percent.
 const DEAD_PERCENT_MAX: u64 = 32;
 /// Dead part to which it goes on once nobody writes.
-const DEAD_PERCENT_AT_REST: u64 = 10;
+const DEAD_PERCENT_AT_REST: u64 = 5;
 /// A segment that is dead to this part is taken at once: it costs next to nothing.
 const DEAD_PERCENT_AT_ONCE: u64 = 90;
 /// A segment that is less dead than this is not worth its copy.
-const DEAD_PERCENT_MIN: u64 = 5;
+const DEAD_PERCENT_MIN: u64 = 3;
 
 /// One sealed segment of log or copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn nothing_is_done_while_there_is_little_garbage() {
-        let candidates = [candidate(1, 90), candidate(2, 97), candidate(3, 85)];
+        let candidates = [candidate(1, 95), candidate(2, 99), candidate(3, 93)];
         assert!(choose(&candidates, 400, Effort::Busy, 1, 1000).is_empty());
         assert!(choose(&candidates, 400, Effort::Rest, 1, 1000).is_empty());
         let more = [candidate(1, 80), candidate(2, 90), candidate(3, 70)];
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_emptiest_and_oldest_come_first_up_to_the_bound() {
-        let candidates = [candidate(1, 60), candidate(2, 20), candidate(3, 60), candidate(4, 96)];
+        let candidates = [candidate(1, 60), candidate(2, 20), candidate(3, 60), candidate(4, 98)];
         assert_eq!(serials(&choose(&candidates, 500, Effort::Busy, 1, 1000)), [2, 1, 3]);
         assert_eq!(serials(&choose(&candidates, 500, Effort::Busy, 1, 80)), [2, 1]);
         assert_eq!(serials(&choose(&candidates, 500, Effort::Busy, 1, 10)), [2]);

@@ -388,6 +388,7 @@ impl OpenDB {
             bytes_appended: log.bytes_appended,
             bytes_copied: figures.bytes_copied,
             bytes_checkpointed: figures.bytes_checkpointed,
+            bytes_hinted: figures.bytes_hinted,
             bytes_ordered: order.bytes_written,
             compactions: figures.compactions,
             checkpoints: figures.checkpoints,

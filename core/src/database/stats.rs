@@ -27,6 +27,8 @@ pub struct Stats {
     pub bytes_copied: u64,
     /// Bytes of checkpoints written since then.
     pub bytes_checkpointed: u64,
+    /// Bytes of hints written since then.
+    pub bytes_hinted: u64,
     /// Bytes of key runs written since then.
     pub bytes_ordered: u64,
     /// Compactions since then, each of some segments.
@@ -81,7 +83,8 @@ impl Stats {
     /// Bytes written to files for each byte of commits, since the database was opened; 0 before the first commit.
     #[must_use]
     pub fn write_amplification(&self) -> f64 {
-        let written = self.bytes_appended + self.bytes_copied + self.bytes_checkpointed + self.bytes_ordered;
+        let beside = self.bytes_checkpointed + self.bytes_hinted + self.bytes_ordered;
+        let written = self.bytes_appended + self.bytes_copied + beside;
         ratio(written, self.bytes_appended)
     }
 

@@ -267,7 +267,6 @@ impl Store {
             compactor.retired_bytes += victim.segment.capacity();
             compactor.emptied.push(victim);
         }
-        self.write_missing_hints();
         Ok(())
     }
 

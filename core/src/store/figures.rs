@@ -10,6 +10,7 @@ pub(crate) struct Figures {
     bytes_pinned: AtomicU64,
     checkpoints: AtomicU64,
     bytes_checkpointed: AtomicU64,
+    bytes_hinted: AtomicU64,
 }
 
 /// The figures at one moment.
@@ -25,6 +26,8 @@ pub(crate) struct FiguresNow {
     pub(crate) checkpoints: u64,
     /// Bytes of them.
     pub(crate) bytes_checkpointed: u64,
+    /// Bytes of hints.
+    pub(crate) bytes_hinted: u64,
 }
 
 impl Figures {
@@ -42,6 +45,10 @@ impl Figures {
         self.bytes_checkpointed.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    pub(super) fn hinted(&self, bytes: u64) {
+        self.bytes_hinted.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn now(&self) -> FiguresNow {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         FiguresNow {
@@ -50,6 +57,7 @@ impl Figures {
             bytes_pinned: read(&self.bytes_pinned),
             checkpoints: read(&self.checkpoints),
             bytes_checkpointed: read(&self.bytes_checkpointed),
+            bytes_hinted: read(&self.bytes_hinted),
         }
     }
 }

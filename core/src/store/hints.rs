@@ -84,8 +84,9 @@ fn entries_of_segment(log: &Log, keys: &Keys, segment: &Segment) -> Option<Vec<H
     Some(entries)
 }
 
-fn write_hint(log: &Log, keys: &Keys, segment: &Segment) -> io::Result<()> {
-    let Some(mut entries) = entries_of_segment(log, keys, segment) else { return Ok(()) };
+/// Gives the bytes that were written.
+fn write_hint(log: &Log, keys: &Keys, segment: &Segment) -> io::Result<u64> {
+    let Some(mut entries) = entries_of_segment(log, keys, segment) else { return Ok(0) };
     let (disk, directory, identity) = log.place();
     let (header, bytes) = encode_hint(identity, segment.serial(), segment.published(), &mut entries);
     let path = directory.join(name(segment.serial()));
@@ -95,7 +96,8 @@ fn write_hint(log: &Log, keys: &Keys, segment: &Segment) -> io::Result<()> {
     let written = written.and_then(|()| file.write_all_at(&header.encode(), 0));
     written.inspect_err(|_| {
         let _best_effort = disk.remove(&path);
-    })
+    })?;
+    Ok(header.file_bytes())
 }
 
 /// The hints of a directory that look whole, of the segments that there are. All others are removed.
@@ -148,7 +150,8 @@ impl Store {
             if self.wake.is_stopping() || !is_ours() {
                 return;
             }
-            let _best_effort = write_hint(&self.log, &self.keys, &one.segment);
+            let written = write_hint(&self.log, &self.keys, &one.segment);
+            self.figures.hinted(written.unwrap_or(0));
             known.insert(one.entry.serial);
         }
     }

@@ -12,8 +12,8 @@ use crate::error::Result;
 const INDEX_BYTES_PER_KEY: u64 = 12;
 /// A checkpoint is made when so many times the size of the index was written since the last one, within these bounds: often
 /// enough that little has to be read again after a crash, and seldom enough that it is a small part of what is written.
-const CHECKPOINT_IMAGES: u64 = 8;
-const EMPTIED_IMAGES: u64 = 4;
+const CHECKPOINT_IMAGES: u64 = 10;
+const EMPTIED_IMAGES: u64 = 5;
 const CHECKPOINT_BYTES_MIN: u64 = 16 << 20;
 const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
 
@@ -66,6 +66,9 @@ impl Pace {
     }
 }
 
+/// Bytes in segments for a hundred live ones up to which hints are written while others write.
+const PRESSURE_OF_HINTS: u64 = 115;
+
 /// Is told how far a compaction has come, and says whether to go on.
 pub(crate) type Progress<'a> = &'a mut dyn FnMut(&CompactionProgress) -> bool;
 
@@ -103,7 +106,10 @@ impl Store {
         self.empty_large(&mut compactor);
         self.checkpoint_if_due(&mut compactor, effort)?;
         self.forget_leaving(&mut compactor);
-        self.write_missing_hints();
+        // Segments that are overwritten soon are not worth their hints.
+        if effort == Effort::Rest || self.pressure(&compactor) < PRESSURE_OF_HINTS {
+            self.write_missing_hints();
+        }
         Ok(())
     }
 
@@ -147,6 +153,7 @@ impl Store {
         }
         self.empty_large(&mut compactor);
         self.checkpoint(&mut compactor)?;
+        self.write_missing_hints();
         self.forget_leaving(&mut compactor);
         how_far.bytes_done = how_far.bytes_total;
         progress(&how_far);

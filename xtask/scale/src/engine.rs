@@ -53,9 +53,8 @@ pub(crate) fn violations(db: &OpenDB) -> Result<Option<usize>> {
 
 /// What was done since the database was opened; `None` where the store does not say.
 pub(crate) fn work(stats: &Stats) -> Option<Work> {
-    let Stats { bytes_appended, bytes_copied, bytes_checkpointed, bytes_ordered, .. } = *stats;
+    let Stats { bytes_appended, bytes_copied, bytes_checkpointed, bytes_hinted, bytes_ordered, .. } = *stats;
     let Stats { checkpoints, compactions, order_runs, .. } = *stats;
-    let bytes_hinted = 0;
     Some(Work {
         bytes_appended,
         bytes_copied,
