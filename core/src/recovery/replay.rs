@@ -233,7 +233,13 @@ fn rewrite_frame(
             let value = pointer.as_ref().map_or(record.value, |pointer| pointer.as_slice());
             let again = NewRecord { value, ..record.again() };
             let content = content_crc(again.key, again.value);
-            log.append(appender, &mut NewFrame::Record(again, content), frame.sequence)?
+            let appended = log.append(appender, &mut NewFrame::Record(again, content), frame.sequence)?;
+            if pointer.is_none() {
+                // What was appended is the record as it was, so it need not be read back.
+                let (location, sequence) = (appended.location(0)?, frame.sequence);
+                return visit.record(log, &Shown { location, record: &record, sequence, is_copy: false });
+            }
+            appended
         }
         None => {
             for (_, record) in frame.records() {

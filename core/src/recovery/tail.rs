@@ -25,6 +25,8 @@ pub(super) struct GoodFrame {
     pub(super) offset: u64,
     end: u64,
     pub(super) sequence: u64,
+    /// Whether it names large values, so that it has to be looked at again.
+    names_large: bool,
 }
 
 /// The end of the log as it was found.
@@ -114,7 +116,14 @@ impl Scan {
                 Walked::Frame(offset, frame) if frame.sequence == *expected => {
                     let end = offset + frame.bytes as u64;
                     self.watermark = self.watermark.max(frame.watermark());
-                    self.frames.push(GoodFrame { serial, offset, end, sequence: frame.sequence });
+                    let names_large = frame.records().any(|(_, record)| record.shape.kind == Kind::LargePut);
+                    self.frames.push(GoodFrame {
+                        serial,
+                        offset,
+                        end,
+                        sequence: frame.sequence,
+                        names_large,
+                    });
                     *expected += 1;
                     self.stopped = None;
                 }
@@ -180,16 +189,19 @@ impl Found {
             files.iter().map(|file| (file.entry.serial, &file.segment)).collect();
         let mut walks = Walks::default();
         for good in &scan.frames {
+            if !good.names_large {
+                // Nothing beside the frame itself decides, and that was found to be good.
+                self.take(good);
+                continue;
+            }
             let Some(segment) = by_serial.get(&good.serial) else { continue };
             let walk = walks.at(segment, Salt::new(config.identity, good.serial), good.offset);
             let Walked::Frame(_, frame) = walk.step()? else { continue };
             if good.sequence <= self.durable {
-                self.cuts.insert(good.serial, good.end);
-                self.first_of_segment.entry(good.serial).or_insert(good.sequence);
-                self.last_of_segment.insert(good.serial, good.sequence);
+                self.take(good);
                 self.keep_large(&frame, large);
             } else if all_large_are_whole(config, &frame, large) {
-                self.tail.push(*good);
+                self.take(good);
             } else {
                 let dropped = (good.serial, good.offset, good.end - good.offset);
                 self.torn.get_or_insert(dropped);
@@ -197,6 +209,17 @@ impl Found {
             }
         }
         Ok(())
+    }
+
+    /// Puts a frame to the durable ones or to the tail.
+    fn take(&mut self, good: &GoodFrame) {
+        if good.sequence <= self.durable {
+            self.cuts.insert(good.serial, good.end);
+            self.first_of_segment.entry(good.serial).or_insert(good.sequence);
+            self.last_of_segment.insert(good.serial, good.sequence);
+        } else {
+            self.tail.push(*good);
+        }
     }
 
     /// Moves the cut of large-value segments behind the values that a durable frame names.
