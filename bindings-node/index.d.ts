@@ -11,9 +11,9 @@
  * Calls without `Async` in their name run on the calling thread and return when they are done. Those that return a
  * promise run on the thread pool of Node.js, with a copy of what they were given.
  *
- * Iterators, transactions, batches and snapshots hold memory outside the JavaScript heap. One that has ended gives it
- * back at once: an iterator at its end, after an error, or when a loop over it is left; a transaction that is committed
- * or rolled back; a batch that is committed; a snapshot that is closed; any of them that `using` disposes of. One that
+ * Iterators, transactions, batches, snapshots, and readers and writers of values hold memory outside the JavaScript heap.
+ * One that has ended gives it back at once: an iterator at its end, after an error, or when a loop over it is left; a transaction that is committed
+ * or rolled back; a batch that is committed; a snapshot or reader that is closed; a writer that is finished; any of them that `using` disposes of. One that
  * is dropped unfinished waits for the garbage collector, and after it for the next turn of the event loop: Node.js
  * frees such memory at no other time, so a long loop that drops them and never returns to the event loop grows.
  * End what you begin.
@@ -65,6 +65,19 @@ export interface WriteOptions {
   /** What the write waits for (default: as the database was opened). */
   durability?: Durability | undefined
 }
+
+/** How a keyspace is created, or changed. */
+export interface KeyspaceOptions {
+  /**
+   * How its values are stored from now on: `'none'` as they are, `'lz4'` compressed where that is smaller (default: as they
+   * are until now, and `'none'` in a new keyspace). Values over 1 MiB are stored as they are. The setting stays with the
+   * keyspace.
+   */
+  compression?: Compression | undefined
+}
+
+/** How the values of a keyspace are stored. */
+export type Compression = 'none' | 'lz4'
 
 /** What a scan covers. An entry is given if all that is set holds for it; without any, all entries are. */
 export interface ScanOptions {
@@ -231,6 +244,12 @@ export interface Readable {
   get(key: Bytes): Buffer | undefined
   /** The same, read as UTF-8 text. */
   getString(key: Bytes): string | undefined
+  /**
+   * The value of a key, to be read piece by piece, `undefined` where it is absent.
+   *
+   * @throws `OPENDB_CORRUPTION`, `OPENDB_IO`
+   */
+  valueReader(key: Bytes): ValueReader | undefined
   /** Whether a key is there. Cheaper than `get`: the value is never read. */
   exists(key: Bytes): boolean
   /** All entries whose key starts with the prefix, sorted by key in byte order, of one moment. */
@@ -253,6 +272,12 @@ export interface Writable {
   put(key: Bytes, value: Bytes, options?: WriteOptions): void
   /** As `put`, on the thread pool: for `{ durability: 'sync' }`, which waits for the device. */
   putAsync(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void>
+  /**
+   * Begins a value of `length` bytes, which is written piece by piece and stored under the key when it is finished.
+   *
+   * @throws what `put` throws
+   */
+  valueWriter(key: Bytes, length: number): ValueWriter
   /**
    * Removes a key. An absent one is no error.
    *
@@ -290,7 +315,7 @@ export class OpenDB {
    * @param name 1 to 255 bytes of UTF-8, without half of a surrogate pair. A database has at most 4,095 keyspaces.
    * @throws what `put` throws
    */
-  keyspace(name: string): Keyspace
+  keyspace(name: string, options?: KeyspaceOptions): Keyspace
   /** The names of all keyspaces, sorted, `"default"` included. */
   keyspaces(): string[]
   /** Collects many writes to apply in one step. */
@@ -327,7 +352,7 @@ export class OpenDB {
   /**
    * Closes the database. Afterwards every call of it, and of all that came from it, is `OPENDB_CLOSED`; closing again
    * is no error. The last object that closes waits for the device and lets other processes in. The memory of the
-   * database is given back then, except for what unfinished iterators, transactions, batches and snapshots of it hold.
+   * database is given back then, except for what unfinished iterators, transactions, batches, snapshots and readers of it hold.
    *
    * @throws `OPENDB_IO`
    */
@@ -342,6 +367,8 @@ export class Keyspace {
   private constructor()
   /** Its name. */
   readonly name: string
+  /** How values are stored that are written from now on. */
+  readonly compression: Compression
 }
 
 export interface Snapshot extends Readable {}
@@ -434,6 +461,56 @@ export class Batch {
   /** As `commit`, on the thread pool. The batch has ended when this returns its promise. */
   commitAsync(options?: WriteOptions): Promise<void>
   /** Drops the batch, if it was not committed. */
+  [Symbol.dispose](): void
+}
+
+/**
+ * A value that is read piece by piece, from `valueReader`. It stays the same value when its key is overwritten. Close it,
+ * or take it with `using`: until then it keeps a file open.
+ */
+export class ValueReader {
+  private constructor()
+  /** Length of the value, in bytes. */
+  readonly length: number
+  /**
+   * The bytes from a place on: so many, or all up to the end (default), fewer at the end and none behind it. A value over
+   * 1 MiB that is damaged is noticed by who reads from its beginning on without a gap: the read of its last byte throws.
+   *
+   * @throws `OPENDB_CORRUPTION`, `OPENDB_IO`
+   */
+  read(offset: number, length?: number): Buffer
+  /** Gives the reader up. Its calls are `OPENDB_INVALID_ARGUMENT` from then on; closing again is no error. */
+  close(): void
+  /** Gives the reader up. */
+  [Symbol.dispose](): void
+}
+
+/**
+ * A value that is written piece by piece, from `valueWriter`. Nobody sees anything of it before it is finished, and nobody
+ * waits for it. Once it is finished, its calls are `OPENDB_INVALID_ARGUMENT`.
+ */
+export class ValueWriter {
+  private constructor()
+  /** Length that the value will have, in bytes. */
+  readonly length: number
+  /** How many bytes were written. */
+  readonly written: number
+  /**
+   * Writes the next piece: all of it or, where it throws, nothing. Returns the writer, for chains. Each piece goes to the
+   * log as it is, so many little ones are best gathered.
+   *
+   * @throws what `put` throws
+   */
+  write(chunk: Bytes): this
+  /**
+   * Stores the value, all of which was written, under its key, and ends the writer.
+   *
+   * @throws what `put` throws
+   */
+  finish(options?: WriteOptions): void
+  /** As `finish`, on the thread pool. The writer has ended when this returns its promise. */
+  finishAsync(options?: WriteOptions): Promise<void>
+  /** Gives the value up, if it was not finished. */
   [Symbol.dispose](): void
 }
 

@@ -17,6 +17,10 @@ export type SnapshotHandle = Handle<'snapshot'>
 export type TransactionHandle = Handle<'transaction'>
 /** A batch. */
 export type BatchHandle = Handle<'batch'>
+/** A value that is read. */
+export type ReaderHandle = Handle<'reader'>
+/** A value that is written. */
+export type WriterHandle = Handle<'writer'>
 /** A scan on its way. */
 export type CursorHandle = Handle<'cursor'>
 
@@ -56,6 +60,9 @@ export declare function batchRelease(batch: BatchHandle): void
 /** How many writes the batch holds. */
 export declare function batchSize(batch: BatchHandle): number
 
+/** How the values of a keyspace are stored. */
+export type CompressionName = 'none' | 'lz4'
+
 /** Gives up a scan. */
 export declare function cursorClose(cursor: CursorHandle): void
 
@@ -79,6 +86,9 @@ export declare function databaseKeyspace(database: DatabaseHandle, name: string)
 
 /** The names of all keyspaces, sorted. */
 export declare function databaseKeyspaces(database: DatabaseHandle): Array<string>
+
+/** Sees to it that there is a keyspace of this name, whose values are stored so from now on. */
+export declare function databaseKeyspaceSet(database: DatabaseHandle, name: string, compression: CompressionName): void
 
 /** Opens a database. */
 export declare function databaseOpen(path: string, settings: OpenSettings): DatabaseHandle
@@ -110,6 +120,9 @@ export declare function errorRaiseAsync(kind: number): Promise<void>
 /** Gives up a keyspace. */
 export declare function keyspaceClose(keyspace: KeyspaceHandle): void
 
+/** How values are stored that are written from now on. */
+export declare function keyspaceCompression(keyspace: KeyspaceHandle): CompressionName
+
 /** Removes a key; an absent one is no error. */
 export declare function keyspaceDelete(keyspace: KeyspaceHandle, key: Uint8Array, durability?: DurabilityName | undefined | null): void
 
@@ -134,8 +147,14 @@ export declare function keyspacePut(keyspace: KeyspaceHandle, key: Uint8Array, v
 /** As `keyspacePut`, on the thread pool. */
 export declare function keyspacePutAsync(keyspace: KeyspaceHandle, key: Uint8Array, value: Uint8Array, durability?: DurabilityName | undefined | null): Promise<void>
 
+/** Opens the value of a key for reading; whether the key is there. */
+export declare function keyspaceReader(keyspace: KeyspaceHandle, key: Uint8Array, reader: ReaderHandle): boolean
+
 /** How many keys there are. */
 export declare function keyspaceSize(keyspace: KeyspaceHandle): number
+
+/** Begins a value of this length. */
+export declare function keyspaceWriter(keyspace: KeyspaceHandle, key: Uint8Array, length: number, writer: WriterHandle): void
 
 /** One kind of error. */
 export interface KindOfError {
@@ -173,6 +192,18 @@ export interface OpenSettings {
   /** Whether a damaged database is opened for reading. */
   readDamaged?: boolean
 }
+
+/** Gives up a reader. */
+export declare function readerClose(reader: ReaderHandle): void
+
+/** The length of the value in bytes. */
+export declare function readerLength(reader: ReaderHandle): number
+
+/** A handle for a value that is read. */
+export declare function readerNew(): ReaderHandle
+
+/** Fills `room` from a place of the value, as far as the value goes, and tells how many bytes that were. */
+export declare function readerRead(reader: ReaderHandle, offset: number, room: Buffer): number
 
 /** What opening the database found. */
 export interface RecoveryObject {
@@ -228,6 +259,9 @@ export declare function snapshotKeyspace(snapshot: SnapshotHandle, name: string,
 
 /** A handle for a snapshot. */
 export declare function snapshotNew(): SnapshotHandle
+
+/** Opens the value of a key for reading; whether the key is there. */
+export declare function snapshotReader(snapshot: SnapshotHandle, key: Uint8Array, reader: ReaderHandle): boolean
 
 /** What the database holds and has done. */
 export interface StatsObject {
@@ -321,3 +355,21 @@ export declare function transactionRollback(transaction: TransactionHandle): voi
  * holds the transaction; `work` says how it went.
  */
 export declare function transactionRun(database: DatabaseHandle, lent: TransactionHandle, work: () => number): void
+
+/** Stores the value under its key. */
+export declare function writerFinish(writer: WriterHandle, durability?: DurabilityName | undefined | null): void
+
+/** As `writerFinish`, on the thread pool. */
+export declare function writerFinishAsync(writer: WriterHandle, durability?: DurabilityName | undefined | null): Promise<void>
+
+/** A handle for a value that is written. */
+export declare function writerNew(): WriterHandle
+
+/** Gives the value up, if it was not finished. */
+export declare function writerRelease(writer: WriterHandle): void
+
+/** Writes the next piece. */
+export declare function writerWrite(writer: WriterHandle, piece: Uint8Array): void
+
+/** How many bytes were written. */
+export declare function writerWritten(writer: WriterHandle): number

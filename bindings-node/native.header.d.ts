@@ -17,6 +17,10 @@ export type SnapshotHandle = Handle<'snapshot'>
 export type TransactionHandle = Handle<'transaction'>
 /** A batch. */
 export type BatchHandle = Handle<'batch'>
+/** A value that is read. */
+export type ReaderHandle = Handle<'reader'>
+/** A value that is written. */
+export type WriterHandle = Handle<'writer'>
 /** A scan on its way. */
 export type CursorHandle = Handle<'cursor'>
 

@@ -2,8 +2,19 @@
 
 const { native } = require('./error.cjs')
 const { batches, snapshots } = require('./handles.cjs')
-const { toBytes, toDurability, toName, toOpenSettings, toPath, toScanSettings, toWork } = require('./options.cjs')
+const {
+  toBytes,
+  toCount,
+  toDurability,
+  toKeyspaceSettings,
+  toName,
+  toOpenSettings,
+  toPath,
+  toScanSettings,
+  toWork,
+} = require('./options.cjs')
 const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal, room, toBuffer, toText } = require('./scan.cjs')
+const { beginWriter, openReader } = require('./stream.cjs')
 const { Batch, begin, runOnce, runUntilCommitted } = require('./transaction.cjs')
 
 /** The key-value calls, which a database has for the keyspace "default" and a keyspace for itself. */
@@ -43,6 +54,16 @@ class Store {
 
   async deleteAsync(key, options) {
     await native.keyspaceDeleteAsync(this.#keyspace, toBytes(key, 'key'), toDurability(options))
+  }
+
+  valueReader(key) {
+    const bytes = toBytes(key, 'key')
+    return openReader((reader) => native.keyspaceReader(this.#keyspace, bytes, reader), this.#database)
+  }
+
+  valueWriter(key, length) {
+    const [bytes, count] = [toBytes(key, 'key'), toCount(length, 'length')]
+    return beginWriter((writer) => native.keyspaceWriter(this.#keyspace, bytes, count, writer), this.#database, count)
   }
 
   exists(key) {
@@ -102,7 +123,9 @@ class OpenDB extends Store {
     return this.#path
   }
 
-  keyspace(name) {
+  keyspace(name, options) {
+    const { compression } = toKeyspaceSettings(options)
+    if (compression !== undefined) native.databaseKeyspaceSet(this.#database.handle, toName(name), compression)
     return new Keyspace(INTERNAL, openKeyspace(this.#database, toName(name)), this.#database, name)
   }
 
@@ -159,12 +182,18 @@ class OpenDB extends Store {
 
 /** A key space of its own within a database. */
 class Keyspace extends Store {
+  #keyspace
   #name
 
   constructor(token, keyspace, database, name) {
     requireInternal(token, 'call keyspace')
     super(keyspace, database)
+    this.#keyspace = keyspace
     this.#name = name
+  }
+
+  get compression() {
+    return native.keyspaceCompression(this.#keyspace)
   }
 
   get name() {
@@ -195,6 +224,11 @@ class Snapshot {
 
   getString(key) {
     return toText(native.snapshotGet(this.#handle, toBytes(key, 'key'), room))
+  }
+
+  valueReader(key) {
+    const bytes = toBytes(key, 'key')
+    return openReader((reader) => native.snapshotReader(this.#handle, bytes, reader), this.#database)
   }
 
   exists(key) {

@@ -45,6 +45,8 @@ class Handles {
 module.exports = {
   batches: new Handles(native.batchNew),
   cursors: new Handles(native.cursorNew),
+  readers: new Handles(native.readerNew),
   snapshots: new Handles(native.snapshotNew),
   transactions: new Handles(native.transactionNew),
+  writers: new Handles(native.writerNew),
 }

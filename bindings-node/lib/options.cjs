@@ -20,6 +20,9 @@ const OPEN = {
 /** What a write or a commit takes. */
 const WRITE = { durability: DURABILITY }
 
+/** What a keyspace takes. */
+const KEYSPACE = { compression: ['none', 'lz4'] }
+
 /** What a scan takes. */
 const SCAN = { prefix: 'bytes', start: 'bytes', end: 'bytes', startAfter: 'bytes', reverse: 'boolean', limit: 'count' }
 
@@ -87,6 +90,11 @@ function refusePromise(value) {
   )
 }
 
+function toCount(value, name) {
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw invalidArgument(`${name} must be a whole number from 0 to 2^53 - 1`)
+}
+
 function toSetting(value, type, name) {
   if (type === 'bytes') return toBytes(value, name)
   if (Array.isArray(type)) {
@@ -98,8 +106,7 @@ function toSetting(value, type, name) {
     if (typeof value === 'boolean') return value
     throw invalidArgument(`option ${name} must be true or false, not ${describe(value)}`)
   }
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  throw invalidArgument(`option ${name} must be a whole number from 0 to 2^53 - 1`)
+  return toCount(value, `option ${name}`)
 }
 
 /** The error about a name that is none of these, with the one that it differs from only in how words are joined. */
@@ -125,6 +132,7 @@ function toSettings(options, table) {
 }
 
 const toOpenSettings = (options) => toSettings(options, OPEN)
+const toKeyspaceSettings = (options) => toSettings(options, KEYSPACE)
 const toScanSettings = (options) => toSettings(options, SCAN)
 
 /** The durability that a write asks for, if it asks for one. */
@@ -135,7 +143,9 @@ function toDurability(options) {
 module.exports = {
   refusePromise,
   toBytes,
+  toCount,
   toDurability,
+  toKeyspaceSettings,
   toName,
   toOpenSettings,
   toPath,

@@ -2,16 +2,16 @@
 
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Either, Env, External, ExternalRef, Result};
 use napi_derive::napi;
-use opendb::{Error, Keyspace, OpenDB, Options, Snapshot};
+use opendb::{Error, Keyspace, KeyspaceOptions, OpenDB, Options, Snapshot};
 
 use crate::error::{number, thrown};
-use crate::options::{DurabilityName, OpenSettings, StatsObject};
+use crate::options::{CompressionName, DurabilityName, OpenSettings, StatsObject};
 use crate::scan::{Cursor, CursorHandle, ScanSettings};
 use crate::{Background, Content, Slot, done};
 
 pub(crate) type DatabaseHandle = External<Slot<OpenDB>>;
-type KeyspaceHandle = External<Slot<Keyspace>>;
-type SnapshotHandle = External<Slot<Snapshot>>;
+pub(crate) type KeyspaceHandle = External<Slot<Keyspace>>;
+pub(crate) type SnapshotHandle = External<Slot<Snapshot>>;
 
 impl Content for OpenDB {
     fn ended() -> Error {
@@ -96,6 +96,24 @@ pub(crate) fn database_keyspace(
     name: String,
 ) -> Result<KeyspaceHandle> {
     database.call(env, |database| database.keyspace(&name)).map(Slot::holding)
+}
+
+/// Sees to it that there is a keyspace of this name, whose values are stored so from now on.
+#[napi(catch_unwind)]
+pub(crate) fn database_keyspace_set(
+    env: &Env,
+    database: &DatabaseHandle,
+    name: String,
+    compression: CompressionName,
+) -> Result<()> {
+    let options = KeyspaceOptions::new().compression(compression.into());
+    database.call(env, |database| database.keyspace_with_options(&name, options)).map(drop)
+}
+
+/// How values are stored that are written from now on.
+#[napi(catch_unwind)]
+pub(crate) fn keyspace_compression(env: &Env, keyspace: &KeyspaceHandle) -> Result<CompressionName> {
+    keyspace.call(env, |keyspace| Ok(keyspace.compression().into()))
 }
 
 /// Gives up a keyspace.

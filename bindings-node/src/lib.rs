@@ -9,6 +9,7 @@
 //! - `database`: opening, closing, keyspaces, snapshots, and the key-value calls.
 //! - `transaction`: transactions and batches.
 //! - `scan`: what a scan covers, and the packed pages in which entries cross the border.
+//! - `stream`: values that are read and written piece by piece.
 //! - `options`: plain objects that cross the border: settings on the way in, statistics on the way out.
 //! - `error`: how errors and panics of the core become JavaScript errors.
 //!
@@ -26,6 +27,7 @@ mod database;
 mod error;
 pub mod options;
 mod scan;
+mod stream;
 mod transaction;
 
 use std::cell::RefCell;

@@ -1,7 +1,7 @@
 //! Plain objects that cross the border: settings on the way in, statistics on the way out.
 
 use napi_derive::napi;
-use opendb::{AppendMode, Durability, Options};
+use opendb::{AppendMode, Compression, Durability, Options};
 
 use crate::error::number;
 
@@ -23,6 +23,15 @@ pub enum AppendModeName {
     Mapped,
     /// One positioned write for each commit.
     Write,
+}
+
+/// How the values of a keyspace are stored.
+#[napi(string_enum = "lowercase")]
+pub enum CompressionName {
+    /// As they are.
+    None,
+    /// As a block of LZ4 where that is smaller.
+    Lz4,
 }
 
 /// How a database is opened; what is absent keeps the default of the core.
@@ -137,6 +146,24 @@ impl From<AppendMode> for AppendModeName {
             AppendMode::Auto => AppendModeName::Auto,
             AppendMode::Mapped => AppendModeName::Mapped,
             AppendMode::Write => AppendModeName::Write,
+        }
+    }
+}
+
+impl From<CompressionName> for Compression {
+    fn from(name: CompressionName) -> Compression {
+        match name {
+            CompressionName::None => Compression::None,
+            CompressionName::Lz4 => Compression::Lz4,
+        }
+    }
+}
+
+impl From<Compression> for CompressionName {
+    fn from(compression: Compression) -> CompressionName {
+        match compression {
+            Compression::None => CompressionName::None,
+            Compression::Lz4 => CompressionName::Lz4,
         }
     }
 }

@@ -27,6 +27,16 @@ const names: [string, string[]] = [users.name, db.keyspaces()]
 await users.putAsync('key', 'value', { durability: 'sync' })
 await users.deleteAsync('key')
 
+const pages = db.keyspace('pages', { compression: 'lz4' })
+const compression: 'none' | 'lz4' = pages.compression
+db.valueWriter('film', 5).write('fi').write(new Uint8Array(3)).finish({ durability: 'sync' })
+await pages.valueWriter(key, 0).finishAsync()
+{
+  using reader = db.valueReader('film')
+  const piece: Buffer | undefined = reader?.read(0, reader.length)
+  console.log(piece, reader?.read(2), compression)
+}
+
 db.batch().put('users', 'a', '1').delete('users', 'b').commit()
 await db.batch().put('default', 'a', '1').commitAsync({ durability: 'sync' })
 
@@ -74,6 +84,8 @@ db.get(5)
 open('./db', { cacheMegabytes: 5 })
 // @ts-expect-error there is no such durability
 db.put('key', 'value', { durability: 'none' })
+// @ts-expect-error there is no such compression
+db.keyspace('pages', { compression: 'zip' })
 // @ts-expect-error a value may be absent
 db.get('key').toString()
 // @ts-expect-error an entry is a pair
