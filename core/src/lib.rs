@@ -73,4 +73,4 @@ pub use options::{
 };
 pub use recovery::Recovery;
 pub use scan::Scan;
-pub use store::{Compaction, CompactionProgress, Verification, Violation};
+pub use store::{Backup, Compaction, CompactionProgress, Verification, Violation};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -305,6 +305,22 @@ fn check_path(path: &Path) -> Result<()> {
         return Err(Error::InvalidArgument("the path has a NUL byte in it".to_owned()));
     }
     Ok(())
+}
+
+/// The absolute path of what may not be there yet: what is there without symbolic links, and the rest as it was named.
+pub(super) fn resolved(path: &Path) -> Result<PathBuf> {
+    check_path(path)?;
+    let context = |error| Error::io(format!("looking for {}", path.display()), error);
+    let absolute = std::path::absolute(path).map_err(context)?;
+    let Some(there) = absolute.ancestors().find(|path| path.exists()) else { return Ok(absolute) };
+    let mut resolved = there.canonicalize().map_err(context)?;
+    for part in absolute.strip_prefix(there).unwrap_or(Path::new("")).components() {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+    }
+    Ok(resolved)
 }
 
 /// Creates the directory if that is wanted, and refuses before anything is made if not.

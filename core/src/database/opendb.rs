@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Handle;
+use super::engine::{Handle, resolved};
 use super::{
     Batch, Iter, KeyValue, Keys, Keyspace, Snapshot, Stats, Transaction, ValueReader, ValueRef, ValueWriter,
 };
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::keyspace::DEFAULT_KEYSPACE;
 use crate::options::{Durability, KeyspaceOptions, Options, check_keyspace_name};
 use crate::scan::Scan;
-use crate::store::{Compaction, CompactionProgress, Operations, Verification};
+use crate::store::{Backup, Compaction, CompactionProgress, Operations, Verification};
 
 /// How often `transact` runs its closure before it gives up.
 const TRANSACT_ATTEMPTS_MAX: u32 = 100;
@@ -330,6 +330,27 @@ impl OpenDB {
     /// As [`OpenDB::compact`].
     pub fn compact_with(&self, mut progress: impl FnMut(&CompactionProgress) -> bool) -> Result<Compaction> {
         self.handle.store_to_write()?.compact(&mut progress)
+    }
+
+    /// Makes a backup: a database of its own in another directory, with every commit up to one that was the last at a moment
+    /// of this call, and so everything that was acknowledged before it. Reads and writes go on; compaction waits.
+    ///
+    /// Files that are not written to any more are not copied but given a second name, where both directories are on one
+    /// filesystem that can do that: then a backup takes little time and room, whatever the size of the database. Such a file
+    /// goes when both databases have let go of it. For a backup on another device name a directory there; for one that is to
+    /// outlive this device that is needed, since files that are shared are also damaged together.
+    ///
+    /// The directory is created, or must be empty. What is interrupted leaves a directory that is no database, and that must be
+    /// emptied before it is used again. The bytes are taken as they are: [`OpenDB::verify`] of the backup tells whether they are
+    /// whole.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a directory that is not empty or is inside of the database's own; [`Error::Locked`] while
+    /// somebody else has it; [`Error::Closed`] when the database is closed meanwhile; [`Error::NoSpace`] and [`Error::Io`] from
+    /// the system; otherwise as [`OpenDB::flush`].
+    pub fn backup(&self, directory: impl AsRef<Path>) -> Result<Backup> {
+        let store = self.handle.store_to_write()?;
+        store.backup(&resolved(directory.as_ref())?)
     }
 
     /// Looks at everything: reads every record and checks its checksum, follows every entry of the index and every key of the

@@ -47,6 +47,10 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Gives a file another name, atomically: whoever opens `to` gets the old file or the new one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file one more name. An error where there is a file of that name, where the two places are on different
+    /// filesystems, and where files have one name only.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

@@ -378,6 +378,21 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.shared.check(Call::Link)?;
+        let mut tree = self.shared.tree.lock();
+        let inode = tree.file(from)?;
+        if tree.entries.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if !has_parent(&tree.entries, to) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        tree.change(Change::Create(to.to_path_buf(), Node::File(inode)));
+        self.shared.record(|| Operation::Link(from.to_path_buf(), to.to_path_buf()));
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.shared.check(Call::Remove)?;
         let mut tree = self.shared.tree.lock();

@@ -89,6 +89,21 @@ fn a_rename_replaces_what_had_the_name() {
 }
 
 #[test]
+fn a_link_is_one_more_name_of_the_same_file() {
+    on_each_disk(|disk, directory| {
+        let (one, two) = (directory.join("one"), directory.join("two"));
+        assert_eq!(disk.link(&one, &two).unwrap_err().kind(), ErrorKind::NotFound);
+        let file = write_file(disk, &one, b"same");
+        disk.link(&one, &two).unwrap();
+        assert_eq!(disk.link(&one, &two).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(disk.identity(&two).unwrap(), Some(file.identity().unwrap()));
+        disk.remove(&one).unwrap();
+        file.write_all_at(b"SA", 0).unwrap();
+        assert_eq!(content(&*disk.open(&two, OpenMode::ReadOnly).unwrap()), b"SAme");
+    });
+}
+
+#[test]
 fn directories_are_made_with_their_parents_and_may_be_there() {
     on_each_disk(|disk, directory| {
         let inner = directory.join("a").join("b");

@@ -117,6 +117,11 @@ impl Disk for UnixDisk {
         Ok(rustix::fs::renameat(from_directory, from, to_directory, to)?)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let ((from_directory, from), (to_directory, to)) = (self.place(from), self.place(to));
+        Ok(rustix::fs::linkat(from_directory, from, to_directory, to, AtFlags::empty())?)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let (directory, name) = self.place(path);
         Ok(rustix::fs::unlinkat(directory, name, AtFlags::empty())?)

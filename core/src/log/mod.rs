@@ -15,6 +15,7 @@
 //!   log is *poisoned* and takes no more writes.
 
 mod append;
+mod backup;
 mod copies;
 mod large;
 mod manifest_file;
@@ -36,6 +37,7 @@ use crate::error::{Error, Result};
 use crate::segment::{Access, Segment};
 
 pub(crate) use append::{Appended, Appender, NewFrame, frame_bytes_max};
+pub(crate) use backup::LogImage;
 pub(crate) use copies::Settled;
 pub(crate) use large::{LargeRead, LargeWrite};
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};

@@ -15,6 +15,7 @@
 //! waited for; who syncs takes it for a moment, inside of the turn to sync. Readers of keys do not take it.
 
 mod background;
+mod backup;
 mod checkpoint;
 mod commit;
 mod compaction;
@@ -43,6 +44,7 @@ use crate::order::{Order, RunFiles};
 use crate::recovery::{self, Recovery};
 
 pub(crate) use background::Background;
+pub use backup::Backup;
 pub(crate) use commit::{Commit, Operations, inline_bytes};
 pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;

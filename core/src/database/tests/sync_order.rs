@@ -51,6 +51,10 @@ impl Disk for Watched {
         self.disk.rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.disk.remove(path)
     }
@@ -127,7 +131,7 @@ impl Audit {
                     }
                 }
                 Operation::Remove(path) => self.removed(path),
-                Operation::CreateDirectory(_) | Operation::SetLength(..) => {}
+                Operation::CreateDirectory(_) | Operation::SetLength(..) | Operation::Link(..) => {}
             }
         }
         assert!(manifests.next().is_none() && self.pending.is_none(), "a rename without a directory's sync");

@@ -20,6 +20,8 @@ pub(crate) enum Call {
     Open,
     /// Renaming a file.
     Rename,
+    /// Giving a file one more name.
+    Link,
     /// Removing a file.
     Remove,
     /// Taking the lock.
@@ -78,6 +80,8 @@ pub(crate) enum Operation {
     Create(PathBuf),
     /// A file was renamed, from, to.
     Rename(PathBuf, PathBuf),
+    /// A file was given one more name: from, to.
+    Link(PathBuf, PathBuf),
     /// A file was removed.
     Remove(PathBuf),
     /// Bytes were written: offset, length.
