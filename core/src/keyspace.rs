@@ -138,6 +138,11 @@ impl Keyspaces {
         self.known.read().by_number.get(usize::from(number)).map(|entry| work(entry))
     }
 
+    /// Counts so many keys more. Numbers that are not known are passed over.
+    pub(crate) fn add_keys(&self, number: u16, keys: u64) {
+        self.with(number, |entry| entry.keys.fetch_add(keys, Ordering::Relaxed));
+    }
+
     /// The number that the next new keyspace gets.
     pub(crate) fn next_number(&self) -> Result<u16> {
         let count = self.known.read().by_number.len();

@@ -43,6 +43,7 @@ mod database;
 mod disk;
 mod epoch;
 mod error;
+mod hint;
 mod index;
 mod keys;
 mod keyspace;
@@ -63,8 +64,8 @@ mod sync;
 mod transaction;
 
 pub use database::{
-    Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Snapshot, Stats, Transaction, ValueReader, ValueRef,
-    ValueWriter,
+    Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Salvage, Snapshot, Stats, Transaction, ValueReader,
+    ValueRef, ValueWriter,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use options::{

@@ -300,6 +300,29 @@ pub(crate) fn segment_header(
     header
 }
 
+/// What the header of a segment file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub(crate) identity: [u8; 16],
+    pub(crate) serial: u64,
+    pub(crate) kind: SegmentKind,
+    pub(crate) capacity: u64,
+}
+
+impl SegmentHeader {
+    /// Reads a whole header, of a version that is known; `None` where `bytes` begin with anything else.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
+        let header = SegmentHeader {
+            identity: *bytes.get(24..)?.first_chunk()?,
+            serial: u64_at(bytes, 16)?,
+            kind: SegmentKind::from_number(u32_at(bytes, 12)?)?,
+            capacity: u64_at(bytes, 40)?,
+        };
+        let expected = segment_header(header.identity, header.serial, header.kind, header.capacity);
+        (bytes.get(..SEGMENT_HEADER_BYTES) == Some(&expected)).then_some(header)
+    }
+}
+
 /// Checks that `bytes` begin with the header of this segment of this database.
 pub(crate) fn check_segment_header(bytes: &[u8], identity: [u8; 16], entry: &SegmentEntry) -> Result<()> {
     let expected = segment_header(identity, entry.serial, entry.kind, entry.capacity);
@@ -413,9 +436,13 @@ mod tests {
         let header = segment_header([1; 16], entry.serial, entry.kind, entry.capacity);
         assert!(check_segment_header(&header, [1; 16], &entry).is_ok());
         assert!(check_segment_header(&header, [2; 16], &entry).is_err());
+        let (serial, kind, capacity) = (entry.serial, entry.kind, entry.capacity);
+        let read = SegmentHeader { identity: [1; 16], serial, kind, capacity };
+        assert_eq!(SegmentHeader::decode(&header), Some(read));
         for at in 0..SEGMENT_HEADER_BYTES {
             let mut damaged = header;
             damaged[at] ^= 1;
+            assert_eq!(SegmentHeader::decode(&damaged), None);
             assert!(matches!(
                 check_segment_header(&damaged, [1; 16], &entry),
                 Err(Error::Corruption { segment: 1, offset: 0, .. })

@@ -14,7 +14,7 @@
 #define OBJECTS_MAX 256
 #define WORDS_MAX 16
 
-typedef enum { NOTHING, DATABASE, KEYSPACE, TRANSACTION, SNAPSHOT, BATCH, ITERATOR } kind;
+typedef enum { NOTHING, DATABASE, KEYSPACE, TRANSACTION, SNAPSHOT, BATCH, ITERATOR, READER, WRITER } kind;
 
 /* A handle under its name. Those of keyspaces are kept with their database, so that they are used after a close too. */
 typedef struct {
@@ -114,6 +114,8 @@ static void release(object *old) {
     case SNAPSHOT: opendb_snapshot_free(old->handle); break;
     case BATCH: opendb_batch_free(old->handle); break;
     case ITERATOR: opendb_iterator_free(old->handle); break;
+    case READER: opendb_value_reader_free(old->handle); break;
+    case WRITER: opendb_value_writer_free(old->handle); break;
     case NOTHING: break;
     }
     free(old->name);
@@ -222,6 +224,9 @@ static void do_end(const char *verb) {
     } else if (strcmp(verb, "commit") == 0 && target->kind == TRANSACTION) {
         status = plain ? opendb_transaction_commit(target->handle, &error)
                        : opendb_transaction_commit_with(target->handle, durability(words[2]), &error);
+    } else if (strcmp(verb, "commit") == 0 && target->kind == WRITER) {
+        status = plain ? opendb_value_writer_finish(target->handle, &error)
+                       : opendb_value_writer_finish_with(target->handle, durability(words[2]), &error);
     } else if (strcmp(verb, "commit") == 0) {
         status = plain ? opendb_batch_commit(target->handle, &error)
                        : opendb_batch_commit_with(target->handle, durability(words[2]), &error);
@@ -243,6 +248,12 @@ static void do_database(const char *verb) {
         answer(opendb_flush(target->handle, &error), error);
     } else if (strcmp(verb, "keyspace") == 0) {
         status = opendb_keyspace_open(target->handle, decode_text(2), &keyspace, &error);
+        if (status == OPENDB_OK) keep(decode_text(2), KEYSPACE, target, keyspace, false);
+        answer(status, error);
+    } else if (strcmp(verb, "compress") == 0) {
+        bool packs = strcmp(word(3), "lz4") == 0;
+        opendb_compression compression = packs ? OPENDB_COMPRESSION_LZ4 : OPENDB_COMPRESSION_NONE;
+        status = opendb_keyspace_open_with(target->handle, decode_text(2), compression, &keyspace, &error);
         if (status == OPENDB_OK) keep(decode_text(2), KEYSPACE, target, keyspace, false);
         answer(status, error);
     } else if (strcmp(verb, "keyspaces") == 0) {
@@ -355,6 +366,60 @@ static void do_get(bool exists) {
     opendb_bytes_free(&value);
 }
 
+static void do_reader(void) {
+    place at;
+    opendb_error *error = NULL;
+    opendb_value_reader *reader = NULL;
+    opendb_status status = locate(2, 3, &at, &error);
+    bytes key = decode(4);
+    if (status != OPENDB_OK) return answer(status, error);
+    if (at.snapshot != NULL) status = opendb_snapshot_value_reader(at.snapshot, key.data, key.length, &reader, &error);
+    else if (at.keyspace != NULL) {
+        status = opendb_keyspace_value_reader(at.keyspace, key.data, key.length, &reader, &error);
+    } else status = opendb_value_reader_new(at.target->handle, key.data, key.length, &reader, &error);
+    opendb_snapshot_free(at.made);
+    if (status == OPENDB_OK) keep(word(1), READER, NULL, reader, false);
+    if (status == OPENDB_NOT_FOUND) fprintf(out, "none");
+    else answer(status, error);
+}
+
+static void do_read(void) {
+    opendb_value_reader *reader = named(1)->handle;
+    uint64_t offset = strtoull(word(2), NULL, 10), length = strtoull(word(3), NULL, 10), count = 0;
+    opendb_error *error = NULL;
+    uint8_t *piece = must(malloc(length + 1));
+    opendb_status status = opendb_value_reader_seek(reader, offset, &error);
+    if (status == OPENDB_OK) status = opendb_value_reader_read(reader, piece, length, &count, &error);
+    if (status == OPENDB_OK) {
+        fprintf(out, "value ");
+        print_bytes(piece, count);
+    } else answer(status, error);
+    free(piece);
+}
+
+static void do_writer(void) {
+    object *target = named(2);
+    bytes key = decode(4);
+    uint64_t length = strtoull(word(5), NULL, 10);
+    opendb_error *error = NULL;
+    opendb_keyspace *keyspace = NULL;
+    opendb_value_writer *writer = NULL;
+    opendb_status status = keyspace_of(target, decode_text(3), &keyspace, &error);
+    if (status != OPENDB_OK) return answer(status, error);
+    status = keyspace == NULL
+                 ? opendb_value_writer_new(target->handle, key.data, key.length, length, &writer, &error)
+                 : opendb_keyspace_value_writer(keyspace, key.data, key.length, length, &writer, &error);
+    if (status == OPENDB_OK) keep(word(1), WRITER, NULL, writer, false);
+    answer(status, error);
+}
+
+static void do_piece(void) {
+    bytes piece = decode(2);
+    opendb_error *error = NULL;
+    opendb_status status = opendb_value_writer_write(named(1)->handle, piece.data, piece.length, &error);
+    answer(status, error);
+}
+
 static void bound(size_t at, const void **data, size_t *length) {
     if (strcmp(word(at), "-") == 0) return;
     bytes value = decode(at);
@@ -443,7 +508,7 @@ static void do_scan(const char *verb) {
 
 static void perform(const char *verb) {
     static const char *const ends[] = {"commit", "rollback", "drop"};
-    static const char *const database[] = {"close", "flush", "keyspace", "keyspaces", "len"};
+    static const char *const database[] = {"close", "flush", "keyspace", "compress", "keyspaces", "len"};
     static const char *const makes[] = {"begin", "snapshot", "batch"};
     static const char *const scans[] = {"scan", "iter", "keys", "cursor"};
 #define IS_ONE_OF(list, call) \
@@ -454,6 +519,10 @@ static void perform(const char *verb) {
     IS_ONE_OF(makes, do_make(verb));
     IS_ONE_OF(scans, do_scan(verb));
     if (strcmp(verb, "open") == 0) return do_open();
+    if (strcmp(verb, "reader") == 0) return do_reader();
+    if (strcmp(verb, "read") == 0) return do_read();
+    if (strcmp(verb, "writer") == 0) return do_writer();
+    if (strcmp(verb, "write") == 0) return do_piece();
     if (strcmp(verb, "put") == 0 || strcmp(verb, "delete") == 0) return do_write(verb[0] == 'p');
     if (strcmp(verb, "get") == 0 || strcmp(verb, "exists") == 0) return do_get(verb[0] == 'e');
     if (strcmp(verb, "next") == 0) {

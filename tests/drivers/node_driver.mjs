@@ -5,7 +5,7 @@
 
 import { createInterface } from 'node:readline'
 
-import { open, OpenDBError, Snapshot } from '../../bindings-node/index.mjs'
+import { open, OpenDBError, Snapshot, ValueWriter } from '../../bindings-node/index.mjs'
 
 class Failure extends Error {}
 
@@ -101,7 +101,10 @@ const verbs = {
   }),
   async commit(name, wait) {
     const target = take(name)
-    if (wait === 'sync') await target.commitAsync(writeOptions(wait))
+    if (target instanceof ValueWriter) {
+      if (wait === 'sync') await target.finishAsync(writeOptions(wait))
+      else target.finish(writeOptions(wait))
+    } else if (wait === 'sync') await target.commitAsync(writeOptions(wait))
     else target.commit(writeOptions(wait))
     return 'ok'
   },
@@ -127,6 +130,27 @@ const verbs = {
   keyspace(name, keyspace) {
     const database = object(name)
     database.keyspaces.set(toText(keyspace), database.handle.keyspace(toText(keyspace)))
+    return 'ok'
+  },
+  compress(name, keyspace, compression) {
+    const database = object(name)
+    database.keyspaces.set(toText(keyspace), database.handle.keyspace(toText(keyspace), { compression }))
+    return 'ok'
+  },
+  reader(name, source, keyspace, key) {
+    const [target] = reader(source, keyspace)
+    const opened = target.valueReader(fromWord(key))
+    if (opened === undefined) return 'none'
+    objects.set(name, opened)
+    return 'ok'
+  },
+  read: (name, offset, length) => `value ${toWord(object(name).read(Number(offset), Number(length)))}`,
+  writer: make((source, keyspace, key, length) => {
+    const [target] = reader(source, keyspace)
+    return target.valueWriter(fromWord(key), Number(length))
+  }),
+  write(name, piece) {
+    object(name).write(fromWord(piece))
     return 'ok'
   },
   len: (name, keyspace) => `count ${reader(name, keyspace)[0].size}`,

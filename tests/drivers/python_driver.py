@@ -118,10 +118,33 @@ class Driver:
         self.objects[name] = call(*first, **scan_arguments(list(scan)))
         return "ok"
 
+    def do_reader(self, name: str, source: str, keyspace: str, key: str) -> str:
+        target, first = self.reader(source, to_text(keyspace))
+        reader = target.value_reader(*first, from_word(key))
+        if reader is None:
+            return "none"
+        self.objects[name] = reader
+        return "ok"
+
+    def do_read(self, name: str, offset: str, length: str) -> str:
+        reader = self.object(name)
+        reader.seek(int(offset))
+        return f"value {to_word(reader.read(int(length)))}"
+
+    def do_writer(self, name: str, source: str, keyspace: str, key: str, length: str) -> str:
+        target, first = self.reader(source, to_text(keyspace))
+        self.objects[name] = target.value_writer(*first, from_word(key), int(length))
+        return "ok"
+
+    def do_write(self, name: str, piece: str) -> str:
+        self.object(name).write(from_word(piece))
+        return "ok"
+
     def do_commit(self, name: str, wait: str) -> str:
         target = self.object(name)
         del self.objects[name]
-        target.commit(**durability(wait))
+        end = target.finish if isinstance(target, opendb.ValueWriter) else target.commit
+        end(**durability(wait))
         return "ok"
 
     def do_rollback(self, name: str) -> str:
@@ -152,6 +175,12 @@ class Driver:
     def do_keyspace(self, name: str, keyspace: str) -> str:
         database = self.object(name)
         database.keyspaces[to_text(keyspace)] = database.handle.keyspace(to_text(keyspace))
+        return "ok"
+
+    def do_compress(self, name: str, keyspace: str, compression: Any) -> str:
+        database = self.object(name)
+        made = database.handle.keyspace(to_text(keyspace), compression=compression)
+        database.keyspaces[to_text(keyspace)] = made
         return "ok"
 
     def do_len(self, name: str, keyspace: str) -> str:

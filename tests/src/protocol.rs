@@ -12,6 +12,9 @@
 //! | `get NAME KEYSPACE KEY`, `exists NAME KEYSPACE KEY`, `len NAME KEYSPACE`, `scan NAME KEYSPACE PREFIX` | reads of a database, transaction or snapshot |
 //! | `iter NAME KEYSPACE SCAN`, `keys NAME KEYSPACE SCAN` | everything that a lazy iterator gives |
 //! | `cursor NAME OBJECT KEYSPACE entries\|keys SCAN`, `next NAME COUNT` | keeps a lazy iterator, takes entries from it |
+//! | `compress NAME KEYSPACE none\|lz4` | gives a keyspace by name this compression from now on; created if missing |
+//! | `reader NAME OBJECT KEYSPACE KEY`, `read NAME OFFSET LENGTH` | keeps a reader of a value, or answers `none`; reads a piece of it |
+//! | `writer NAME DATABASE KEYSPACE KEY LENGTH`, `write NAME BYTES` | keeps a writer of a value, writes a piece of it; `commit` finishes it |
 //! | `commit NAME DURABILITY`, `rollback NAME`, `drop NAME` | ends an object |
 //!
 //! A SCAN is six words: `PREFIX FROM UNTIL START_AFTER LIMIT forward|reverse`.
@@ -57,6 +60,11 @@ pub enum Call {
     Iter { keyspace: String, keys_only: bool, scan: Range },
     Cursor { object: String, keyspace: String, keys_only: bool, scan: Range },
     Next { count: u64 },
+    Compress { keyspace: String, compression: String },
+    Reader { object: String, keyspace: String, key: Vec<u8> },
+    Read { offset: u64, length: u64 },
+    Writer { database: String, keyspace: String, key: Vec<u8>, length: u64 },
+    Write { piece: Vec<u8> },
     Commit { durability: Wait },
     Rollback,
 }
@@ -226,6 +234,17 @@ impl Command {
                 format!("cursor {name} {object} {} {what} {}", text(keyspace), scan.to_words())
             }
             Call::Next { count } => format!("next {name} {count}"),
+            Call::Compress { keyspace, compression } => {
+                format!("compress {name} {} {compression}", text(keyspace))
+            }
+            Call::Reader { object, keyspace, key } => {
+                format!("reader {name} {object} {} {}", text(keyspace), to_word(key))
+            }
+            Call::Read { offset, length } => format!("read {name} {offset} {length}"),
+            Call::Writer { database, keyspace, key, length } => {
+                format!("writer {name} {database} {} {} {length}", text(keyspace), to_word(key))
+            }
+            Call::Write { piece } => format!("write {name} {}", to_word(piece)),
             Call::Commit { durability } => format!("commit {name} {}", durability.word()),
             Call::Rollback => format!("rollback {name}"),
         }
@@ -273,7 +292,7 @@ impl Command {
             },
             "next" => Call::Next { count: words.number()? },
             "commit" => Call::Commit { durability: words.durability()? },
-            _ => return Err(words.malformed()),
+            _ => words.of_streams(verb)?,
         };
         Ok(Command { name, call })
     }
@@ -303,6 +322,25 @@ struct Words<'a> {
 impl<'a> Words<'a> {
     fn malformed(&self) -> Failure {
         Failure(format!("not a command: {:.80}", self.line))
+    }
+
+    /// The commands on values that go piece by piece, and on how they are stored.
+    fn of_streams(&mut self, verb: &str) -> Outcome<Call> {
+        Ok(match verb {
+            "compress" => Call::Compress { keyspace: self.text()?, compression: self.next()?.to_owned() },
+            "reader" => {
+                Call::Reader { object: self.next()?.to_owned(), keyspace: self.text()?, key: self.bytes()? }
+            }
+            "read" => Call::Read { offset: self.number()?, length: self.number()? },
+            "writer" => Call::Writer {
+                database: self.next()?.to_owned(),
+                keyspace: self.text()?,
+                key: self.bytes()?,
+                length: self.number()?,
+            },
+            "write" => Call::Write { piece: self.bytes()? },
+            _ => return Err(self.malformed()),
+        })
     }
 
     fn next(&mut self) -> Outcome<&'a str> {

@@ -1,11 +1,12 @@
 //! The Rust crate as a driver: in this process, and behind the protocol as the program `rust-driver`.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use opendb::{
-    AppendMode, Batch, Durability, Error, Iter, Keys, Keyspace, OpenDB, Options, Result, Scan, Snapshot,
-    Transaction,
+    AppendMode, Batch, Compression, Durability, Error, Iter, Keys, Keyspace, KeyspaceOptions, OpenDB,
+    Options, Result, Scan, Snapshot, Transaction, ValueReader, ValueWriter,
 };
 
 use crate::driver::Driver;
@@ -25,6 +26,8 @@ enum Object {
     Batch(Batch),
     Entries(Iter),
     Keys(Keys),
+    Reader(ValueReader),
+    Writer(ValueWriter),
 }
 
 /// A handle and the handles of its keyspaces, which are kept so that they are used after a close too.
@@ -89,6 +92,20 @@ impl RustDriver {
                 };
                 self.keep(name, cursor);
             }
+            Call::Reader { object, keyspace, key } => {
+                let Some(reader) = self.object(object)?.value_reader(keyspace, key)? else {
+                    return Ok(Answer::None);
+                };
+                self.keep(name, Object::Reader(reader));
+            }
+            Call::Writer { database, keyspace, key, length } => {
+                let database = self.database(database)?;
+                let writer = match keyspace.as_str() {
+                    "default" => database.handle.value_writer(key, *length)?,
+                    _ => database.keyspace(keyspace)?.value_writer(key, *length)?,
+                };
+                self.keep(name, Object::Writer(writer));
+            }
             Call::Drop => drop(self.take(name)?),
             Call::Commit { durability } => match self.take(name)? {
                 Object::Transaction(transaction) => match to_durability(*durability) {
@@ -98,6 +115,10 @@ impl RustDriver {
                 Object::Batch(batch) => match to_durability(*durability) {
                     None => batch.commit()?,
                     Some(durability) => batch.commit_with(durability)?,
+                },
+                Object::Writer(writer) => match to_durability(*durability) {
+                    None => writer.finish()?,
+                    Some(durability) => writer.finish_with(durability)?,
                 },
                 _ => return Err(wrong("commit")),
             },
@@ -156,6 +177,8 @@ impl Object {
                 Answer::Ok
             }
             Call::Next { count } => self.next(*count)?,
+            Call::Read { offset, length } => self.read(*offset, *length)?,
+            Call::Write { piece } => self.write(piece)?,
             _ => match self {
                 Object::Database(database) => database.perform(call)?,
                 _ => return Err(wrong("of a database")),
@@ -172,6 +195,33 @@ impl Object {
             Object::Snapshot(snapshot) => snapshot.keyspace(keyspace)?.get(key)?,
             _ => return Err(wrong("get")),
         })
+    }
+
+    fn value_reader(
+        &mut self,
+        keyspace: &str,
+        key: &[u8],
+    ) -> std::result::Result<Option<ValueReader>, Ended> {
+        Ok(match self {
+            Object::Database(database) if keyspace == "default" => database.handle.value_reader(key)?,
+            Object::Database(database) => database.keyspace(keyspace)?.value_reader(key)?,
+            Object::Snapshot(snapshot) => snapshot.keyspace(keyspace)?.value_reader(key)?,
+            _ => return Err(wrong("reader")),
+        })
+    }
+
+    fn read(&mut self, offset: u64, length: u64) -> std::result::Result<Answer, Ended> {
+        let Object::Reader(reader) = self else { return Err(wrong("read")) };
+        reader.seek(SeekFrom::Start(offset)).map_err(Error::from)?;
+        let mut piece = Vec::new();
+        reader.take(length).read_to_end(&mut piece).map_err(Error::from)?;
+        Ok(Answer::Value(piece))
+    }
+
+    fn write(&mut self, piece: &[u8]) -> std::result::Result<Answer, Ended> {
+        let Object::Writer(writer) = self else { return Err(wrong("write")) };
+        writer.write_all(piece).map_err(Error::from)?;
+        Ok(Answer::Ok)
     }
 
     fn exists(&mut self, keyspace: &str, key: &[u8]) -> std::result::Result<bool, Ended> {
@@ -283,6 +333,16 @@ impl Database {
             Call::Keyspaces => Answer::Names(self.handle.keyspaces()?),
             Call::Keyspace { keyspace } => {
                 let handle = self.handle.keyspace(keyspace)?;
+                self.keyspaces.insert(keyspace.clone(), handle);
+                Answer::Ok
+            }
+            Call::Compress { keyspace, compression } => {
+                let compression = match compression.as_str() {
+                    "lz4" => Compression::Lz4,
+                    _ => Compression::None,
+                };
+                let options = KeyspaceOptions::new().compression(compression);
+                let handle = self.handle.keyspace_with_options(keyspace, options)?;
                 self.keyspaces.insert(keyspace.clone(), handle);
                 Answer::Ok
             }

@@ -13,6 +13,11 @@
 //! => error TRANSACTION
 //! i1: cursor on t1 default keys prefix=user:
 //! i1: next 10
+//! w1: writer default film=10        a value of ten bytes that is written piece by piece; `commit` finishes it
+//! w1: write Bob
+//! r1: reader on db default film     and one that is read so: so many bytes from a place on
+//! r1: read 0 100
+//! compress logs lz4                 the keyspace stores its values so from now on
 //! reopen                            closes and opens with the same settings
 //! ```
 //!
@@ -187,6 +192,15 @@ pub fn to_source(command: &Command) -> String {
             format!("cursor on {object} {} {what}{}", text(keyspace), range_source(scan))
         }
         Call::Next { count } => format!("next {count}"),
+        Call::Compress { keyspace, compression } => format!("compress {} {compression}", text(keyspace)),
+        Call::Reader { object, keyspace, key } => {
+            format!("reader on {object} {} {}", text(keyspace), to_literal(key))
+        }
+        Call::Read { offset, length } => format!("read {offset} {length}"),
+        Call::Writer { database, keyspace, key, length } => {
+            format!("writer on {database} {} {}={length}", text(keyspace), to_literal(key))
+        }
+        Call::Write { piece } => format!("write {}", to_literal(piece)),
         Call::Commit { durability } => format!("commit{}", wait(durability)),
     };
     if command.name == DATABASE { words } else { format!("{}: {words}", command.name) }
@@ -287,6 +301,32 @@ fn parse_call(verb: &str, tokens: &mut Tokens, directory: &Path) -> Outcome<Call
         },
         "next" => Call::Next { count: number(&tokens.bytes("a count")?)? },
         "commit" => Call::Commit { durability: tokens.wait()? },
+        _ => parse_stream_call(verb, tokens)?,
+    })
+}
+
+/// The commands on values that go piece by piece, and on how they are stored.
+fn parse_stream_call(verb: &str, tokens: &mut Tokens) -> Outcome<Call> {
+    Ok(match verb {
+        "compress" => {
+            Call::Compress { keyspace: tokens.text("a keyspace")?, compression: tokens.text("none or lz4")? }
+        }
+        "reader" => Call::Reader {
+            object: tokens.on()?,
+            keyspace: tokens.text("a keyspace")?,
+            key: tokens.bytes("a key")?,
+        },
+        "read" => Call::Read {
+            offset: number(&tokens.bytes("an offset")?)?,
+            length: number(&tokens.bytes("a length")?)?,
+        },
+        "writer" => {
+            let (database, keyspace) = (tokens.on()?, tokens.text("a keyspace")?);
+            let entry = tokens.next("key=length")?;
+            let length = number(&entry.right.ok_or("writer wants key=length")?)?;
+            Call::Writer { database, keyspace, key: entry.left, length }
+        }
+        "write" => Call::Write { piece: tokens.bytes("a piece")? },
         _ => return Err(Failure(format!("unknown verb {verb}"))),
     })
 }

@@ -372,7 +372,7 @@ fn manifest_of(disk: &dyn Disk, path: &Path, options: &Options) -> Result<Manife
 }
 
 /// Random bytes from the operating system.
-fn random() -> Result<[u8; 16]> {
+pub(super) fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::io("asking the system for random bytes", std::io::Error::other(error)))?;

@@ -8,6 +8,7 @@ mod engine;
 mod iter;
 mod keyspace;
 mod opendb;
+mod salvage;
 mod snapshot;
 mod stats;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use batch::Batch;
 pub use iter::{Iter, Keys};
 pub use keyspace::Keyspace;
 pub use opendb::OpenDB;
+pub use salvage::Salvage;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 pub use transaction::Transaction;

@@ -333,16 +333,17 @@ impl OpenDB {
     }
 
     /// Makes a backup: a database of its own in another directory, with every commit up to one that was the last at a moment
-    /// of this call, and so everything that was acknowledged before it. Reads and writes go on; compaction waits.
+    /// of this call, and so with everything that was acknowledged before it. Reads and writes go on. A compaction that is under
+    /// way is waited for, and the next one waits.
     ///
-    /// Files that are not written to any more are not copied but given a second name, where both directories are on one
-    /// filesystem that can do that: then a backup takes little time and room, whatever the size of the database. Such a file
-    /// goes when both databases have let go of it. For a backup on another device name a directory there; for one that is to
-    /// outlive this device that is needed, since files that are shared are also damaged together.
+    /// On the same filesystem, files that are not written to any more get a second name instead of a copy, so that a backup
+    /// takes little time and room whatever the size of the database; the room of such a file comes back when both databases have
+    /// given it up. What is shared is also damaged together: a backup against the loss of the device belongs on another one,
+    /// where everything is copied.
     ///
-    /// The directory is created, or must be empty. What is interrupted leaves a directory that is no database, and that must be
-    /// emptied before it is used again. The bytes are taken as they are: [`OpenDB::verify`] of the backup tells whether they are
-    /// whole.
+    /// The directory is created, or must be empty. An interrupted backup leaves a directory that is no database and must be
+    /// emptied before it is used again. Bytes are taken as they are: [`OpenDB::verify`] of the backup tells whether they are
+    /// whole. Its first open reads the whole log, since it has no checkpoint yet.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a directory that is not empty or is inside of the database's own; [`Error::Locked`] while

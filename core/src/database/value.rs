@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use crate::store::Found;
 
-/// A value as it stands in the log or the cache, without a copy. It stays valid for as long as it is held, also when the
+/// A value as it stands in the log or the cache, without a copy, or as it was unpacked. It stays valid for as long as it is held, also when the
 /// key is overwritten or the database closed; until then it keeps a segment's mapping alive.
 #[derive(Clone)]
 pub struct ValueRef(pub(super) Found);

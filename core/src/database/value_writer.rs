@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::{Arc, Weak};
 
 use super::Keyspace;
 use crate::error::{Error, Result};
 use crate::log::LargeWrite;
 use crate::options::{Durability, VALUE_BYTES_MAX, check_key};
 use crate::record::{INLINE_VALUE_BYTES_MAX, Kind};
+use crate::store::Store;
 
 /// A value that is written piece by piece, so that one of any length takes little memory. Its length is said at the
 /// beginning. Nobody sees anything of it before [`ValueWriter::finish`], which commits it as [`crate::OpenDB::put`] would; dropped
@@ -36,6 +38,8 @@ pub struct ValueWriter {
     length: u64,
     written: u64,
     value: Value,
+    /// Where a value that is given up gives its segment back, also when the handle is closed and another one is open.
+    store: Weak<Store>,
 }
 
 /// What was written so far.
@@ -64,7 +68,8 @@ impl ValueWriter {
             let owner = store.keys.hash(keyspace.entry.number, key);
             Value::Large(store.log.begin_large(large_length, owner)?)
         };
-        Ok(ValueWriter { keyspace, key: key.to_vec(), length, written: 0, value })
+        let store = Arc::downgrade(&store);
+        Ok(ValueWriter { keyspace, key: key.to_vec(), length, written: 0, value, store })
     }
 
     /// Length that the value will have, in bytes.
@@ -94,16 +99,18 @@ impl ValueWriter {
     /// # Errors
     /// As [`ValueWriter::finish`].
     pub fn finish_with(mut self, durability: Durability) -> Result<()> {
+        let store = self.keyspace.handle.store_to_write()?;
         if self.written < self.length {
             return Err(Error::InvalidArgument(format!(
                 "{} bytes of the value were written, {} were announced",
                 self.written, self.length
             )));
         }
-        let store = self.keyspace.handle.store_to_write()?;
         match std::mem::replace(&mut self.value, Value::Finished) {
             Value::Short(value) => self.keyspace.write(Kind::Put, &self.key, &value, durability),
             Value::Large(value) => {
+                // Until it is published nothing else tells that the segment is still of use.
+                let _large_value_under_way = store.log.pin();
                 let pointer = store.log.finish_large(&value)?.encode();
                 self.keyspace.write(Kind::LargePut, &self.key, &pointer, durability)
             }
@@ -145,8 +152,10 @@ impl Write for ValueWriter {
 
 impl Drop for ValueWriter {
     fn drop(&mut self) {
+        // In the child of a fork the store is the parent's.
+        let is_ours = self.keyspace.handle.pin().is_ok();
         if let Value::Large(value) = &self.value
-            && let Ok(store) = self.keyspace.handle.shared_store()
+            && let Some(store) = self.store.upgrade().filter(|_| is_ours)
         {
             store.log.abandon_large(value);
         }

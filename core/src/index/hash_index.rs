@@ -113,6 +113,15 @@ impl Index {
         shard.insert(tag, location);
     }
 
+    /// Fills a shard that has no entry yet, with a table of its final size. The hashes must be of the shard; the keys are different
+    /// ones.
+    pub(crate) fn fill(&self, number: usize, entries: &[(u64, Location)]) {
+        let with_tag = |(hash, location): &(u64, Location)| (Tag::of_hash(*hash, self.tag_mask), *location);
+        if let Some(shard) = self.shards.get(number) {
+            shard.fill(|| entries.iter().map(with_tag), entries.len());
+        }
+    }
+
     /// Moves a key from one location to another. `false`, and nothing is changed, if it is not at the old one any
     /// more.
     pub(crate) fn replace(&self, hash: u64, old: Location, new: Location) -> bool {

@@ -127,6 +127,24 @@ impl Shard {
         self.entries.store(self.entries() + 1, Ordering::Relaxed);
     }
 
+    /// Puts in a table of these entries, of the size that inserting them one by one would have led to. There was none before.
+    pub(super) fn fill<I: Iterator<Item = (Tag, Location)>>(&self, entries: impl Fn() -> I, count: usize) {
+        let mut writer = self.writer.lock();
+        let home_lines = home_lines_for(count, 0);
+        let mut overflow_lines = overflow_lines_for(home_lines);
+        let table = loop {
+            let table = Table::new(home_lines, overflow_lines);
+            if entries().all(|(tag, location)| table.place(tag, location)) {
+                break table;
+            }
+            // More room behind the home lines always helps, as in a table that grows.
+            overflow_lines = (overflow_lines * 2).max(1);
+        };
+        *self.table.write() = table;
+        writer.removed = 0;
+        self.entries.store(count as u64, Ordering::Relaxed);
+    }
+
     /// Puts the entry into the table as it is. `false` if the table is as full as it may be, or has no slot for it.
     fn place(&self, tag: Tag, location: Location) -> bool {
         let table = self.table.read();

@@ -116,13 +116,10 @@ impl Log {
         let Some(shape) = RecordShape::parse(&bytes) else {
             return Err(damaged(slot, offset, "the index leads here, but there is no record"));
         };
-        if !shape.may_be(keyspace, key) {
-            return Ok(None);
-        }
-        if bytes.get(shape.header_bytes..shape.header_bytes + key.len()) != Some(key) {
-            return Ok(None);
-        }
-        Ok(Some(RecordAt { slot, location, bytes, shape }))
+        let is_the_key = shape.may_be(keyspace, key)
+            && bytes.get(shape.header_bytes..shape.header_bytes + key.len()) == Some(key);
+        let record = RecordAt { slot, location, bytes, shape };
+        if is_the_key { Ok(Some(record)) } else { record.of_another_key() }
     }
 
     /// The record at a location that is known to lead to one.
@@ -192,6 +189,14 @@ fn read_large(slot: &Slot, pointer: &LargePointer) -> Result<Slice> {
 }
 
 impl<'a> RecordAt<'a> {
+    /// None, for a record that only looked like the key's in the index. That is so rare that its checksum is looked at:
+    /// where a key has rotted, it must not seem to be absent.
+    #[cold]
+    fn of_another_key(mut self) -> Result<Option<RecordAt<'a>>> {
+        self.checked()?;
+        Ok(None)
+    }
+
     pub(crate) fn serial(&self) -> u64 {
         self.slot.segment.serial()
     }
@@ -233,6 +238,15 @@ impl<'a> RecordAt<'a> {
         Record::parse(&self.bytes)
             .filter(|record| record.is_intact(self.slot.salt.at(offset)))
             .ok_or_else(|| damaged(self.slot, offset, "a record does not pass its checksum"))
+    }
+
+    /// The keyspace and the key, the checksum not looked at.
+    pub(crate) fn name(&mut self) -> Result<(u16, &[u8])> {
+        let key = self.shape.header_bytes..self.shape.header_bytes + self.shape.key_bytes;
+        if self.bytes.len() < key.end {
+            self.bytes = self.slot.segment.read(self.location.offset(), key.end)?;
+        }
+        Ok((self.shape.keyspace, self.bytes.get(key).unwrap_or_default()))
     }
 
     /// A copy of the value.
@@ -417,6 +431,17 @@ impl<'a> FrameWalk<'a> {
             }
             None => Ok(Walked::Stopped(at)),
         }
+    }
+
+    /// The shape and the key of the record at a place that is known to have one, its checksum not looked at; `None` where there
+    /// is none.
+    pub(crate) fn key_at(&mut self, offset: u64) -> Result<Option<(RecordShape, &[u8])>> {
+        self.at = offset;
+        self.fill(STANDALONE_HEADER_BYTES)?;
+        let Some(shape) = RecordShape::parse(self.rest()) else { return Ok(None) };
+        let key = shape.header_bytes..shape.header_bytes + shape.key_bytes;
+        self.fill(key.end)?;
+        Ok(self.rest().get(key).map(|key| (shape, key)))
     }
 
     fn rest(&self) -> &[u8] {

@@ -40,6 +40,18 @@ pub(crate) struct LiveCount {
     pub(crate) records: u64,
 }
 
+impl LiveCount {
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.records += 1;
+    }
+
+    pub(crate) fn merge(&mut self, other: LiveCount) {
+        self.bytes += other.bytes;
+        self.records += other.records;
+    }
+}
+
 impl Live {
     pub(crate) fn add(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

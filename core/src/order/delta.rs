@@ -14,9 +14,9 @@ pub(super) const CHUNK_ENTRIES_MAX: usize = 4096;
 /// Key bytes at which a chunk is full, however few keys they are. One more key may still pass it, so an arena ends
 /// below this and the longest key, and offsets fit 32 bits many times over.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
-/// Keys and key bytes up to which the active delta is looked through by a cursor under the state lock. A delta beyond
-/// either is frozen first, and looked through without the lock.
-const COPY_ENTRIES_MAX: usize = 512;
+/// Keys and key bytes up to which the active delta is looked through by a cursor under the state lock, and what is in its
+/// range sorted again by each cursor. A delta beyond either is frozen first: then that is done once.
+const COPY_ENTRIES_MAX: usize = 64;
 const COPY_BYTES_MAX: usize = 64 << 10;
 /// The bits of a rank that hold the place of a key in its delta, which is below `CHUNK_ENTRIES_MAX`.
 const RANK_PLACE: u128 = 0xFFFF;

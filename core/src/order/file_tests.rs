@@ -324,7 +324,7 @@ fn most_keys_are_in_few_files() {
     for number in 0..150_000 {
         if order.insert(&key(number)) {
             while order.maintain(&|_| true) {
-                assert!(order.run_numbers().len() <= super::maintenance::FILES_MAX);
+                assert!(order.run_numbers().len() <= super::maintenance::RUNS_MAX);
             }
         }
     }

@@ -11,12 +11,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Runs in memory of one tier that are merged into one of the next.
-const TIER_FAN_OUT: usize = 4;
-/// Bytes below which every run is of tier 0; each tier above reaches four times further.
-const TIER_BYTES: u64 = 256 << 10;
-/// Files at which some of them are merged.
-pub(super) const FILES_MAX: usize = 8;
+/// Runs in memory, and files, at which some of them are merged.
+pub(super) const RUNS_MAX: usize = 8;
 /// Files beside those that are just being merged at which there is another merge all the same.
 const FILES_MIN: usize = 3;
 /// Runs in memory, and in files, that are left alone while nothing comes in. More are merged then, since fewer make
@@ -133,12 +129,11 @@ impl Plan {
         if now.has_files && memory.iter().map(|run| run.bytes()).sum::<u64>() >= now.flush_bytes {
             return cloned(&memory);
         }
-        let tiered = of_a_full_tier(&memory);
-        if !tiered.is_empty() {
-            return tiered;
+        if memory.len() >= RUNS_MAX {
+            return of_like_size(&memory);
         }
         let busy_files = busy.iter().filter(|run| run.file().is_some()).count();
-        if now.has_files && files.len() >= FILES_MAX.saturating_sub(busy_files).max(FILES_MIN) {
+        if now.has_files && files.len() >= RUNS_MAX.saturating_sub(busy_files).max(FILES_MIN) {
             return of_like_size(&files);
         }
         let is_quiet = now.is_quiet && self.jobs.is_empty();
@@ -209,19 +204,8 @@ fn cloned(runs: &[&Arc<Run>]) -> Vec<Arc<Run>> {
     runs.iter().map(|run| Arc::clone(run)).collect()
 }
 
-/// The runs of the highest tier that has enough of them, and with them all smaller ones, which cost little more and would
-/// go the same way later.
-fn of_a_full_tier(runs: &[&Arc<Run>]) -> Vec<Arc<Run>> {
-    let mut tiered: Vec<(u32, &Arc<Run>)> = runs.iter().map(|run| (tier(run.bytes()), *run)).collect();
-    tiered.sort_by_key(|(tier, _)| *tier);
-    let tiers = tiered.chunk_by(|a, b| a.0 == b.0);
-    let highest = tiers.filter(|runs| runs.len() >= TIER_FAN_OUT).map(|runs| runs[0].0).max();
-    let taken = tiered.into_iter().filter(|(tier, _)| highest.is_some_and(|highest| *tier <= highest));
-    taken.map(|(_, run)| Arc::clone(run)).collect()
-}
-
-/// The smallest two runs, and as many more as there are of which the largest is not larger than the rest: what is
-/// written anew at least doubles each time, and as few as two runs can hold what is there.
+/// The smallest two runs, and as many more as there are of which the largest is not larger than the rest. So a key is
+/// written again mostly into a run of at least twice the size, and a large run waits until there is as much again.
 fn of_like_size(runs: &[&Arc<Run>]) -> Vec<Arc<Run>> {
     let mut sorted = cloned(runs);
     sorted.sort_by_key(|run| run.bytes());
@@ -236,23 +220,9 @@ fn of_like_size(runs: &[&Arc<Run>]) -> Vec<Arc<Run>> {
     sorted
 }
 
-/// By bytes and not by keys, so that long keys do not make a tier larger than it seems.
-pub(super) fn tier(bytes: u64) -> u32 {
-    (bytes / TIER_BYTES).checked_ilog2().map_or(0, |power| power / 2 + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_tier_reaches_four_times_further() {
-        assert_eq!(tier(0), 0);
-        for number in 0..10 {
-            let end = TIER_BYTES << (2 * number);
-            assert_eq!((tier(end - 1), tier(end)), (number, number + 1));
-        }
-    }
 
     fn run_of_blocks(number: u64, keys: usize) -> Arc<Run> {
         let mut writer = RunWriter::in_memory(number);

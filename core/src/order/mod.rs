@@ -8,7 +8,7 @@
 //! ```text
 //! insert -> active delta -> frozen chunk -> key run in memory -> run file -> larger run file -> ...
 //!           unsorted,       unsorted,       sorted,              sorted, merged in the background
-//!           one writer      immutable       merged in tiers
+//!           one writer      immutable       and in files
 //! ```
 //! - The **active delta** is an arena of key bytes and a list of entries. An insert appends to both; nothing is sorted
 //!   and nothing is allocated for a single key.
@@ -16,9 +16,9 @@
 //!   background, a cursor that needs most of it, or the writer when too many are waiting.
 //! - A **key run** is a list of blocks of 4 KiB: prefix-compressed keys with a whole key every 16 entries. A directory
 //!   in memory, a fraction of a byte a key, tells which block a key is in.
-//! - In memory, runs of a like size are a tier, and four of a tier become one run of the next. All together have a few MiB:
-//!   then they become one **run file**, read through a map or block by block. At eight files those of a like size are
-//!   merged; while nothing comes in, at four.
+//! - At eight runs in memory those of a like size are merged. All together have a few MiB: then they become one **run
+//!   file**, read through a map or block by block. At eight files those of a like size are merged, too; while nothing
+//!   comes in, somewhat earlier.
 //! - A **cursor** merges the runs, and what it took of the chunks and of the delta, by a heap.
 //!
 //! # Invariants
@@ -27,7 +27,7 @@
 //! 2. *A view never changes.* Chunks, blocks and runs are immutable and shared; a change of the view is a new list put
 //!    in place under the state lock. A cursor therefore keeps seeing what it saw when it was opened, and what is
 //!    merged away beneath it is freed when the last cursor over it is gone; a file loses its name before.
-//! 3. *The state lock is short.* It covers an append, a swap of lists, or a copy of at most 512 recent keys; never a
+//! 3. *The state lock is short.* It covers an append, a swap of lists, or a copy of at most 64 recent keys; never a
 //!    sort, a merge, a call of `is_live`, the release of a run, or a call of the system.
 //! 4. *The keys of one run are strictly ascending*, within a block and from block to block. Equal keys exist only in
 //!    different sources, and the merge gives each key once.
@@ -47,6 +47,7 @@
 
 mod block;
 mod bounds;
+mod bulk;
 mod checkpoint;
 mod cursor;
 mod delta;
@@ -55,6 +56,7 @@ mod file;
 mod footer;
 mod maintenance;
 mod merge;
+mod parking;
 mod run;
 mod set;
 mod walk;
@@ -65,7 +67,9 @@ mod file_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bulk::KeyBatch;
 pub(crate) use checkpoint::{OrderImage, RunRef};
 pub(crate) use cursor::Cursor;
 pub(crate) use file::RunFiles;
+pub(crate) use parking::ParkedCursor;
 pub(crate) use set::Order;

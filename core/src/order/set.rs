@@ -5,6 +5,7 @@ use super::cursor::Cursor;
 use super::delta::{Chunk, Delta};
 use super::file::RunFiles;
 use super::maintenance::{Circumstances, IsLive, Job, Plan};
+use super::parking::Lot;
 use super::run::Run;
 use super::writer::RunWriter;
 use crate::error::Result;
@@ -31,7 +32,8 @@ pub(crate) struct Order {
     pub(super) deletes: AtomicU64,
     /// Where runs go that are too large for memory; without it all stay there.
     pub(super) files: Option<Arc<RunFiles>>,
-    flush_bytes: u64,
+    pub(super) flush_bytes: u64,
+    pub(super) lot: Arc<Lot>,
 }
 
 /// What an order has, and where.
@@ -66,7 +68,7 @@ pub(super) struct View {
 }
 
 impl State {
-    fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
@@ -100,6 +102,7 @@ impl Order {
             deletes: AtomicU64::new(0),
             files: None,
             flush_bytes: FLUSH_BYTES,
+            lot: Arc::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The set beside a `BTreeSet`, alone and with three threads at it.
 
 use super::delta::CHUNK_ENTRIES_MAX;
-use super::maintenance::{FILES_MAX, tier};
+use super::maintenance::RUNS_MAX;
 use super::{Cursor, Order};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -106,11 +106,8 @@ impl Model {
     pub(super) fn settle(&self) {
         while self.maintain() {}
         self.order.check();
-        let mut tiers = BTreeMap::new();
-        let bytes = self.order.memory_run_bytes();
-        bytes.iter().for_each(|bytes| *tiers.entry(tier(*bytes)).or_insert(0) += 1);
-        assert!(tiers.values().all(|runs| *runs <= 3), "tiers stay small: {tiers:?}");
-        assert!(self.order.run_numbers().len() < FILES_MAX, "files stay few");
+        assert!(self.order.memory_run_bytes().len() < RUNS_MAX, "runs in memory stay few");
+        assert!(self.order.run_numbers().len() < RUNS_MAX, "files stay few");
     }
 
     pub(super) fn open(&self, lower: &Bound<Vec<u8>>, upper: &Bound<Vec<u8>>, reverse: bool) -> Opened {

@@ -14,7 +14,7 @@ use crate::segment::Segment;
 use super::Start;
 use super::tail::Found;
 
-const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+pub(super) const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
 /// How far beyond the manifest's next serial an interrupted recovery can have come.
 const SERIALS_AHEAD_MAX: u64 = 1 << 20;
 
@@ -38,7 +38,7 @@ pub(super) struct Settled {
 }
 
 impl LogConfig {
-    fn open_segment(&self, entry: &SegmentEntry, end: u64, resume: bool) -> Result<Segment> {
+    pub(super) fn open_segment(&self, entry: &SegmentEntry, end: u64, resume: bool) -> Result<Segment> {
         let path = self.directory.join(segment_name(entry.serial));
         let mut access = self.access;
         access.mapped_append &= entry.kind == SegmentKind::Log;
@@ -52,7 +52,7 @@ impl LogConfig {
         })
     }
 
-    fn salt(&self, serial: u64) -> Salt {
+    pub(super) fn salt(&self, serial: u64) -> Salt {
         Salt::new(self.identity, serial)
     }
 }

@@ -9,6 +9,7 @@
 //! - Nothing is appended to a segment that was open at an unclean end, so what stands behind the cut never comes back.
 
 mod files;
+mod headers;
 mod replay;
 mod tail;
 
@@ -21,6 +22,8 @@ use crate::manifest::Manifest;
 use crate::record::Record;
 
 pub(crate) use files::has_segments;
+pub(crate) use headers::complete_manifest;
+pub(crate) use replay::{Chain, lost, lost_copy};
 
 /// What was found when a database was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub(crate) use files::has_segments;
 pub struct Recovery {
     /// Whether the database had been closed in order.
     pub clean: bool,
-    /// Commits that were read.
+    /// Commits that were read one by one. Those of segments whose hints were used instead are not among them.
     pub frames: u64,
     /// Commits that may not have been on the device and were written anew.
     pub frames_rewritten: u64,
@@ -69,6 +72,12 @@ pub(crate) trait Visit {
     /// The segments are open; nothing was shown yet.
     fn begin(&mut self, log: &Log) -> Result<()>;
     fn record(&mut self, log: &Log, shown: &Shown<'_>) -> Result<()>;
+
+    /// Takes in a whole log up to its commit `last` in a way of its own, and tells how many commits were read for that; `None`
+    /// where every record is to be shown instead.
+    fn whole(&mut self, _log: &Log, _last: u64) -> Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// Opens the log that a manifest describes and shows every record of it.

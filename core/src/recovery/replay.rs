@@ -40,11 +40,15 @@ pub(super) fn replay(
     visit: &mut dyn Visit,
 ) -> Result<()> {
     if start.is_none() {
+        if let Some(frames) = visit.whole(log, last)? {
+            recovery.frames += frames;
+            return Ok(());
+        }
         for (_, segment) in log.segments_of(SegmentKind::Copy) {
             replay_copies(log, &segment, visit)?;
         }
     }
-    let mut expected = start.map_or(1, |start| start.sequence + 1);
+    let mut chain = Chain::behind(start);
     for (entry, segment) in log.segments_of(SegmentKind::Log) {
         let from = match start {
             Some(start) if entry.serial < start.serial => continue,
@@ -52,47 +56,72 @@ pub(super) fn replay(
             _ => HEADER,
         };
         if segment.published() > from && from == HEADER {
-            expected = first_expected(log, &entry, expected, start.is_some())?;
-            log.begin_segment(entry.serial, expected);
+            chain.begin(log, &entry)?;
         }
         let mut walk = FrameWalk::new(&segment, log.salt(segment.serial()), from);
         while walk.position() < segment.published() {
             match walk.step()? {
-                Walked::Frame(offset, frame) if frame.sequence == expected => {
+                Walked::Frame(offset, frame) if frame.sequence == chain.expected => {
                     show(log, segment.slot(), offset, &frame, false, visit)?;
-                    expected += 1;
+                    chain.expected += 1;
                     recovery.frames += 1;
                 }
                 Walked::Frame(offset, _) | Walked::Stopped(offset) => {
-                    return Err(lost(segment.serial(), offset, expected));
+                    return Err(lost(segment.serial(), offset, chain.expected));
                 }
             }
         }
     }
-    // What was retired is behind nobody: its last commits need not have left anything.
-    if expected.max(log.retired_to() + 1) != last + 1 {
-        let reason = format!("the segments end before commit {expected}, the manifest names {last}");
-        return Err(Error::corruption(0, 0, reason));
-    }
-    Ok(())
+    chain.end(log, last)
 }
 
-fn lost(serial: u64, offset: u64, sequence: u64) -> Error {
+/// How the segments of the log go on from each other.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// The next commit.
+    pub(crate) expected: u64,
+    behind_checkpoint: bool,
+}
+
+impl Chain {
+    /// From the beginning of the log, or from behind a checkpoint.
+    pub(crate) fn behind(start: Option<&Start>) -> Chain {
+        Chain { expected: start.map_or(1, |start| start.sequence + 1), behind_checkpoint: start.is_some() }
+    }
+
+    /// The segment that comes next, which has something in it. Its first commit is the expected one. Between two segments others
+    /// may have been retired, but never behind a checkpoint.
+    pub(crate) fn begin(&mut self, log: &Log, entry: &SegmentEntry) -> Result<()> {
+        let (expected, retired_to) = (self.expected, log.retired_to());
+        // Segments of the first version of the format do not tell; none had been retired then.
+        let first = match entry.first_sequence {
+            0 => expected.max(retired_to + 1),
+            first => first,
+        };
+        if first < expected || first > expected && (self.behind_checkpoint || first - 1 > retired_to) {
+            return Err(lost(entry.serial, HEADER, expected));
+        }
+        self.expected = first;
+        log.begin_segment(entry.serial, first);
+        Ok(())
+    }
+
+    /// The end of the log, whose last commit is known. What was retired is behind nobody: its last commits need not have left
+    /// anything.
+    pub(crate) fn end(&self, log: &Log, last: u64) -> Result<()> {
+        let expected = self.expected;
+        if expected.max(log.retired_to() + 1) != last + 1 {
+            let reason = format!("the segments end before commit {expected}, the manifest names {last}");
+            return Err(Error::corruption(0, 0, reason));
+        }
+        Ok(())
+    }
+}
+
+/// What to say of a commit that is not where it must be.
+pub(crate) fn lost(serial: u64, offset: u64, sequence: u64) -> Error {
     let reason = format!("commit {sequence} had been on the device and cannot be read any more");
     Error::corruption(serial, offset, reason)
-}
-
-/// The first commit of a segment. Between two segments others may have been retired, but never behind a checkpoint.
-fn first_expected(log: &Log, entry: &SegmentEntry, expected: u64, behind_checkpoint: bool) -> Result<u64> {
-    // Segments of the first version of the format do not tell; none had been retired then.
-    let first = match entry.first_sequence {
-        0 => expected.max(log.retired_to() + 1),
-        first => first,
-    };
-    if first < expected || first > expected && (behind_checkpoint || first - 1 > log.retired_to()) {
-        return Err(lost(entry.serial, HEADER, expected));
-    }
-    Ok(first)
 }
 
 /// Shows what compaction has brought together in one segment.
@@ -101,13 +130,15 @@ fn replay_copies(log: &Log, segment: &Segment, visit: &mut dyn Visit) -> Result<
     while walk.position() < segment.published() {
         match walk.step()? {
             Walked::Frame(offset, frame) => show(log, segment.slot(), offset, &frame, true, visit)?,
-            Walked::Stopped(offset) => {
-                let reason = "a record that had been on the device cannot be read any more";
-                return Err(Error::corruption(segment.serial(), offset, reason));
-            }
+            Walked::Stopped(offset) => return Err(lost_copy(segment.serial(), offset)),
         }
     }
     Ok(())
+}
+
+/// What to say of a copy that cannot be read.
+pub(crate) fn lost_copy(serial: u64, offset: u64) -> Error {
+    Error::corruption(serial, offset, "a record that had been on the device cannot be read any more")
 }
 
 /// Shows what can be read, and notes what cannot.
@@ -121,17 +152,28 @@ pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut dyn
         loop {
             match walk.step() {
                 Ok(Walked::Frame(offset, frame)) => {
+                    last = last.max(frame.sequence);
+                    // Told first: what is older or newer among its records is found by sequences up to this one.
+                    log.recovered_to(last);
                     if let Err(error) = show(log, segment.slot(), offset, &frame, is_copy, visit) {
                         recovery.damaged.push(error.to_string());
                     }
-                    last = last.max(frame.sequence);
                     recovery.frames += 1;
                     note_damage(recovery, &segment, damaged_from.take(), offset);
                 }
                 Ok(Walked::Stopped(offset)) if offset >= segment.published() => break,
                 Ok(Walked::Stopped(offset)) => {
-                    damaged_from.get_or_insert(offset);
-                    if !walk.skip()? {
+                    // Zeros up to the end of a segment that was open are what it was made with.
+                    let is_over =
+                        segment.published() == segment.capacity() && !walk.is_nonzero().unwrap_or(true);
+                    let skipped = walk.skip().unwrap_or_else(|error| {
+                        recovery.damaged.push(error.to_string());
+                        false
+                    });
+                    if skipped || !is_over {
+                        damaged_from.get_or_insert(offset);
+                    }
+                    if !skipped {
                         break;
                     }
                 }
@@ -143,7 +185,6 @@ pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut dyn
         }
         note_damage(recovery, &segment, damaged_from, walk.position());
     }
-    log.recovered_to(last);
     Ok(())
 }
 

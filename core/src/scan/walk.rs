@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::{Scan, as_slice, is_empty};
 use crate::error::Result;
 use crate::keys::{ordered_key, split_ordered_key};
-use crate::order::Cursor;
+use crate::order::ParkedCursor;
 use crate::store::{KeyRange, Pin, Store};
 
 /// An entry of a scan. The value is empty where only keys are wanted.
@@ -55,7 +55,7 @@ pub(crate) struct Walk {
     reverse: bool,
     left: u64,
     /// `None` once it has come to its end, and all that it gave was looked at.
-    cursor: Option<Cursor>,
+    cursor: Option<ParkedCursor>,
     /// Keys that the cursor gave ahead.
     batch: Batch,
     own: Option<OwnRange>,
@@ -76,7 +76,8 @@ impl Walk {
         let range = scan.key_range(keyspace);
         let open = |range: &KeyRange| {
             let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));
-            store.keys.order.cursor(lower, upper, scan.reverse)
+            let cursor = store.keys.order.cursor(lower, upper, scan.reverse);
+            cursor.map(|cursor| store.keys.order.park(cursor))
         };
         let cursor = range.as_ref().map(open).transpose()?;
         let own = own.filter(|writes| !writes.is_empty()).zip(range).map(|(writes, range)| OwnRange {
@@ -126,8 +127,9 @@ impl Walk {
                 let value = if self.keys_only { Vec::new() } else { record.copy_value(&store.log)? };
                 return Ok(Some((key.to_vec(), value)));
             }
-            let Some(cursor) = self.cursor.as_mut() else { return Ok(None) };
-            if !self.batch.fill(cursor, store, &guard, self.left, self.keys_only)? {
+            let Some(cursor) = &self.cursor else { return Ok(None) };
+            let (batch, left, keys_only) = (&mut self.batch, self.left, self.keys_only);
+            if !cursor.with(|cursor| batch.fill(cursor, store, &guard, left, keys_only))? {
                 self.cursor = None;
             }
         }

@@ -105,7 +105,7 @@ pub(crate) fn prepare_empty(disk: &dyn Disk, path: &Path) -> Result<()> {
 }
 
 /// Refuses a directory with anything in it but a lock file.
-pub(crate) fn check_empty(disk: &dyn Disk, path: &Path) -> Result<()> {
+fn check_empty(disk: &dyn Disk, path: &Path) -> Result<()> {
     let names = disk.list(path).map_err(|error| Error::io(format!("listing {}", path.display()), error))?;
     if names.iter().all(|name| name == LOCK_FILE_NAME) {
         return Ok(());

@@ -81,6 +81,18 @@ pub(crate) enum Commit<'a> {
     Many(Operations),
 }
 
+impl Commit<'_> {
+    /// Whether it has values in segments of large values.
+    fn has_large(&self) -> bool {
+        match self {
+            Commit::One(record, ..) => {
+                record.kind == Kind::LargePut || record.value.len() > INLINE_VALUE_BYTES_MAX
+            }
+            Commit::Many(operations) => !operations.large.is_empty(),
+        }
+    }
+}
+
 /// Whether a commit may go ahead, asked under the commit lock.
 pub(crate) type Verdict<'a> = &'a mut dyn FnMut(&Store) -> Result<()>;
 
@@ -108,12 +120,15 @@ impl Store {
             Commit::One(record, ..) => standalone_bytes(record.key, record.value),
             Commit::Many(operations) => operations.bytes(),
         };
+        // Until a large value is published nothing tells that its segment is still of use; this does.
+        let large_value_under_way = commit.has_large().then(|| self.log.pin());
         let sequence = match commit {
             Commit::One(record, hash, compression) => {
                 self.commit_one(&record, hash, compression, durability, verdict)?
             }
             Commit::Many(operations) => self.commit_many(operations, durability, verdict)?,
         };
+        drop(large_value_under_way);
         self.wake_for_room();
         self.pace.keep(bytes);
         self.wait_until_visible(sequence, durability)
@@ -261,7 +276,8 @@ impl Store {
         if let Some(old) = before.old
             && self.versions.is_any_live()
         {
-            self.versions.supersede(change.hash, old.location, before.old_sequence, sequence);
+            let large = old.large.map(|pointer| pointer.serial);
+            self.versions.supersede(change.hash, (old.location, large), before.old_sequence, sequence);
         }
         if change.kind != Kind::Tombstone || before.old.is_some() {
             self.recent.note(sequence, change.keyspace, change.key);

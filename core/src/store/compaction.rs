@@ -183,6 +183,23 @@ impl Store {
         Ok(true)
     }
 
+    /// Gives up segments of large values in which no value is of use any more.
+    pub(super) fn empty_large(&self, compactor: &mut Compactor) {
+        let is_dead = |one: &Settled| one.entry.kind == SegmentKind::Large && one.live.records == 0;
+        let emptied: HashSet<u64> = compactor.emptied.iter().map(|one| one.entry.serial).collect();
+        let dead = || {
+            let settled = self.log.settled().into_iter();
+            settled.filter(is_dead).filter(|one| !emptied.contains(&one.entry.serial))
+        };
+        let first: HashSet<u64> = dead().map(|one| one.entry.serial).collect();
+        // A value may have been written there whose commit is still under way. Nobody has begun one since it was sealed, and
+        // whoever had before is done when everybody has moved on.
+        if first.is_empty() || !crate::epoch::everybody_has_moved_on(self.generation) {
+            return;
+        }
+        compactor.emptied.extend(dead().filter(|one| first.contains(&one.entry.serial)));
+    }
+
     /// Bytes in segments for a hundred live ones, those included that are emptied and still there. A small database has no
     /// pressure.
     pub(super) fn pressure(&self, compactor: &Compactor) -> u64 {
@@ -250,6 +267,7 @@ impl Store {
             compactor.retired_bytes += victim.segment.capacity();
             compactor.emptied.push(victim);
         }
+        self.write_missing_hints();
         Ok(())
     }
 
@@ -339,6 +357,9 @@ impl Store {
 
     /// Hashes of the keys that have puts in a segment, ascending.
     fn put_hashes(&self, settled: &Settled) -> Result<Vec<u64>> {
+        if let Some(hashes) = self.hinted_put_hashes(&settled.entry) {
+            return Ok(hashes);
+        }
         let segment = &settled.segment;
         let mut hashes = Vec::new();
         let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
@@ -454,7 +475,7 @@ impl Store {
 
     /// Forgets the segments that were retired and that nobody needs any more.
     pub(super) fn forget_leaving(&self, compactor: &mut Compactor) {
-        let held = |one: &Settled| self.versions.holds(one.segment.slot());
+        let held = |one: &Settled| self.versions.holds(one.segment.slot(), one.entry.serial);
         if compactor.leaving.iter().all(held) || !crate::epoch::everybody_has_moved_on(self.generation) {
             return;
         }

@@ -100,8 +100,10 @@ impl Store {
             self.checkpoint_if_due(&mut compactor, effort)?;
             self.pace.set(self.pressure(&compactor));
         }
+        self.empty_large(&mut compactor);
         self.checkpoint_if_due(&mut compactor, effort)?;
         self.forget_leaving(&mut compactor);
+        self.write_missing_hints();
         Ok(())
     }
 
@@ -143,6 +145,7 @@ impl Store {
         {
             how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
         }
+        self.empty_large(&mut compactor);
         self.checkpoint(&mut compactor)?;
         self.forget_leaving(&mut compactor);
         how_far.bytes_done = how_far.bytes_total;

@@ -16,15 +16,21 @@
 
 mod background;
 mod backup;
+mod bulk;
+#[cfg(test)]
+mod bulk_tests;
 mod checkpoint;
 mod commit;
 mod compaction;
 mod figures;
 mod hidden;
+mod hints;
 mod maintenance;
 mod read;
 mod rebuild;
 mod recent;
+mod salvage;
+mod sources;
 mod verify;
 mod versions;
 
@@ -45,6 +51,9 @@ use crate::recovery::{self, Recovery};
 
 pub(crate) use background::Background;
 pub use backup::Backup;
+pub(crate) use backup::prepare_empty;
+#[cfg(test)]
+pub(crate) use bulk_tests::{Rebuilt, rebuilt};
 pub(crate) use commit::{Commit, Operations, inline_bytes};
 pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
@@ -57,6 +66,7 @@ use checkpoint::Base;
 use compaction::Compactor;
 use figures::Figures;
 use hidden::Hidden;
+use hints::Hinted;
 use maintenance::Pace;
 use rebuild::Rebuild;
 use recent::Recent;
@@ -96,6 +106,7 @@ pub(crate) struct Store {
     pub(crate) figures: Figures,
     /// Holds writers back while compaction does not keep up.
     pace: Pace,
+    hinted: Hinted,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -139,6 +150,7 @@ impl Store {
             compactor: Mutex::new(compactor),
             figures: Figures::default(),
             pace: Pace::default(),
+            hinted: Hinted::default(),
             wake: background::Wake::default(),
         }))
     }

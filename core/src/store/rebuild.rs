@@ -1,5 +1,8 @@
 //! What is known of the keys, made anew from the records that recovery shows.
 //!
+//! Behind a checkpoint, and of a damaged database, they are shown one by one. A whole log is taken in at once (see
+//! [`super::bulk`]), which leads to the same end.
+//!
 //! *Invariant:* the newest record of a key wins, in whatever order they are shown. The log shows its records in order; only
 //! copies, which are shown before it, may be older or newer than what follows, and are told apart by their sequences. A
 //! tombstone among the copies is remembered until the end: what it deleted may still stand in the log.
@@ -29,6 +32,8 @@ pub(super) struct Rebuild<'a> {
     has_copies: bool,
     /// Sequence of the newest record of a keyspace.
     keyspaces: HashMap<u16, u64>,
+    /// How many threads take in a whole log; `None` for as many as there are. With 0 every record is shown.
+    threads: Option<usize>,
     scratch: Vec<u8>,
     replayed: u64,
 }
@@ -42,9 +47,16 @@ impl<'a> Rebuild<'a> {
             tombstones: HashMap::new(),
             has_copies: false,
             keyspaces: HashMap::new(),
+            threads: None,
             scratch: Vec::new(),
             replayed: 0,
         }
+    }
+
+    /// Takes in a whole log on so many threads, or, for 0, record by record.
+    #[cfg(test)]
+    pub(super) fn on_threads(self, threads: usize) -> Rebuild<'a> {
+        Rebuild { threads: Some(threads), ..self }
     }
 
     /// Whether a tombstone that compaction has kept is newer than this record.
@@ -82,6 +94,16 @@ impl<'a> Rebuild<'a> {
 impl Visit for Rebuild<'_> {
     fn begin(&mut self, log: &Log) -> Result<()> {
         self.base.map_or(Ok(()), |base| base.begin(log))
+    }
+
+    fn whole(&mut self, log: &Log, last: u64) -> Result<Option<u64>> {
+        if self.base.is_some() || self.is_damaged || self.threads == Some(0) {
+            return Ok(None);
+        }
+        self.has_copies = !log.segments_of(SegmentKind::Copy).is_empty();
+        // Tombstones among the copies need not be remembered: what is shown afterwards is a tail that is newer than every copy,
+        // since compaction takes only what is on the device.
+        super::bulk::rebuild(log, self.keys, last, self.threads).map(Some)
     }
 
     fn record(&mut self, log: &Log, shown: &Shown<'_>) -> Result<()> {

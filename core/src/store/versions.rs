@@ -25,6 +25,8 @@ struct Version {
     location: Location,
     sequence: u64,
     superseded: u64,
+    /// Serial of the segment that has its value, if that is a large one.
+    large: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,8 @@ struct Table {
     versions: HashMap<u64, Vec<Version>>,
     /// How many versions stand in the segment of a slot.
     in_slot: HashMap<u16, usize>,
+    /// How many have their values in the segment of a serial.
+    in_large: HashMap<u64, usize>,
 }
 
 /// The version table and the live snapshots.
@@ -95,15 +99,22 @@ impl Versions {
 
     /// Keeps the version at `location` if a live snapshot needs it. Called under the commit lock, before the index is
     /// changed.
-    pub(super) fn supersede(&self, hash: u64, location: Location, sequence: u64, superseded: u64) {
+    pub(super) fn supersede(
+        &self,
+        hash: u64,
+        (location, large): (Location, Option<u64>),
+        sequence: u64,
+        superseded: u64,
+    ) {
         if sequence >= superseded {
             return;
         }
         let mut table = self.table.lock();
         let Some((_, pins)) = table.live.range_mut(sequence..superseded).next_back() else { return };
         pins.held.push((hash, location));
-        table.versions.entry(hash).or_default().push(Version { location, sequence, superseded });
+        table.versions.entry(hash).or_default().push(Version { location, sequence, superseded, large });
         *table.in_slot.entry(location.slot()).or_default() += 1;
+        large.into_iter().for_each(|serial| *table.in_large.entry(serial).or_default() += 1);
         self.count.fetch_add(1, Ordering::Release);
     }
 
@@ -130,9 +141,13 @@ impl Versions {
         oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Whether any version stands in the segment of a slot.
-    pub(super) fn holds(&self, slot: u16) -> bool {
-        self.count.load(Ordering::Acquire) != 0 && self.table.lock().in_slot.contains_key(&slot)
+    /// Whether any version stands in the segment of this slot and serial, or has its value there.
+    pub(super) fn holds(&self, slot: u16, serial: u64) -> bool {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let table = self.table.lock();
+        table.in_slot.contains_key(&slot) || table.in_large.contains_key(&serial)
     }
 
     /// Live snapshots and kept versions.
@@ -153,17 +168,23 @@ impl Table {
             pins.held.push((hash, location));
             return;
         }
-        versions.swap_remove(at);
+        let gone = versions.swap_remove(at);
         if versions.is_empty() {
             self.versions.remove(&hash);
         }
-        if let Some(count) = self.in_slot.get_mut(&location.slot()) {
-            *count -= 1;
-            if *count == 0 {
-                self.in_slot.remove(&location.slot());
-            }
-        }
+        count_down(&mut self.in_slot, location.slot());
+        gone.large.into_iter().for_each(|serial| count_down(&mut self.in_large, serial));
         count.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// One less; the last one takes the entry away.
+fn count_down<K: std::hash::Hash + Eq + Copy>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
     }
 }
 
@@ -178,11 +199,11 @@ mod tests {
     #[test]
     fn nothing_is_kept_without_a_snapshot_that_needs_it() {
         let versions = Versions::default();
-        versions.supersede(1, location(1), 3, 5);
+        versions.supersede(1, (location(1), None), 3, 5);
         versions.pin(5);
-        versions.supersede(1, location(2), 6, 7); // came after the snapshot
+        versions.supersede(1, (location(2), None), 6, 7); // came after the snapshot
         assert_eq!(versions.counts(), (1, 0));
-        versions.supersede(1, location(3), 5, 7);
+        versions.supersede(1, (location(3), None), 5, 7);
         assert_eq!((versions.counts(), versions.at(1, 5)), ((1, 1), vec![location(3)]));
         assert!(versions.at(1, 4).is_empty() && versions.at(2, 5).is_empty());
         versions.unpin(5);
@@ -194,7 +215,7 @@ mod tests {
         let versions = Versions::default();
         versions.pin(1);
         for n in 1..1000 {
-            versions.supersede(7, location(n), n, n + 1);
+            versions.supersede(7, (location(n), None), n, n + 1);
         }
         assert_eq!((versions.counts(), versions.at(7, 1)), ((1, 1), vec![location(1)]));
     }
@@ -205,8 +226,8 @@ mod tests {
         versions.pin(2);
         versions.pin(4);
         versions.pin(4);
-        versions.supersede(7, location(1), 1, 6); // needed by 2 and 4
-        versions.supersede(8, location(2), 3, 6); // needed by 4 only
+        versions.supersede(7, (location(1), None), 1, 6); // needed by 2 and 4
+        versions.supersede(8, (location(2), None), 3, 6); // needed by 4 only
         versions.unpin(4);
         assert_eq!(versions.at(8, 4), vec![location(2)]);
         versions.unpin(4);

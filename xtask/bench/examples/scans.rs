@@ -3,6 +3,7 @@
 //! Random keys of 24 bytes with values of 150, then scans of 10 and of 1,000 entries from random places. OpenDB gives copies
 //! of keys and values; LMDB is measured borrowing them, which is its cheapest way, and copying them as well.
 
+use std::hint::black_box;
 use std::ops::Bound;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -85,20 +86,21 @@ fn fill(keys: usize, db: &OpenDB, environment: &Env, database: &Database<'_, Byt
 fn measure(scanners: &[Scanner<'_>], entries: usize) -> Result<()> {
     let mut random = Random(99);
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); scanners.len()];
-    for block in 0..BLOCKS {
-        let starts: Vec<_> = (0..SCANS_PER_BLOCK.min(100_000 / entries)).map(|_| random.key()).collect();
-        let mut sums = Vec::new();
-        // In turn, so that none always finds what another has brought into the processor's caches.
-        for number in (0..scanners.len()).map(|number| (number + block) % scanners.len()) {
-            let (scan, times) = (&scanners[number].1, &mut times[number]);
-            let begin = Instant::now();
-            let sum = starts
-                .iter()
-                .try_fold(0_u64, |sum, start| anyhow::Ok(sum.wrapping_add(scan(start, entries)?)))?;
-            times.push(begin.elapsed() / starts.len() as u32);
-            sums.push(sum);
-        }
+    for _ in 0..10 {
+        let start = random.key();
+        let sums: Vec<u64> = scanners.iter().map(|(_, scan)| scan(&start, entries)).collect::<Result<_>>()?;
         ensure!(sums.windows(2).all(|pair| pair[0] == pair[1]), "the scans disagree: {sums:?}");
+    }
+    for _ in 0..BLOCKS {
+        for ((_, scan), times) in scanners.iter().zip(&mut times) {
+            // Places of its own for each, so that none finds what another has brought into the processor's caches.
+            let starts: Vec<_> = (0..SCANS_PER_BLOCK.min(100_000 / entries)).map(|_| random.key()).collect();
+            let begin = Instant::now();
+            for start in &starts {
+                black_box(scan(start, entries)?);
+            }
+            times.push(begin.elapsed() / starts.len() as u32);
+        }
     }
     // Compared block by block, so that a busy moment of the machine is in both.
     let ratio = |times: &[Duration], others: &[Duration]| {

@@ -237,6 +237,33 @@ fn a_file_that_is_written_to_is_never_shared_and_never_written_to_once_it_is() {
     }
 }
 
+/// A segment was full and synced, and the manifest that says so met a full device. A backup shares its file, the process dies,
+/// and the mark is lost: a recovery that took it for open would cut it, in the backup as well.
+#[test]
+fn a_file_is_shared_only_once_a_manifest_on_the_device_says_that_it_is_sealed() {
+    let options = Options::new().segment_bytes(64 << 10).append(crate::AppendMode::Write);
+    let disk = SimulatedDisk::new();
+    let db = open(&disk, &options).unwrap();
+    for number in 0..200_u8 {
+        db.put(&[number], &[number; 500]).unwrap();
+        if number == 3 {
+            db.flush().unwrap();
+        }
+    }
+    disk.fail_after(Fault::next(Call::Create, std::io::ErrorKind::StorageFull));
+    db.flush().unwrap();
+    assert!(back_up(&db, COPY).unwrap().segments_linked > 0);
+    let died = disk.process_death();
+    died.remove(&Path::new(PATH).join("DURABLE")).unwrap();
+    let original = open(&died, &options).unwrap();
+    assert_eq!(original.len().unwrap(), 200);
+    let backup = OpenDB::open_on(&died, Path::new(COPY), &options).unwrap();
+    for db in [original, backup] {
+        assert_eq!(db.len().unwrap(), 200);
+        assert!(db.verify().unwrap().violations.is_empty());
+    }
+}
+
 #[test]
 fn a_backup_is_copied_where_files_have_one_name_only() {
     let mut random = Random(4);
@@ -293,7 +320,7 @@ mod on_the_real_disk {
         assert!(matches!(db.backup(from.join("a/../b")), Err(Error::InvalidArgument(_))));
         assert!(!from.join("a").exists());
         let made = db.backup(&to).unwrap();
-        assert!(made.segments_linked > 3 && made.segments_copied == 2, "{made:?}");
+        assert!(made.segments_linked > 3 && made.segments_copied == 1, "{made:?}");
         for number in 0..400_u32 {
             db.delete(&number.to_le_bytes()).unwrap();
         }

@@ -6,6 +6,8 @@ mod faults;
 mod histories;
 mod model;
 mod power_cut;
+mod rebuilds;
 mod regressions;
+mod salvage;
 mod sync_order;
 mod values;

@@ -160,6 +160,15 @@ impl History {
         state
     }
 
+    /// Whether a key ever had this value; in any keyspace where none is named.
+    pub(super) fn ever_had(&self, keyspace: Option<&str>, key: &[u8], value: &[u8]) -> bool {
+        self.commits.iter().flat_map(|commit| &commit.writes).any(|((in_keyspace, in_key), written)| {
+            keyspace.is_none_or(|keyspace| keyspace == *in_keyspace)
+                && in_key == key
+                && written.as_deref() == Some(value)
+        })
+    }
+
     /// The history with one commit more.
     pub(super) fn with(&self, commit: &Commit) -> History {
         let mut history = self.clone();

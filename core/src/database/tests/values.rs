@@ -238,6 +238,26 @@ fn a_close_does_not_wait_for_half_written_values_and_ends_them() {
     }
 }
 
+/// A handle is closed under a half-written value while another one goes on: the value's segment was lost to both.
+#[test]
+fn a_value_that_is_given_up_after_its_handle_was_closed_gives_its_segment_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::new().segment_bytes(16 << 20);
+    let (one, other) = (
+        OpenDB::open_with_options(directory.path(), options.clone()),
+        OpenDB::open_with_options(directory.path(), options),
+    );
+    let (one, other) = (one.unwrap(), other.unwrap());
+    other.put(b"log", b"").unwrap();
+    let writer = one.value_writer(b"k", 2 << 20).unwrap();
+    one.close().unwrap();
+    assert!(matches!(writer.finish(), Err(Error::Closed)));
+    let segments = other.stats().unwrap().segments;
+    drop(other.value_writer(b"k", 2 << 20).unwrap());
+    other.put(b"k", &vec![1; 2 << 20]).unwrap();
+    assert_eq!(other.stats().unwrap().segments, segments);
+}
+
 #[test]
 fn a_reader_stays_valid_when_the_key_is_overwritten_and_the_database_closed() {
     let mut random = Random(4);

@@ -1,0 +1,163 @@
+//! Everything made anew from the segments, in each way that there is: record by record, which is the reference, and at once on one
+//! thread or several, with hints and without.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::model::{Driven, PATH, Random, all_options, open_image};
+use crate::Durability;
+use crate::disk::{DirectoryLock, Disk, OpenMode, SimulatedDisk};
+use crate::error::Result;
+use crate::log::{LogConfig, SegmentSizes, read_manifest};
+use crate::options::{AppendMode, Options};
+use crate::segment::Access;
+use crate::store::{Rebuilt, rebuilt};
+
+const HINT: &str = ".hint";
+
+/// What a rebuild of this image ends with. The image is left as it is.
+fn rebuild(disk: &SimulatedDisk, options: &Options, threads: usize) -> Result<(Rebuilt, u64)> {
+    let disk = disk.process_death();
+    let shared: Arc<dyn Disk> = disk.shared();
+    let mut manifest = read_manifest(&*shared, Path::new(PATH))?.unwrap();
+    manifest.checkpoint = None;
+    let lock = DirectoryLock::acquire(&shared, Path::new(PATH))?;
+    let mapped_append = options.append == AppendMode::Mapped;
+    let config = LogConfig {
+        disk: shared,
+        directory: PATH.into(),
+        access: Access { mapped_append, mapped_reads: options.mapped_reads },
+        sizes: SegmentSizes { fixed: options.segment_bytes },
+        identity: manifest.identity,
+        lock: lock.identity(),
+    };
+    rebuilt(config, manifest, threads)
+}
+
+fn hints(disk: &SimulatedDisk) -> Vec<std::path::PathBuf> {
+    let mut names = disk.list(Path::new(PATH)).unwrap();
+    names.retain(|name| name.ends_with(HINT));
+    names.sort();
+    names.into_iter().map(|name| Path::new(PATH).join(name)).collect()
+}
+
+fn write_hints(driven: &Driven) {
+    driven.db.keyspace("default").unwrap().handle.shared_store().unwrap().write_missing_hints();
+}
+
+/// All ways lead to the same end. Gives how many commits were read one by one, by the reference and with hints.
+fn all_agree(disk: &SimulatedDisk, options: &Options, random: &mut Random, context: &str) -> (u64, u64) {
+    let (expected, all) = rebuild(disk, options, 0).unwrap();
+    let (found, hinted) = rebuild(disk, options, 1).unwrap();
+    assert_eq!(found, expected, "with hints, {context}");
+    assert_eq!(rebuild(disk, options, 3).unwrap(), (expected, hinted), "three threads, {context}");
+    let (expected, _) = rebuild(disk, options, 0).unwrap();
+    let other = disk.process_death();
+    for (number, path) in hints(&other).iter().enumerate() {
+        match (number + random.below(3)) % 3 {
+            0 => other.remove(path).unwrap(),
+            1 => damage(&other, path, random),
+            _ => {}
+        }
+    }
+    assert_eq!(rebuild(&other, options, 2).unwrap().0, expected, "with few hints, {context}");
+    (all, hinted)
+}
+
+fn damage(disk: &SimulatedDisk, path: &Path, random: &mut Random) {
+    let file = disk.open(path, OpenMode::ReadWrite).unwrap();
+    let length = file.length().unwrap() as usize;
+    if length == 0 {
+        return;
+    }
+    let at = random.below(length) as u64;
+    let mut byte = [0];
+    file.read_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1 << random.below(8)], at).unwrap();
+}
+
+#[test]
+fn every_way_to_rebuild_ends_in_the_same_state() {
+    let (mut all, mut with_hints) = (0, 0);
+    for seed in 1..=20 {
+        let options = all_options(64 << 10)[seed as usize % 3].clone();
+        let disk = SimulatedDisk::new();
+        let mut random = Random(seed * 7_919);
+        let mut driven = Driven::new(&disk, &options);
+        driven.large_one_in = if seed % 4 == 0 { 30 } else { 0 };
+        for step in 0..60 {
+            match random.below(20) {
+                0 => drop(driven.db.compact().unwrap()),
+                1 => write_hints(&driven),
+                _ => driven.step(&mut random).unwrap(),
+            }
+            if random.one_in(12) {
+                let image =
+                    if random.one_in(2) { disk.process_death() } else { disk.crash(&mut || random.next()) };
+                let (frames, hinted) =
+                    all_agree(&image, &options, &mut random, &format!("seed {seed}, step {step}"));
+                all += frames;
+                with_hints += hinted;
+            }
+        }
+        driven.db.close().unwrap();
+        all_agree(&disk, &options, &mut random, &format!("seed {seed}, closed"));
+    }
+    assert!(with_hints < all, "hints are of use: {with_hints} of {all} commits were read");
+}
+
+#[test]
+fn hints_go_with_their_segments() {
+    let options = all_options(64 << 10)[1].clone();
+    let disk = SimulatedDisk::new();
+    let mut random = Random(5);
+    let mut driven = Driven::new(&disk, &options);
+    for number in 0..40_u32 {
+        let name = ("default", number.to_be_bytes().to_vec());
+        driven.put_value(name, random.bytes(9_000), Durability::Buffered).unwrap();
+    }
+    driven.db.flush().unwrap();
+    write_hints(&driven);
+    let before = hints(&disk);
+    assert!(before.len() >= 5, "{before:?}");
+    for number in 0..40_u32 {
+        driven.delete_key(("default", number.to_be_bytes().to_vec()), Durability::Buffered).unwrap();
+    }
+    driven.db.compact().unwrap();
+    write_hints(&driven);
+    assert!(hints(&disk).iter().all(|path| !before.contains(path)), "{:?}", hints(&disk));
+    let all = driven.history.len();
+    driven.db.close().unwrap();
+    // One of a segment that is not there, and one that was not written to its end.
+    for serial in ["00000000000000aa", "0000000000000001"] {
+        disk.open(&Path::new(PATH).join(format!("{serial}{HINT}")), OpenMode::CreateNew).unwrap();
+    }
+    let (db, _) = open_image(&disk, &options, &driven.history, all, "hints of nothing");
+    db.keyspace("default").unwrap().handle.shared_store().unwrap().write_missing_hints();
+    assert!(
+        hints(&disk).iter().all(|path| disk.open(path, OpenMode::ReadOnly).unwrap().length().unwrap() > 64)
+    );
+}
+
+#[test]
+fn a_record_that_is_not_what_its_hint_says_is_corruption() {
+    let options = all_options(64 << 10)[1].clone();
+    let disk = SimulatedDisk::new();
+    let mut random = Random(6);
+    let mut driven = Driven::new(&disk, &options);
+    for number in 0..20_u32 {
+        let name = ("default", format!("a key of some length {number}").into_bytes());
+        driven.put_value(name, random.bytes(9_000), Durability::Sync).unwrap();
+    }
+    write_hints(&driven);
+    assert!(!hints(&disk).is_empty());
+    let image = disk.process_death();
+    let segment = Path::new(PATH).join(crate::log::segment_name(1));
+    let file = image.open(&segment, OpenMode::ReadWrite).unwrap();
+    // In the key of the first record.
+    file.write_all_at(b"?", 64 + 24 + 3).unwrap();
+    for threads in 0..2 {
+        let error = rebuild(&image, &options, threads).unwrap_err();
+        assert!(matches!(error, crate::Error::Corruption { segment: 1, .. }), "{error}");
+    }
+}
