@@ -111,8 +111,22 @@ export interface Stats {
   deadBytes: number
   /** Room taken on the device, in bytes. */
   allocatedBytes: number
+  /** Commits appended to the log, in bytes. */
+  bytesAppended: number
+  /** Records that compaction has written anew, in bytes. */
+  bytesCopied: number
+  /** Checkpoints written, in bytes. */
+  bytesCheckpointed: number
+  /** Key runs written, in bytes. */
+  bytesOrdered: number
+  /** Compactions, each of some segments. */
+  compactions: number
+  /** Checkpoints. */
+  checkpoints: number
   /** Segments of large values, in bytes. */
   largeBytes: number
+  /** Large values that are current, in bytes. */
+  largeLiveBytes: number
   /** Sequence of the newest commit. */
   lastSequence: number
   /** Sequence up to which all commits are on the device. */
@@ -121,12 +135,22 @@ export interface Stats {
   syncs: number
   /** Snapshots alive, those of transactions and iterators among them. */
   snapshots: number
+  /** Age of the oldest snapshot, in seconds; 0 where there is none. */
+  oldestSnapshotSeconds: number
+  /** Segments that are kept only for snapshots and readers, in bytes. */
+  pinnedBytes: number
   /** Older versions kept for snapshots. */
   versions: number
+  /** Memory of the table of older versions, in bytes, about. */
+  versionsBytes: number
   /** Memory of the index, in bytes. */
   indexBytes: number
   /** Memory of the key order, in bytes. */
   orderBytes: number
+  /** Key runs on the device. */
+  orderRuns: number
+  /** Key runs on the device, in bytes. */
+  orderFileBytes: number
   /** Memory of the cache, in bytes. */
   cacheBytes: number
   /** Reads that the cache answered. */
@@ -135,12 +159,62 @@ export interface Stats {
   cacheMisses: number
   /** Values that the cache took in. */
   cacheAdmissions: number
+  /** Bytes written to files for each byte of commits; 0 before the first commit. */
+  writeAmplification: number
+  /** Bytes of segment and run files for each byte that is current; 0 for an empty database. */
+  spaceAmplification: number
   /** How the log is appended to: what `'auto'` became. */
   append: 'auto' | 'mapped' | 'write'
   /** Whether writes are refused since an earlier one failed. */
   poisoned: boolean
   /** What opening the database found. */
   recovery: Recovery
+}
+
+/** What {@link OpenDB.compact} has done. */
+export interface Compaction {
+  /** Segment files that were given up. */
+  segmentsRemoved: number
+  /** Records that were written anew, in bytes. */
+  bytesCopied: number
+  /** The segments that were given up, less those that took their place, in bytes. */
+  bytesFreed: number
+}
+
+/** What {@link OpenDB.verify} has found. */
+export interface Verification {
+  /** Segments whose records were all read and checked. */
+  segments: number
+  /** Records that were read and checked, current or not. */
+  records: number
+  /** Keys that were found in the index, in the order and in the log. */
+  keys: number
+  /** Whether counts were compared as well, for which nobody may write meanwhile. */
+  countsCompared: boolean
+  /** Everything that is not as it must be, at most 10,000 of it. Empty where all is well. */
+  violations: Violation[]
+}
+
+/** Something that is not as it must be, with its place. */
+export interface Violation {
+  /** Serial of the segment; 0 where it is of none. */
+  segment: number
+  /** Where in that segment it is, in bytes; 0 where it is of no place. */
+  offset: number
+  /** What is wrong. */
+  reason: string
+}
+
+/** What {@link OpenDB.backup} has done. */
+export interface Backup {
+  /** Sequence of the last commit that is in the backup. */
+  sequence: number
+  /** Segments whose files the backup shares with the database. */
+  segmentsLinked: number
+  /** Segments that were copied. */
+  segmentsCopied: number
+  /** What was copied, in bytes. */
+  bytesCopied: number
 }
 
 /** What opening a database found. */
@@ -349,6 +423,37 @@ export class OpenDB {
   flushSync(): void
   /** What the database holds and has done. */
   stats(): Stats
+  /**
+   * Gives back, at once, the room of everything that was overwritten or deleted. Without this call the same goes on in
+   * the background whenever there is enough of it. Other threads read and write meanwhile.
+   *
+   * @param progress Told how far it has come, in bytes of segments, and once more at the end. `false` ends the compaction
+   *   early, and so does what it throws, which is thrown from here; what was done before stays done. It may read and write,
+   *   but must not compact, verify, back up or close the database: those wait for this call.
+   * @throws `OPENDB_NO_SPACE` without room for the copies, `OPENDB_CORRUPTION` where a segment cannot be read,
+   *   `OPENDB_READ_ONLY`, `OPENDB_POISONED`, `OPENDB_IO`
+   */
+  compact(progress?: (bytesDone: number, bytesTotal: number) => unknown): Compaction
+  /**
+   * Looks at everything: reads and checks every record, follows every entry of the index and every key of the order, and
+   * compares what is counted. Takes about as long as reading the whole database; other threads read and write meanwhile.
+   * What is found to be wrong is in the result and throws nothing.
+   */
+  verify(): Verification
+  /**
+   * Makes a backup: a database of its own in another directory, with everything that was written before the call. Other
+   * threads read and write meanwhile.
+   *
+   * Files that are not written to any more are shared with the backup where both directories are on one filesystem that
+   * can do that, and are otherwise copied: a backup that is to outlive the device belongs on another one. What is
+   * interrupted leaves a directory that is no database; empty it before it is used again. `verify` of the backup tells
+   * whether its bytes are whole.
+   *
+   * @param directory Created, or empty; a string or a `file:` URL, not inside of the database's own directory.
+   * @throws `OPENDB_INVALID_ARGUMENT` for a directory that is not empty or is inside, `OPENDB_LOCKED`, `OPENDB_NO_SPACE`,
+   *   `OPENDB_IO`
+   */
+  backup(directory: string | URL): Backup
   /**
    * Closes the database. Afterwards every call of it, and of all that came from it, is `OPENDB_CLOSED`; closing again
    * is no error. The last object that closes waits for the device and lets other processes in. The memory of the

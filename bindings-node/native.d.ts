@@ -36,6 +36,18 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 /** How the log is appended to. */
 export type AppendModeName = 'auto' | 'mapped' | 'write'
 
+/** What a backup has done. */
+export interface BackupObject {
+  /** Sequence of the last commit that is in it. */
+  sequence: number
+  /** Segments whose files are shared with the database. */
+  segmentsLinked: number
+  /** Segments that were copied. */
+  segmentsCopied: number
+  /** Bytes that were copied. */
+  bytesCopied: number
+}
+
 /** Begins a batch. */
 export declare function batchBegin(database: DatabaseHandle, batch: BatchHandle): void
 
@@ -60,6 +72,16 @@ export declare function batchRelease(batch: BatchHandle): void
 /** How many writes the batch holds. */
 export declare function batchSize(batch: BatchHandle): number
 
+/** What a compaction has done. */
+export interface CompactionObject {
+  /** Segment files that were given up. */
+  segmentsRemoved: number
+  /** Bytes of records that were written anew. */
+  bytesCopied: number
+  /** Bytes of the segments that were given up, less those that took their place. */
+  bytesFreed: number
+}
+
 /** How the values of a keyspace are stored. */
 export type CompressionName = 'none' | 'lz4'
 
@@ -72,8 +94,17 @@ export declare function cursorNew(): CursorHandle
 /** The next page of a scan, `null` at its end. */
 export declare function cursorPage(cursor: CursorHandle, pageBytes: number): Buffer | null
 
+/** Makes a database of its own in another directory. */
+export declare function databaseBackup(database: DatabaseHandle, path: string): BackupObject
+
 /** Closes the database and gives it up; closing again does nothing. */
 export declare function databaseClose(database: DatabaseHandle): void
+
+/**
+ * Gives back the room of what was overwritten or deleted. `progress` gets the bytes that are done and all of them, and
+ * ends it early where it returns false; it throws nothing.
+ */
+export declare function databaseCompact(database: DatabaseHandle, progress?: ((arg0: number, arg1: number) => boolean) | undefined | null): CompactionObject
 
 /** Waits until everything written so far is on the device. */
 export declare function databaseFlush(database: DatabaseHandle): void
@@ -104,6 +135,9 @@ export declare function databaseSnapshot(database: DatabaseHandle, snapshot: Sna
 
 /** What the database holds and has done. */
 export declare function databaseStats(database: DatabaseHandle): StatsObject
+
+/** Looks at everything. */
+export declare function databaseVerify(database: DatabaseHandle): VerificationObject
 
 /** What a commit waits for. */
 export type DurabilityName = 'buffered' | 'sync'
@@ -279,8 +313,22 @@ export interface StatsObject {
   deadBytes: number
   /** Bytes allocated on the device. */
   allocatedBytes: number
+  /** Bytes of commits appended since the database was opened. */
+  bytesAppended: number
+  /** Bytes of records that compaction has written anew. */
+  bytesCopied: number
+  /** Bytes of checkpoints written. */
+  bytesCheckpointed: number
+  /** Bytes of key runs written. */
+  bytesOrdered: number
+  /** Compactions, each of some segments. */
+  compactions: number
+  /** Checkpoints. */
+  checkpoints: number
   /** Bytes in large-value segments. */
   largeBytes: number
+  /** Bytes of them that are still current. */
+  largeLiveBytes: number
   /** Sequence of the newest commit. */
   lastSequence: number
   /** Sequence up to which everything is on the device. */
@@ -289,12 +337,22 @@ export interface StatsObject {
   syncs: number
   /** Snapshots that are open. */
   snapshots: number
+  /** Age of the oldest snapshot, in seconds. */
+  oldestSnapshotSeconds: number
+  /** Bytes of segments kept only for snapshots and readers. */
+  pinnedBytes: number
   /** Older versions kept for snapshots. */
   versions: number
+  /** Memory of the table of older versions, in bytes. */
+  versionsBytes: number
   /** Memory of the index, in bytes. */
   indexBytes: number
   /** Memory of the key order, in bytes. */
   orderBytes: number
+  /** Key runs on the device. */
+  orderRuns: number
+  /** Bytes of key runs on the device. */
+  orderFileBytes: number
   /** Memory of the cache, in bytes. */
   cacheBytes: number
   /** Reads that the cache answered. */
@@ -303,6 +361,10 @@ export interface StatsObject {
   cacheMisses: number
   /** Values that the cache took in. */
   cacheAdmissions: number
+  /** Bytes written to files for each byte of commits. */
+  writeAmplification: number
+  /** Bytes of files for each byte that is current. */
+  spaceAmplification: number
   /** How the log is appended to, settled. */
   append: AppendModeName
   /** Whether writes are refused since one failed. */
@@ -355,6 +417,30 @@ export declare function transactionRollback(transaction: TransactionHandle): voi
  * holds the transaction; `work` says how it went.
  */
 export declare function transactionRun(database: DatabaseHandle, lent: TransactionHandle, work: () => number): void
+
+/** What was found when everything was looked at. */
+export interface VerificationObject {
+  /** Segments whose records were all read and checked. */
+  segments: number
+  /** Records that were read and checked. */
+  records: number
+  /** Keys that were found in the index, in the order and in the log. */
+  keys: number
+  /** Whether counts were compared as well. */
+  countsCompared: boolean
+  /** Everything that is not as it must be. */
+  violations: Array<ViolationObject>
+}
+
+/** Something that is not as it must be, with its place. */
+export interface ViolationObject {
+  /** Serial of the segment; 0 where it is of none. */
+  segment: number
+  /** Byte offset in that segment; 0 where it is of no place. */
+  offset: number
+  /** What is wrong. */
+  reason: string
+}
 
 /** Stores the value under its key. */
 export declare function writerFinish(writer: WriterHandle, durability?: DurabilityName | undefined | null): void

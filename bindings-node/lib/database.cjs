@@ -10,6 +10,7 @@ const {
   toName,
   toOpenSettings,
   toPath,
+  toProgress,
   toScanSettings,
   toWork,
 } = require('./options.cjs')
@@ -165,6 +166,38 @@ class OpenDB extends Store {
 
   stats() {
     return native.databaseStats(this.#database.handle)
+  }
+
+  compact(progress) {
+    const { handle } = this.#database
+    if (toProgress(progress) === undefined) return native.databaseCompact(handle)
+    let thrown
+    const report = (bytesDone, bytesTotal) => {
+      // It is told once more at the end, when there may be an error already.
+      if (thrown !== undefined) return false
+      try {
+        return progress(bytesDone, bytesTotal) !== false
+      } catch (error) {
+        thrown = { error }
+        return false
+      }
+    }
+    let compaction
+    try {
+      compaction = native.databaseCompact(handle, report)
+    } catch (error) {
+      thrown ??= { error }
+    }
+    if (thrown !== undefined) throw thrown.error
+    return compaction
+  }
+
+  verify() {
+    return native.databaseVerify(this.#database.handle)
+  }
+
+  backup(directory) {
+    return native.databaseBackup(this.#database.handle, toPath(directory))
   }
 
   close() {

@@ -80,6 +80,11 @@ function toWork(value) {
   throw invalidArgument(`the work of a transaction must be a function, not ${describe(value)}`)
 }
 
+function toProgress(value) {
+  if (value === undefined || typeof value === 'function') return value
+  throw invalidArgument(`progress must be a function, not ${describe(value)}`)
+}
+
 /** Refuses the promise of an asynchronous function where the transaction would end before its work does. */
 function refusePromise(value) {
   if (typeof value?.then !== 'function') return value
@@ -149,6 +154,7 @@ module.exports = {
   toName,
   toOpenSettings,
   toPath,
+  toProgress,
   toScanSettings,
   toWork,
 }

@@ -10,6 +10,7 @@
 //! - `transaction`: transactions and batches.
 //! - `scan`: what a scan covers, and the packed pages in which entries cross the border.
 //! - `stream`: values that are read and written piece by piece.
+//! - `maintenance`: compaction, verification and backups.
 //! - `options`: plain objects that cross the border: settings on the way in, statistics on the way out.
 //! - `error`: how errors and panics of the core become JavaScript errors.
 //!
@@ -25,6 +26,7 @@
 
 mod database;
 mod error;
+pub mod maintenance;
 pub mod options;
 mod scan;
 mod stream;

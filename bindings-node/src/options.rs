@@ -70,8 +70,22 @@ pub struct StatsObject {
     pub dead_bytes: i64,
     /// Bytes allocated on the device.
     pub allocated_bytes: i64,
+    /// Bytes of commits appended since the database was opened.
+    pub bytes_appended: i64,
+    /// Bytes of records that compaction has written anew.
+    pub bytes_copied: i64,
+    /// Bytes of checkpoints written.
+    pub bytes_checkpointed: i64,
+    /// Bytes of key runs written.
+    pub bytes_ordered: i64,
+    /// Compactions, each of some segments.
+    pub compactions: i64,
+    /// Checkpoints.
+    pub checkpoints: i64,
     /// Bytes in large-value segments.
     pub large_bytes: i64,
+    /// Bytes of them that are still current.
+    pub large_live_bytes: i64,
     /// Sequence of the newest commit.
     pub last_sequence: i64,
     /// Sequence up to which everything is on the device.
@@ -80,12 +94,22 @@ pub struct StatsObject {
     pub syncs: i64,
     /// Snapshots that are open.
     pub snapshots: i64,
+    /// Age of the oldest snapshot, in seconds.
+    pub oldest_snapshot_seconds: i64,
+    /// Bytes of segments kept only for snapshots and readers.
+    pub pinned_bytes: i64,
     /// Older versions kept for snapshots.
     pub versions: i64,
+    /// Memory of the table of older versions, in bytes.
+    pub versions_bytes: i64,
     /// Memory of the index, in bytes.
     pub index_bytes: i64,
     /// Memory of the key order, in bytes.
     pub order_bytes: i64,
+    /// Key runs on the device.
+    pub order_runs: i64,
+    /// Bytes of key runs on the device.
+    pub order_file_bytes: i64,
     /// Memory of the cache, in bytes.
     pub cache_bytes: i64,
     /// Reads that the cache answered.
@@ -94,6 +118,10 @@ pub struct StatsObject {
     pub cache_misses: i64,
     /// Values that the cache took in.
     pub cache_admissions: i64,
+    /// Bytes written to files for each byte of commits.
+    pub write_amplification: f64,
+    /// Bytes of files for each byte that is current.
+    pub space_amplification: f64,
     /// How the log is appended to, settled.
     pub append: AppendModeName,
     /// Whether writes are refused since one failed.
@@ -206,18 +234,32 @@ impl From<opendb::Stats> for StatsObject {
             live_bytes: number(stats.live_bytes),
             dead_bytes: number(stats.dead_bytes),
             allocated_bytes: number(stats.allocated_bytes),
+            bytes_appended: number(stats.bytes_appended),
+            bytes_copied: number(stats.bytes_copied),
+            bytes_checkpointed: number(stats.bytes_checkpointed),
+            bytes_ordered: number(stats.bytes_ordered),
+            compactions: number(stats.compactions),
+            checkpoints: number(stats.checkpoints),
             large_bytes: number(stats.large_bytes),
+            large_live_bytes: number(stats.large_live_bytes),
             last_sequence: number(stats.last_sequence),
             durable_sequence: number(stats.durable_sequence),
             syncs: number(stats.syncs),
             snapshots: number(stats.snapshots),
+            oldest_snapshot_seconds: number(stats.oldest_snapshot_seconds),
+            pinned_bytes: number(stats.pinned_bytes),
             versions: number(stats.versions),
+            versions_bytes: number(stats.versions_bytes),
             index_bytes: number(stats.index_bytes),
             order_bytes: number(stats.order_bytes),
+            order_runs: number(stats.order_runs),
+            order_file_bytes: number(stats.order_file_bytes),
             cache_bytes: number(stats.cache_bytes),
             cache_hits: number(stats.cache_hits),
             cache_misses: number(stats.cache_misses),
             cache_admissions: number(stats.cache_admissions),
+            write_amplification: stats.write_amplification(),
+            space_amplification: stats.space_amplification(),
             append: stats.append.into(),
             poisoned: stats.poisoned,
             recovery: stats.recovery.into(),

@@ -1,7 +1,8 @@
 // Compiled by `npm run types` and never run: the declarations, used as a program uses them.
 
 import opendb, { open, openAsync, OpenDB, OpenDBError } from 'opendb'
-import type { Bytes, Entry, ErrorCode, OpenOptions, ScanOptions, Stats, Transaction } from 'opendb'
+import type { Backup, Bytes, Compaction, Entry, ErrorCode, OpenOptions, ScanOptions, Stats, Transaction } from 'opendb'
+import type { Verification, Violation } from 'opendb'
 
 const options: OpenOptions = { create: true, durability: 'sync', append: 'write', cacheBytes: 1 << 20 }
 const db: OpenDB = open('./db', options)
@@ -63,6 +64,14 @@ const once: number = db.transaction(increment, { durability: 'sync' })
 
 const stats: Stats = db.stats()
 const mode: 'auto' | 'mapped' | 'write' = stats.append
+const compaction: Compaction = db.compact((done, total) => done < total)
+const quietly: number = db.compact().bytesFreed
+const verification: Verification = db.verify()
+const violations: Violation[] = verification.violations
+const backup: Backup = db.backup(new URL('file:///tmp/backup'))
+// @ts-expect-error: progress is a function
+db.compact(5)
+console.log(compaction, quietly, violations, backup.sequence)
 console.log(stats.recovery.damaged.join('\n'), mode, value, text, there, size, names, count, once)
 
 try {

@@ -171,12 +171,15 @@ test('a size of segments outside the limits is refused by the core', (context) =
 test('stats has every number', (context) => {
   const db = database(context)
   db.put('key', 'value')
-  const { append, poisoned, recovery, ...counts } = db.stats()
+  const { append, poisoned, recovery, writeAmplification, spaceAmplification, ...counts } = db.stats()
   assert.ok(['auto', 'mapped', 'write'].includes(append))
   assert.equal(poisoned, false)
+  assert.ok(writeAmplification >= 1 && spaceAmplification >= 1)
   const names = [
-    ...['keys', 'keyspaces', 'segments', 'logBytes', 'liveBytes', 'deadBytes', 'allocatedBytes', 'largeBytes'],
-    ...['lastSequence', 'durableSequence', 'syncs', 'snapshots', 'versions', 'indexBytes', 'orderBytes'],
+    ...['keys', 'keyspaces', 'segments', 'logBytes', 'liveBytes', 'deadBytes', 'allocatedBytes', 'bytesAppended'],
+    ...['bytesCopied', 'bytesCheckpointed', 'bytesOrdered', 'compactions', 'checkpoints', 'largeBytes'],
+    ...['largeLiveBytes', 'lastSequence', 'durableSequence', 'syncs', 'snapshots', 'oldestSnapshotSeconds'],
+    ...['pinnedBytes', 'versions', 'versionsBytes', 'indexBytes', 'orderBytes', 'orderRuns', 'orderFileBytes'],
     ...['cacheBytes', 'cacheHits', 'cacheMisses', 'cacheAdmissions'],
   ]
   assert.deepEqual(Object.keys(counts), names)

@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::error::{call, call_detached, call_maybe_detached, exception_at, guard};
 use crate::held::Holders;
+use crate::maintenance::{self, Backup, Compaction, Verification};
 use crate::options::{
     AppendName, Bytes, CacheBytes, CompressionName, DurabilityName, Key, Length, Limit, OpenArguments,
     Prefix, ScanArguments, SegmentBytes, Start, StartAfter, Stop, Value, compression_name,
@@ -397,6 +398,45 @@ impl OpenDB {
     /// What the database holds and has done, at this moment.
     fn stats(&self, py: Python<'_>) -> PyResult<Stats> {
         call_detached(py, || self.handle.database.stats()).map(Stats::from)
+    }
+
+    /// Gives back, at once, the room of everything that was overwritten or deleted.
+    ///
+    /// Without this call the same goes on in the background whenever there is enough of it. Reads and writes go on
+    /// meanwhile, in other threads too.
+    ///
+    /// progress: called as progress(bytes_done, bytes_total), and once more at the end; False ends the compaction early,
+    /// and so does an exception, which is raised here. What was done before stays done. It may read and write, but not
+    /// compact, verify, back up or close the database: those wait for this call.
+    ///
+    /// Raises NoSpaceError where there is no room for the copies, IoError from the device, and CorruptionError where a
+    /// segment cannot be read.
+    #[pyo3(signature = (progress=None))]
+    fn compact(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<Compaction> {
+        maintenance::compact(py, &self.handle, progress.as_ref())
+    }
+
+    /// Looks at everything: reads and checks every record, follows every entry of the index and every key of the order,
+    /// and compares what is counted.
+    ///
+    /// What is found to be wrong is in the result and raises nothing. It takes about as long as reading the whole database;
+    /// reads and writes go on, and compaction waits.
+    fn verify(&self, py: Python<'_>) -> PyResult<Verification> {
+        maintenance::verify(py, &self.handle)
+    }
+
+    /// Makes a backup: a database of its own in another directory, with everything that was written before the call.
+    /// Reads and writes go on, and compaction waits.
+    ///
+    /// The directory is created, or must be empty. Files that are not written to any more are shared with the backup where
+    /// both directories are on one filesystem that can do that, and are otherwise copied. A backup that is to outlive the
+    /// device belongs on another one. What is interrupted leaves a directory that is no database; empty it before it is used
+    /// again. verify of the backup tells whether its bytes are whole.
+    ///
+    /// Raises InvalidArgumentError for a directory that is not empty or is inside of the database's own, LockedError while
+    /// somebody else has it, NoSpaceError and IoError from the system.
+    fn backup(&self, py: Python<'_>, directory: PathBuf) -> PyResult<Backup> {
+        maintenance::backup(py, &self.handle, &directory)
     }
 
     /// Closes the database. Every later call of it and of everything made from it raises ClosedError.

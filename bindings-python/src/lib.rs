@@ -12,6 +12,7 @@
 //! - [`stream`]: `ValueReader` and `ValueWriter`
 //! - [`held`]: what the objects hold of the core until it is finished or the database closed
 //! - [`stats`]: `Stats` and `Recovery`
+//! - [`maintenance`]: compaction, verification and backups, and what they return
 //! - [`options`]: what Python hands in (bytes, durability, the bounds of a scan) as the core's own types
 //! - [`error`]: every error kind as its exception class, and panics as one of them
 //!
@@ -25,6 +26,7 @@
 mod database;
 mod error;
 mod held;
+mod maintenance;
 mod options;
 mod scan;
 mod snapshot;
@@ -39,6 +41,8 @@ mod _opendb {
     use crate::database::{Keyspace, OpenDB};
     #[pymodule_export]
     use crate::error::{_kinds, _panic, _raise_kind};
+    #[pymodule_export]
+    use crate::maintenance::{Backup, Compaction, Verification, Violation};
     #[pymodule_export]
     use crate::scan::{Iter, Keys};
     #[pymodule_export]

@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 import weakref
 from pathlib import Path
 
@@ -114,6 +115,9 @@ def everything(db: opendb.OpenDB) -> list[object]:
         db.keys(),
         db.stats(),
         db.stats().recovery,
+        db.compact(),
+        db.verify(),
+        db.backup(db.path.parent / f"backup {time.monotonic_ns()}"),
     ]
 
 

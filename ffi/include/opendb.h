@@ -26,8 +26,9 @@
  *  4. Inputs. Keys, values and prefixes are a pointer and a length in bytes and may hold any byte. NULL with length 0
  *     is the empty byte string; NULL with another length is OPENDB_ERROR_INVALID_ARGUMENT. A buffer that is to be
  *     filled is the same, and the call's alone while it runs. Paths and names of keyspaces
- *     end in a zero byte; names are UTF-8, paths any bytes that the system takes for one. opendb_scan and opendb_stats begin with their size and are begun with
- *     OPENDB_SCAN_INIT and OPENDB_STATS_INIT. Nothing is kept of an input after the call: what is needed is copied.
+ *     end in a zero byte; names are UTF-8, paths any bytes that the system takes for one. opendb_scan, opendb_stats, opendb_compaction
+ *     and opendb_backup_result begin with their size and are begun with OPENDB_SCAN_INIT, OPENDB_STATS_INIT,
+ *     OPENDB_COMPACTION_INIT and OPENDB_BACKUP_RESULT_INIT. Nothing is kept of an input after the call: what is needed is copied.
  *     A pointer that is neither NULL nor leads to what it should cannot be found out: that is undefined, as in C.
  *
  *  5. NULL. For a pointer that must not be NULL, NULL is OPENDB_ERROR_INVALID_ARGUMENT, and the message names the
@@ -36,19 +37,19 @@
  *     consumed.
  *
  *  6. Threads. Every function may be called from any thread at any time, with the same handle too. Databases,
- *     keyspaces and snapshots are used by many threads at once. Calls on one batch, transaction, iterator, value
+ *     keyspaces, snapshots and verifications are used by many threads at once. Calls on one batch, transaction, iterator, value
  *     reader, value writer or set of options run one after the other; sharing one iterator is of little use, since the next call ends the views of
  *     the last. A handle that is freed or consumed while another thread is inside a call on it stays alive until that
  *     call is over. After fork() the child opens the database again and uses no handle of its parent.
  *
  *  7. Lifetimes. What was made from a database (keyspaces, batches, transactions, snapshots, iterators, value writers) answers
  *     OPENDB_ERROR_CLOSED after opendb_close, and is still to be freed; only an iterator that had come to its end
- *     stays there. Handles may be freed in any order. Pinned values, value readers, opendb_bytes, lists of names and errors do not
+ *     stays there. Handles may be freed in any order. Pinned values, value readers, opendb_bytes, lists of names, verifications and errors do not
  *     depend on the database at all.
  *
  *  8. Unwinding. No function of this header unwinds or ends the process because of an argument: a fault of the library
- *     is OPENDB_ERROR_INTERNAL. The callback of opendb_transact must return: neither an exception nor longjmp may
- *     leave it.
+ *     is OPENDB_ERROR_INTERNAL. The callbacks of opendb_transact and opendb_compact must return: neither an exception
+ *     nor longjmp may leave them.
  *
  *  9. Bytes of keys and values never stand in messages.
  */
@@ -69,7 +70,14 @@
 
 /** No counters yet: the beginning of every opendb_stats. */
 #define OPENDB_STATS_INIT { sizeof(opendb_stats), \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false }
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0 }
+
+/** Nothing done yet: the beginning of every opendb_compaction. */
+#define OPENDB_COMPACTION_INIT { sizeof(opendb_compaction), 0, 0, 0 }
+
+/** Nothing done yet: the beginning of every opendb_backup_result. */
+#define OPENDB_BACKUP_RESULT_INIT { sizeof(opendb_backup_result), 0, 0, 0, 0 }
 
 
 /**
@@ -195,6 +203,11 @@ typedef struct opendb_value_reader opendb_value_reader;
  * A value that is written piece by piece. Finishing consumes it; `opendb_value_writer_free` gives the value up.
  */
 typedef struct opendb_value_writer opendb_value_writer;
+
+/**
+ * What was found when everything was looked at. Free it with `opendb_verification_free`.
+ */
+typedef struct opendb_verification opendb_verification;
 
 /**
  * What a call came to: `OPENDB_OK`, `OPENDB_NOT_FOUND`, or the number of an error, which is greater than 0. The
@@ -420,6 +433,62 @@ typedef struct {
      * Whether the database had been closed cleanly.
      */
     bool recovery_clean;
+    /**
+     * Bytes of commits appended to the log since the database was opened.
+     */
+    uint64_t bytes_appended;
+    /**
+     * Bytes of records that compaction has written anew since then.
+     */
+    uint64_t bytes_copied;
+    /**
+     * Bytes of checkpoints written since then.
+     */
+    uint64_t bytes_checkpointed;
+    /**
+     * Bytes of key runs written since then.
+     */
+    uint64_t bytes_ordered;
+    /**
+     * Compactions since then, each of some segments.
+     */
+    uint64_t compactions;
+    /**
+     * Checkpoints since then.
+     */
+    uint64_t checkpoints;
+    /**
+     * Bytes in segments for large values that hold what is live.
+     */
+    uint64_t large_live_bytes;
+    /**
+     * Age of the oldest live snapshot, in seconds; 0 where there is none.
+     */
+    uint64_t oldest_snapshot_seconds;
+    /**
+     * Bytes of segments that are kept only for snapshots and readers.
+     */
+    uint64_t pinned_bytes;
+    /**
+     * Bytes of memory in the table of older versions, about.
+     */
+    uint64_t versions_bytes;
+    /**
+     * Key runs on the device.
+     */
+    uint64_t order_runs;
+    /**
+     * Bytes of disk in key runs.
+     */
+    uint64_t order_file_bytes;
+    /**
+     * Bytes written to files for each byte of commits since the database was opened; 0 before the first commit.
+     */
+    double write_amplification;
+    /**
+     * Bytes of disk for each byte that is live; 0 for an empty database.
+     */
+    double space_amplification;
 } opendb_stats;
 
 /**
@@ -433,6 +502,61 @@ typedef int32_t opendb_compression;
  * exception and no `longjmp` may leave it.
  */
 typedef opendb_status (*opendb_work)(opendb_transaction *transaction, void *user_data);
+
+/**
+ * Is told how far a compaction has come, in bytes of segments, and once more at the end. `false` ends it early. It may
+ * read and write, but must not compact, verify, back up or close the database, since those wait for the compaction; and
+ * it must return: no exception and no `longjmp` may leave it.
+ */
+typedef bool (*opendb_progress)(uint64_t bytes_done, uint64_t bytes_total, void *user_data);
+
+/**
+ * What a compaction has done. Begin with `opendb_compaction compaction = OPENDB_COMPACTION_INIT;`.
+ */
+typedef struct {
+    /**
+     * `sizeof(opendb_compaction)`, set by `OPENDB_COMPACTION_INIT`, so that later versions can add fields.
+     */
+    size_t size;
+    /**
+     * Segment files that were given up.
+     */
+    uint64_t segments_removed;
+    /**
+     * Bytes of records that were written anew.
+     */
+    uint64_t bytes_copied;
+    /**
+     * Bytes of the segments that were given up, less those that took their place.
+     */
+    uint64_t bytes_freed;
+} opendb_compaction;
+
+/**
+ * What a backup has done. Begin with `opendb_backup_result result = OPENDB_BACKUP_RESULT_INIT;`.
+ */
+typedef struct {
+    /**
+     * `sizeof(opendb_backup_result)`, set by `OPENDB_BACKUP_RESULT_INIT`, so that later versions can add fields.
+     */
+    size_t size;
+    /**
+     * Sequence of the last commit that is in the backup.
+     */
+    uint64_t sequence;
+    /**
+     * Segments whose files the backup shares with the database.
+     */
+    uint64_t segments_linked;
+    /**
+     * Segments that were copied.
+     */
+    uint64_t segments_copied;
+    /**
+     * Bytes that were copied.
+     */
+    uint64_t bytes_copied;
+} opendb_backup_result;
 
 /**
  * The call did what it was asked.
@@ -1325,6 +1449,95 @@ opendb_status opendb_value_writer_finish_with(opendb_value_writer *writer,
  * Frees a writer. A value that was not finished is given up.
  */
 void opendb_value_writer_free(opendb_value_writer *writer);
+
+/**
+ * Gives back, at once, the room of everything that was overwritten or deleted. Without this call the same goes on in the
+ * background whenever there is enough of it. Reads and writes go on meanwhile. `progress` may be NULL; `user_data` is
+ * handed to it as it is. `compaction` is filled and may be NULL. `OPENDB_ERROR_NO_SPACE` where there is no room for the
+ * copies, `OPENDB_ERROR_IO` from the device, `OPENDB_ERROR_CORRUPTION` where a segment cannot be read; what was done
+ * before stays done.
+ */
+opendb_status opendb_compact(const opendb_database *database,
+                             opendb_progress progress,
+                             void *user_data,
+                             opendb_compaction *compaction,
+                             opendb_error **error_out);
+
+/**
+ * Looks at everything: reads and checks every record, follows every entry of the index and every key of the order, and
+ * compares what is counted. Takes about as long as reading the whole database; reads and writes go on, and compaction
+ * waits. What is found to be wrong is no error but in the result.
+ */
+opendb_status opendb_verify(const opendb_database *database,
+                            opendb_verification **verification_out,
+                            opendb_error **error_out);
+
+/**
+ * Segments whose records were all read and checked; 0 for NULL and what is no live verification.
+ */
+uint64_t opendb_verification_segments(const opendb_verification *verification);
+
+/**
+ * Records that were read and checked, live or not; 0 for NULL and what is no live verification.
+ */
+uint64_t opendb_verification_records(const opendb_verification *verification);
+
+/**
+ * Keys that were found in the index, in the order and in the log; 0 for NULL and what is no live verification.
+ */
+uint64_t opendb_verification_keys(const opendb_verification *verification);
+
+/**
+ * Whether counts were compared as well, for which nobody may write meanwhile; false for NULL and what is no live
+ * verification.
+ */
+bool opendb_verification_counts_compared(const opendb_verification *verification);
+
+/**
+ * How much is not as it must be, counted up to 10,000: 0 where all is well. 0 also for NULL and what is no live
+ * verification.
+ */
+size_t opendb_verification_violations(const opendb_verification *verification);
+
+/**
+ * Serial of the segment of a violation, counted from 0; 0 where it is of none, where there is no such violation, for NULL
+ * and for what is no live verification.
+ */
+uint64_t opendb_violation_segment(const opendb_verification *verification,
+                                  size_t index);
+
+/**
+ * Byte offset of a violation in its segment; 0 where it is of no place and where `opendb_violation_segment` is 0.
+ */
+uint64_t opendb_violation_offset(const opendb_verification *verification,
+                                 size_t index);
+
+/**
+ * What is wrong: UTF-8 with a zero byte at its end. It lives until the verification is freed. NULL where there is no such
+ * violation, for NULL and for what is no live verification.
+ */
+const char *opendb_violation_reason(const opendb_verification *verification,
+                                    size_t index);
+
+/**
+ * Frees a verification and the reasons in it.
+ */
+void opendb_verification_free(opendb_verification *verification);
+
+/**
+ * Makes a backup: a database of its own in the directory `path`, which is created or must be empty, with everything that
+ * was written before the call. Reads and writes go on, and compaction waits. Files that are not written to any more are
+ * shared with the backup where both directories are on one filesystem that can do that, and are otherwise copied: a
+ * backup that is to outlive the device belongs on another one. What is interrupted leaves a directory that is no
+ * database; empty it before it is used again. `opendb_verify` of the backup tells whether its bytes are whole. `result`
+ * is filled and may be NULL. `OPENDB_ERROR_INVALID_ARGUMENT` for a directory that is not empty or is inside of the
+ * database's own, `OPENDB_ERROR_LOCKED` while somebody else has it, `OPENDB_ERROR_NO_SPACE` and `OPENDB_ERROR_IO` from
+ * the system.
+ */
+opendb_status opendb_backup(const opendb_database *database,
+                            const char *path,
+                            opendb_backup_result *result,
+                            opendb_error **error_out);
 
 /**
  * The version of the library that is linked, such as `0.1.0`; `OPENDB_VERSION` is that of the header. The text is

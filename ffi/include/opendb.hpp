@@ -708,7 +708,68 @@ private:
     detail::Handle<opendb_transaction, opendb_transaction_free> handle_;
 };
 
+/** Something that is not as it must be, with its place. */
+struct Violation {
+    /** Serial of the segment; 0 where it is of none. */
+    std::uint64_t segment;
+    /** Byte offset in that segment; 0 where it is of no place. */
+    std::uint64_t offset;
+    /** What is wrong. */
+    std::string reason;
+};
+
+/** What was found when everything was looked at. */
+struct Verification {
+    /** Segments whose records were all read and checked. */
+    std::uint64_t segments;
+    /** Records that were read and checked, live or not. */
+    std::uint64_t records;
+    /** Keys that were found in the index, in the order and in the log. */
+    std::uint64_t keys;
+    /** Whether counts were compared as well, for which nobody may write meanwhile. */
+    bool counts_compared;
+    /** Everything that is not as it must be, at most 10,000 of it. Empty where all is well. */
+    std::vector<Violation> violations;
+};
+
 namespace detail {
+
+inline Verification verification(opendb_verification *handle) {
+    Handle<opendb_verification, opendb_verification_free> owned(handle);
+    Verification found{opendb_verification_segments(handle), opendb_verification_records(handle),
+                       opendb_verification_keys(handle), opendb_verification_counts_compared(handle), {}};
+    for (std::size_t at = 0; at < opendb_verification_violations(handle); ++at) {
+        found.violations.push_back({opendb_violation_segment(handle, at), opendb_violation_offset(handle, at),
+                                    opendb_violation_reason(handle, at)});
+    }
+    return found;
+}
+
+/** The progress of a compact on its way through C: exceptions are carried past it, never thrown through it. */
+template <typename Progress>
+struct Reporter {
+    Progress &progress;
+    std::exception_ptr thrown = nullptr;
+
+    static bool run(std::uint64_t bytes_done, std::uint64_t bytes_total, void *user_data) noexcept {
+        auto *self = static_cast<Reporter *>(user_data);
+        // It is told once more at the end, when there may be an exception already.
+        if (self->thrown) {
+            return false;
+        }
+        try {
+            if constexpr (std::is_void_v<std::invoke_result_t<Progress &, std::uint64_t, std::uint64_t>>) {
+                self->progress(bytes_done, bytes_total);
+                return true;
+            } else {
+                return static_cast<bool>(self->progress(bytes_done, bytes_total));
+            }
+        } catch (...) {
+            self->thrown = std::current_exception();
+        }
+        return false;
+    }
+};
 
 /** The work of a transact on its way through C: exceptions are carried past it, never thrown through it. */
 template <typename Work>
@@ -834,6 +895,49 @@ public:
             run(keep);
             return std::move(*result);
         }
+    }
+
+    /** Gives back, at once, the room of everything that was overwritten or deleted. Reads and writes go on meanwhile. */
+    opendb_compaction compact() const {
+        detail::ErrorPlace error(handle());
+        opendb_compaction compaction = OPENDB_COMPACTION_INIT;
+        error.found(opendb_compact(handle(), nullptr, nullptr, &compaction, error));
+        return compaction;
+    }
+
+    /**
+     * The same, and tells `progress(bytes_done, bytes_total)` how far it has come, and once more at the end. It ends early
+     * when that returns false; an exception of it ends it as well and comes out here. It may read and write, but must not
+     * compact, verify, back up or close the database.
+     */
+    template <typename Progress>
+    opendb_compaction compact(Progress &&progress) const {
+        detail::ErrorPlace error(handle());
+        opendb_compaction compaction = OPENDB_COMPACTION_INIT;
+        using Reporter = detail::Reporter<std::remove_reference_t<Progress>>;
+        Reporter reporter{progress};
+        opendb_status status = opendb_compact(handle(), Reporter::run, &reporter, &compaction, error);
+        if (reporter.thrown) {
+            std::rethrow_exception(reporter.thrown);
+        }
+        error.found(status);
+        return compaction;
+    }
+
+    /** Reads and checks every record, and everything that leads to one. What is wrong is in the result and throws nothing. */
+    Verification verify() const {
+        detail::ErrorPlace error(handle());
+        opendb_verification *verification;
+        error.found(opendb_verify(handle(), &verification, error));
+        return detail::verification(verification);
+    }
+
+    /** Makes a database of its own in a directory that is empty or missing, with everything that was written before. */
+    opendb_backup_result backup(const std::string &path) const {
+        detail::ErrorPlace error(handle());
+        opendb_backup_result result = OPENDB_BACKUP_RESULT_INIT;
+        error.found(opendb_backup(handle(), detail::name(path, "the path").c_str(), &result, error));
+        return result;
     }
 
     opendb_stats stats() const {

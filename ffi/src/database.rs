@@ -37,7 +37,7 @@ impl Database {
 }
 
 /// The path in a caller's bytes: as they are on Unix, UTF-8 elsewhere.
-fn path_of(bytes: &[u8]) -> Result<PathBuf> {
+pub(crate) fn path_of(bytes: &[u8]) -> Result<PathBuf> {
     if bytes.is_empty() {
         return Err(Error::InvalidArgument("path is empty: name a directory, \".\" for this one".to_owned()));
     }

@@ -6,10 +6,11 @@
 //! # Layout
 //! - [`handle`]: what C holds instead of addresses; no `unsafe`
 //! - [`guard`]: NULL, lengths, text and panics at the border, and the bodies that many exports share
+//! - [`sized`]: structs of a caller that begin with their size
 //! - [`error`]: status numbers and messages
 //! - [`bytes`]: owned, viewed and pinned bytes, lists of names
 //! - [`options`], [`database`], [`stats`], [`scan`], [`keyspace`], [`batch`], [`transaction`], [`snapshot`],
-//!   [`stream`], [`version`]: the exports, in the order of the header
+//!   [`stream`], [`maintenance`], [`version`]: the exports, in the order of the header
 
 // An export is named for C, and its contract with the caller stands in the header once instead of above each.
 #![allow(clippy::missing_safety_doc)]
@@ -18,6 +19,9 @@ mod handle;
 
 #[allow(unsafe_code)] // Reads a caller's bytes.
 mod guard;
+
+#[allow(unsafe_code)] // Fills a caller's structs.
+mod sized;
 
 #[allow(unsafe_code)] // Exports.
 pub mod error;
@@ -31,7 +35,7 @@ pub mod options;
 #[allow(unsafe_code)] // Exports; reads a caller's path.
 pub mod database;
 
-#[allow(unsafe_code)] // Exports; fills a caller's struct.
+#[allow(unsafe_code)] // Exports.
 pub mod stats;
 
 #[allow(unsafe_code)] // Exports; reads a caller's struct.
@@ -51,6 +55,9 @@ pub mod snapshot;
 
 #[allow(unsafe_code)] // Exports; fills a caller's buffer.
 pub mod stream;
+
+#[allow(unsafe_code)] // Exports; calls a caller's function.
+pub mod maintenance;
 
 #[allow(unsafe_code)] // Exports.
 pub mod version;

@@ -11,6 +11,7 @@ use crate::bytes::View;
 use crate::error::{Failure, OPENDB_NOT_FOUND, OPENDB_OK, Status};
 use crate::guard::{guard, input, required};
 use crate::handle::{self, Handle, Table};
+use crate::sized::STRUCT_BYTES_MAX;
 
 /// A flag of a scan: from the last key to the first.
 pub const OPENDB_SCAN_REVERSE: u32 = 1;
@@ -18,9 +19,6 @@ pub const OPENDB_SCAN_REVERSE: u32 = 1;
 pub const OPENDB_SCAN_KEYS_ONLY: u32 = 2;
 /// The limit of a scan that has none.
 pub const OPENDB_SCAN_NO_LIMIT: u64 = u64::MAX;
-
-/// Longest `size` of a sized struct that is believed: a larger one was never written.
-pub(crate) const STRUCT_BYTES_MAX: usize = 4096;
 
 /// Which entries a scan returns and in which order: those that pass every bound that is set. Begin with
 /// `opendb_scan scan = OPENDB_SCAN_INIT;`, which is every entry in key order, and set what is wanted. Here a NULL

@@ -2,15 +2,13 @@
 
 use std::mem::MaybeUninit;
 
-use engine::{Error, Result};
-
 use crate::bytes::Names;
 use crate::database::Database;
 use crate::error::{Failure, Status};
 use crate::guard::{done, made};
 use crate::handle;
 use crate::options::{Append, append_number};
-use crate::scan::STRUCT_BYTES_MAX;
+use crate::sized::Place;
 
 /// Counters of a database and what recovery met when it was opened. Begin with `opendb_stats stats =
 /// OPENDB_STATS_INIT;`.
@@ -75,6 +73,34 @@ pub struct Stats {
     pub poisoned: bool,
     /// Whether the database had been closed cleanly.
     pub recovery_clean: bool,
+    /// Bytes of commits appended to the log since the database was opened.
+    pub bytes_appended: u64,
+    /// Bytes of records that compaction has written anew since then.
+    pub bytes_copied: u64,
+    /// Bytes of checkpoints written since then.
+    pub bytes_checkpointed: u64,
+    /// Bytes of key runs written since then.
+    pub bytes_ordered: u64,
+    /// Compactions since then, each of some segments.
+    pub compactions: u64,
+    /// Checkpoints since then.
+    pub checkpoints: u64,
+    /// Bytes in segments for large values that hold what is live.
+    pub large_live_bytes: u64,
+    /// Age of the oldest live snapshot, in seconds; 0 where there is none.
+    pub oldest_snapshot_seconds: u64,
+    /// Bytes of segments that are kept only for snapshots and readers.
+    pub pinned_bytes: u64,
+    /// Bytes of memory in the table of older versions, about.
+    pub versions_bytes: u64,
+    /// Key runs on the device.
+    pub order_runs: u64,
+    /// Bytes of disk in key runs.
+    pub order_file_bytes: u64,
+    /// Bytes written to files for each byte of commits since the database was opened; 0 before the first commit.
+    pub write_amplification: f64,
+    /// Bytes of disk for each byte that is live; 0 for an empty database.
+    pub space_amplification: f64,
 }
 
 impl Stats {
@@ -110,37 +136,22 @@ impl Stats {
             append_mode: append_number(stats.append),
             poisoned: stats.poisoned,
             recovery_clean: recovery.clean,
+            bytes_appended: stats.bytes_appended,
+            bytes_copied: stats.bytes_copied,
+            bytes_checkpointed: stats.bytes_checkpointed,
+            bytes_ordered: stats.bytes_ordered,
+            compactions: stats.compactions,
+            checkpoints: stats.checkpoints,
+            large_live_bytes: stats.large_live_bytes,
+            oldest_snapshot_seconds: stats.oldest_snapshot_seconds,
+            pinned_bytes: stats.pinned_bytes,
+            versions_bytes: stats.versions_bytes,
+            order_runs: stats.order_runs,
+            order_file_bytes: stats.order_file_bytes,
+            write_amplification: stats.write_amplification(),
+            space_amplification: stats.space_amplification(),
         }
     }
-}
-
-/// Reads the size that the caller left in a struct.
-///
-/// # Safety
-/// Where the pointer is not NULL, the size can be read.
-unsafe fn size_of_place(stats: *const Stats) -> Result<usize> {
-    if stats.is_null() {
-        return Err(Error::InvalidArgument("stats is NULL".to_owned()));
-    }
-    // SAFETY: the caller of this function answers for the size, which is the first field.
-    let size = unsafe { stats.cast::<usize>().read() };
-    if !(size_of::<usize>()..=STRUCT_BYTES_MAX).contains(&size) {
-        return Err(Error::InvalidArgument(format!("stats.size is {size}: begin with OPENDB_STATS_INIT")));
-    }
-    Ok(size)
-}
-
-/// Fills the caller's struct as far as its size goes. Fields of a later version are left at 0.
-///
-/// # Safety
-/// `size` bytes can be written.
-unsafe fn fill(place: *mut Stats, size: usize, stats: &engine::Stats) {
-    let stats = Stats::new(size, stats);
-    let known = size.min(size_of::<Stats>());
-    // SAFETY: the caller of this function answers for the place; bytes need no alignment.
-    unsafe { place.cast::<u8>().write_bytes(0, size) };
-    // SAFETY: as above; `known` is not more than either struct has, and one of them was just made here.
-    unsafe { (&raw const stats).cast::<u8>().copy_to_nonoverlapping(place.cast(), known) };
 }
 
 /// Reads the counters of the database. Cheap, and consistent one by one, not with each other.
@@ -151,11 +162,11 @@ pub unsafe extern "C" fn opendb_stats_read(
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
     done(error_out, || {
-        // SAFETY: convention 4 of the header: what is not NULL begins with its size.
-        let size = unsafe { size_of_place(stats) }?;
+        // SAFETY: convention 4 of the header: what is not NULL begins with its size and has as many bytes as that says.
+        let place = unsafe { Place::new("stats", "OPENDB_STATS_INIT", stats) }?;
         let read = handle::borrow(database)?.engine().stats()?;
-        // SAFETY: convention 4 of the header: the struct has as many writable bytes as its size says.
-        unsafe { fill(stats, size, &read) };
+        let size = place.size;
+        place.fill(&Stats::new(size, &read));
         Ok(())
     })
 }
@@ -181,32 +192,48 @@ mod tests {
         let mut stats = engine::Stats::default();
         stats.keys = 7;
         stats.last_sequence = 9;
+        stats.bytes_appended = 100;
+        stats.bytes_copied = 50;
         stats.poisoned = true;
         stats.recovery.damaged = vec!["segment 3".to_owned()];
         stats
     }
 
+    /// Fills a place of this size, whose other bytes are all ones.
+    fn filled(bytes: &mut [u64; 64], size: usize) {
+        bytes.fill(u64::MAX);
+        bytes[0] = size as u64;
+        // SAFETY: the place begins with its size and has more bytes than that.
+        let place = unsafe { Place::new("stats", "OPENDB_STATS_INIT", bytes.as_mut_ptr().cast::<Stats>()) };
+        place.unwrap().fill(&Stats::new(size, &counted()));
+    }
+
     #[test]
     fn a_struct_of_this_version_is_filled_whole() {
-        let mut place = MaybeUninit::<Stats>::uninit();
-        // SAFETY: the place has the size that is passed.
-        unsafe { fill(place.as_mut_ptr(), size_of::<Stats>(), &counted()) };
-        // SAFETY: every field was written.
-        let filled = unsafe { place.assume_init() };
-        assert_eq!((filled.size, filled.keys, filled.last_sequence), (size_of::<Stats>(), 7, 9));
-        assert!(filled.poisoned && !filled.recovery_clean);
-        assert_eq!(filled.recovery_damaged, 1);
+        let mut bytes = [0; 64];
+        filled(&mut bytes, size_of::<Stats>());
+        // SAFETY: every field was written, and words are aligned as the struct is.
+        let stats = unsafe { bytes.as_ptr().cast::<Stats>().read() };
+        assert_eq!((stats.size, stats.keys, stats.last_sequence), (size_of::<Stats>(), 7, 9));
+        assert!(stats.poisoned && !stats.recovery_clean);
+        assert_eq!(stats.recovery_damaged, 1);
+        assert_eq!((stats.bytes_appended, stats.write_amplification), (100, 1.5));
+        assert_eq!(bytes[size_of::<Stats>() / 8], u64::MAX);
     }
 
     #[test]
     fn shorter_and_longer_structs_keep_to_their_size() {
-        let mut bytes = [u64::MAX; 64];
-        // SAFETY: the place has more bytes than the size that is passed.
-        unsafe { fill(bytes.as_mut_ptr().cast(), 16, &counted()) };
+        let mut bytes = [0; 64];
+        filled(&mut bytes, 16);
         assert_eq!(bytes[..3], [16, 7, u64::MAX]);
-        // SAFETY: the place has as many bytes as the size that is passed.
-        unsafe { fill(bytes.as_mut_ptr().cast(), 512, &counted()) };
+        filled(&mut bytes, 512);
         assert_eq!(bytes[..2], [512, 7]);
         assert!(bytes[size_of::<Stats>() / 8..].iter().all(|word| *word == 0));
+    }
+
+    #[test]
+    fn fields_come_at_the_end_so_that_older_programs_go_on() {
+        assert_eq!(std::mem::offset_of!(Stats, recovery_clean), 213);
+        assert_eq!(std::mem::offset_of!(Stats, bytes_appended), 216);
     }
 }

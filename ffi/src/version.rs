@@ -9,6 +9,7 @@ use crate::error::Failure;
 use crate::guard::guard_or;
 use crate::handle::Handle;
 use crate::keyspace::Keyspace;
+use crate::maintenance::Verification;
 use crate::options::OpenOptions;
 use crate::scan::Iterator;
 use crate::snapshot::Snapshot;
@@ -43,7 +44,8 @@ pub extern "C" fn opendb_handles_live() -> usize {
         let shared = live::<Database>() + live::<Keyspace>() + live::<Snapshot>() + live::<OpenOptions>();
         let single = live::<Batch>() + live::<Transaction>() + live::<Iterator>();
         let streams = live::<ValueReader>() + live::<ValueWriter>();
-        Ok(shared + single + streams + live::<Failure>() + live::<Pinned>() + live::<Names>())
+        let results = live::<Failure>() + live::<Pinned>() + live::<Names>() + live::<Verification>();
+        Ok(shared + single + streams + results)
     })
 }
 

@@ -177,7 +177,8 @@ fn headers_stand_alone() {
         ("opendb.hpp", "alone.cpp", "-std=c++20"),
     ] {
         let source = scratch.path().join(source);
-        let begun = "opendb_scan scan = OPENDB_SCAN_INIT; opendb_stats stats = OPENDB_STATS_INIT;";
+        let begun = "opendb_scan scan = OPENDB_SCAN_INIT; opendb_stats stats = OPENDB_STATS_INIT; \
+                     opendb_compaction done = OPENDB_COMPACTION_INIT; opendb_backup_result made = OPENDB_BACKUP_RESULT_INIT;";
         fs::write(&source, format!("#include \"{header}\"\n{begun}\n")).unwrap();
         run(compiler(&source).args([standard, "-fsyntax-only"]).arg(&source));
     }

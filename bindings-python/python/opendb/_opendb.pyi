@@ -19,6 +19,10 @@ __all__ = [
     "Snapshot",
     "Recovery",
     "Stats",
+    "Backup",
+    "Compaction",
+    "Verification",
+    "Violation",
     "ValueReader",
     "ValueWriter",
     "Batch",
@@ -194,6 +198,41 @@ class OpenDB:
 
     def stats(self) -> Stats:
         """What the database holds and has done, at this moment."""
+
+    def compact(self, progress: Callable[[int, int], object] | None = None) -> Compaction:
+        """Gives back, at once, the room of everything that was overwritten or deleted.
+
+        Without this call the same goes on in the background whenever there is enough of it. Reads and writes go on
+        meanwhile, in other threads too.
+
+        progress: called as progress(bytes_done, bytes_total), and once more at the end; False ends the compaction early,
+        and so does an exception, which is raised here. What was done before stays done. It may read and write, but not
+        compact, verify, back up or close the database: those wait for this call.
+
+        Raises NoSpaceError where there is no room for the copies, IoError from the device, and CorruptionError where a
+        segment cannot be read.
+        """
+
+    def verify(self) -> Verification:
+        """Looks at everything: reads and checks every record, follows every entry of the index and every key of the order,
+        and compares what is counted.
+
+        What is found to be wrong is in the result and raises nothing. It takes about as long as reading the whole database;
+        reads and writes go on, and compaction waits.
+        """
+
+    def backup(self, directory: str | PathLike[str]) -> Backup:
+        """Makes a backup: a database of its own in another directory, with everything that was written before the call.
+        Reads and writes go on, and compaction waits.
+
+        The directory is created, or must be empty. Files that are not written to any more are shared with the backup where
+        both directories are on one filesystem that can do that, and are otherwise copied. A backup that is to outlive the
+        device belongs on another one. What is interrupted leaves a directory that is no database; empty it before it is used
+        again. verify of the backup tells whether its bytes are whole.
+
+        Raises InvalidArgumentError for a directory that is not empty or is inside of the database's own, LockedError while
+        somebody else has it, NoSpaceError and IoError from the system.
+        """
 
     def close(self) -> None:
         """Closes the database. Every later call of it and of everything made from it raises ClosedError.
@@ -640,8 +679,36 @@ class Stats:
         """Bytes that the files take on the device."""
 
     @property
+    def bytes_appended(self) -> int:
+        """Bytes of commits appended to the log since the database was opened."""
+
+    @property
+    def bytes_copied(self) -> int:
+        """Bytes of records that compaction has written anew since the database was opened."""
+
+    @property
+    def bytes_checkpointed(self) -> int:
+        """Bytes of checkpoints written since the database was opened."""
+
+    @property
+    def bytes_ordered(self) -> int:
+        """Bytes of key runs written since the database was opened."""
+
+    @property
+    def compactions(self) -> int:
+        """Compactions since the database was opened, each of some segments."""
+
+    @property
+    def checkpoints(self) -> int:
+        """Checkpoints since the database was opened."""
+
+    @property
     def large_bytes(self) -> int:
         """Bytes in segments of large values."""
+
+    @property
+    def large_live_bytes(self) -> int:
+        """Bytes in segments of large values that hold what can still be read."""
 
     @property
     def last_sequence(self) -> int:
@@ -660,8 +727,20 @@ class Stats:
         """Snapshots alive, those of transactions and iterators among them."""
 
     @property
+    def oldest_snapshot_seconds(self) -> int:
+        """Age of the oldest live snapshot, in seconds; 0 where there is none."""
+
+    @property
+    def pinned_bytes(self) -> int:
+        """Bytes of segments that are kept only for snapshots and readers."""
+
+    @property
     def versions(self) -> int:
         """Old versions kept for snapshots."""
+
+    @property
+    def versions_bytes(self) -> int:
+        """Bytes of memory of the table of old versions, about."""
 
     @property
     def index_bytes(self) -> int:
@@ -670,6 +749,14 @@ class Stats:
     @property
     def order_bytes(self) -> int:
         """Bytes of memory of the key order."""
+
+    @property
+    def order_runs(self) -> int:
+        """Key runs on the device."""
+
+    @property
+    def order_file_bytes(self) -> int:
+        """Bytes of key runs on the device."""
 
     @property
     def cache_bytes(self) -> int:
@@ -698,6 +785,14 @@ class Stats:
     @property
     def recovery(self) -> Recovery:
         """What opening the database found."""
+
+    @property
+    def write_amplification(self) -> float:
+        """Bytes written to files for each byte of commits since the database was opened; 0.0 before the first commit."""
+
+    @property
+    def space_amplification(self) -> float:
+        """Bytes of segment and run files for each byte that can still be read; 0.0 for an empty database."""
 
 @final
 class Recovery:
@@ -736,6 +831,106 @@ class Recovery:
     @property
     def damaged(self) -> list[str]:
         """What is damaged and missing, in words. Empty unless the database was opened with read_damaged."""
+
+@final
+class Compaction:
+    """What OpenDB.compact has done. Two are equal where all of their attributes are."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __ne__(self, other: object, /) -> bool: ...
+
+    @property
+    def segments_removed(self) -> int:
+        """Segment files that were given up."""
+
+    @property
+    def bytes_copied(self) -> int:
+        """Bytes of records that were written anew."""
+
+    @property
+    def bytes_freed(self) -> int:
+        """Bytes of the segments that were given up, less those that took their place."""
+
+@final
+class Verification:
+    """What OpenDB.verify has found. Two are equal where all of their attributes are."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __ne__(self, other: object, /) -> bool: ...
+
+    @property
+    def segments(self) -> int:
+        """Segments whose records were all read and checked."""
+
+    @property
+    def records(self) -> int:
+        """Records that were read and checked, whether they can still be read by their keys or not."""
+
+    @property
+    def keys(self) -> int:
+        """Keys that were found in the index, in the order and in the log."""
+
+    @property
+    def counts_compared(self) -> bool:
+        """Whether counts were compared as well, for which nobody may write meanwhile."""
+
+    @property
+    def violations(self) -> list[Violation]:
+        """Everything that is not as it must be, at most 10,000 of it. Empty where all is well."""
+
+@final
+class Violation:
+    """Something that is not as it must be, with its place, in an attribute of Verification."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __ne__(self, other: object, /) -> bool: ...
+
+    @property
+    def segment(self) -> int:
+        """Serial of the segment; 0 where it is of none."""
+
+    @property
+    def offset(self) -> int:
+        """Byte offset in that segment; 0 where it is of no place."""
+
+    @property
+    def reason(self) -> str:
+        """What is wrong."""
+
+@final
+class Backup:
+    """What OpenDB.backup has done. Two are equal where all of their attributes are."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __ne__(self, other: object, /) -> bool: ...
+
+    @property
+    def sequence(self) -> int:
+        """Sequence of the last commit that is in the backup."""
+
+    @property
+    def segments_linked(self) -> int:
+        """Segments whose files the backup shares with the database."""
+
+    @property
+    def segments_copied(self) -> int:
+        """Segments that were copied."""
+
+    @property
+    def bytes_copied(self) -> int:
+        """Bytes that were copied."""
 
 def _kinds() -> list[tuple[int, str, bool]]:
     """Every error kind of the core as (code, name, retryable), for the package's tests."""

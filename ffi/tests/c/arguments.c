@@ -29,6 +29,7 @@ static void refuse_database(opendb_database *d, const char *text) {
     opendb_snapshot *s;
     opendb_batch *b;
     opendb_transaction *t;
+    opendb_verification *verification;
     REFUSED(text, opendb_put(d, B("k"), B("v"), &error));
     REFUSED(text, opendb_put_with(d, B("k"), B("v"), 0, &error));
     REFUSED(text, opendb_delete(d, B("k"), &error));
@@ -58,6 +59,10 @@ static void refuse_database(opendb_database *d, const char *text) {
     REFUSED(text, opendb_transact(d, nothing, NULL, &error));
     REFUSED(text, opendb_stats_read(d, &stats, &error));
     REFUSED(text, opendb_recovery_damage(d, &names, &error));
+    REFUSED(text, opendb_compact(d, NULL, NULL, NULL, &error));
+    REFUSED(text, opendb_verify(d, &verification, &error));
+    CHECK(verification == NULL);
+    REFUSED(text, opendb_backup(d, "/nowhere", NULL, &error));
     CHECK(opendb_path(d) == NULL);
     /* Without a place for the error the status is the same. */
     CHECK(opendb_flush(d, NULL) == OPENDB_ERROR_INVALID_ARGUMENT);
@@ -221,6 +226,7 @@ static void null_inputs(void) {
 static void null_places(void) {
     REFUSED("database_out", opendb_open("/nowhere", NULL, NULL, &error));
     REFUSED("value_out", opendb_get(database, B("there"), NULL, &error));
+    REFUSED("verification_out", opendb_verify(database, NULL, &error));
     REFUSED("value_out", opendb_keyspace_get(keyspace, B("there"), NULL, &error));
     REFUSED("value_out", opendb_snapshot_get(snapshot, B("there"), NULL, &error));
     REFUSED("value_out", opendb_transaction_get(transaction, "default", B("there"), NULL, &error));

@@ -1,0 +1,139 @@
+//! Compaction, verification and backups, and the plain objects that they give.
+
+use napi::bindgen_prelude::{Env, FnArgs, Function, Result};
+use napi_derive::napi;
+
+use crate::database::DatabaseHandle;
+use crate::error::{number, thrown};
+
+/// What a compaction has done.
+#[napi(object, object_from_js = false)]
+pub struct CompactionObject {
+    /// Segment files that were given up.
+    pub segments_removed: i64,
+    /// Bytes of records that were written anew.
+    pub bytes_copied: i64,
+    /// Bytes of the segments that were given up, less those that took their place.
+    pub bytes_freed: i64,
+}
+
+/// What was found when everything was looked at.
+#[napi(object, object_from_js = false)]
+pub struct VerificationObject {
+    /// Segments whose records were all read and checked.
+    pub segments: i64,
+    /// Records that were read and checked.
+    pub records: i64,
+    /// Keys that were found in the index, in the order and in the log.
+    pub keys: i64,
+    /// Whether counts were compared as well.
+    pub counts_compared: bool,
+    /// Everything that is not as it must be.
+    pub violations: Vec<ViolationObject>,
+}
+
+/// Something that is not as it must be, with its place.
+#[napi(object, object_from_js = false)]
+pub struct ViolationObject {
+    /// Serial of the segment; 0 where it is of none.
+    pub segment: i64,
+    /// Byte offset in that segment; 0 where it is of no place.
+    pub offset: i64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// What a backup has done.
+#[napi(object, object_from_js = false)]
+pub struct BackupObject {
+    /// Sequence of the last commit that is in it.
+    pub sequence: i64,
+    /// Segments whose files are shared with the database.
+    pub segments_linked: i64,
+    /// Segments that were copied.
+    pub segments_copied: i64,
+    /// Bytes that were copied.
+    pub bytes_copied: i64,
+}
+
+impl From<opendb::Compaction> for CompactionObject {
+    fn from(compaction: opendb::Compaction) -> CompactionObject {
+        CompactionObject {
+            segments_removed: number(compaction.segments_removed),
+            bytes_copied: number(compaction.bytes_copied),
+            bytes_freed: number(compaction.bytes_freed),
+        }
+    }
+}
+
+impl From<opendb::Verification> for VerificationObject {
+    fn from(found: opendb::Verification) -> VerificationObject {
+        VerificationObject {
+            segments: number(found.segments),
+            records: number(found.records),
+            keys: number(found.keys),
+            counts_compared: found.counts_compared,
+            violations: found.violations.into_iter().map(ViolationObject::from).collect(),
+        }
+    }
+}
+
+impl From<opendb::Violation> for ViolationObject {
+    fn from(violation: opendb::Violation) -> ViolationObject {
+        ViolationObject {
+            segment: number(violation.segment),
+            offset: number(violation.offset),
+            reason: violation.reason,
+        }
+    }
+}
+
+impl From<opendb::Backup> for BackupObject {
+    fn from(backup: opendb::Backup) -> BackupObject {
+        BackupObject {
+            sequence: number(backup.sequence),
+            segments_linked: number(backup.segments_linked),
+            segments_copied: number(backup.segments_copied),
+            bytes_copied: number(backup.bytes_copied),
+        }
+    }
+}
+
+/// Gives back the room of what was overwritten or deleted. `progress` gets the bytes that are done and all of them, and
+/// ends it early where it returns false; it throws nothing.
+#[napi(catch_unwind)]
+pub(crate) fn database_compact(
+    env: &Env,
+    database: &DatabaseHandle,
+    progress: Option<Function<'_, FnArgs<(i64, i64)>, bool>>,
+) -> Result<CompactionObject> {
+    // JavaScript may run, so nothing of the handle is borrowed.
+    let database = database.copy(env)?;
+    let mut failed = None;
+    let compacted = database.compact_with(|so_far| {
+        let Some(progress) = &progress else { return true };
+        let arguments = (number(so_far.bytes_done), number(so_far.bytes_total)).into();
+        // JavaScript may be over, where the worker that it runs in is ended.
+        failed.is_none()
+            && progress.call(arguments).unwrap_or_else(|error| {
+                failed = Some(error);
+                false
+            })
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => compacted.map(CompactionObject::from).map_err(|error| thrown(env, &error)),
+    }
+}
+
+/// Looks at everything.
+#[napi(catch_unwind)]
+pub(crate) fn database_verify(env: &Env, database: &DatabaseHandle) -> Result<VerificationObject> {
+    database.call(env, |database| database.verify()).map(VerificationObject::from)
+}
+
+/// Makes a database of its own in another directory.
+#[napi(catch_unwind)]
+pub(crate) fn database_backup(env: &Env, database: &DatabaseHandle, path: String) -> Result<BackupObject> {
+    database.call(env, |database| database.backup(path)).map(BackupObject::from)
+}
