@@ -234,7 +234,7 @@ fn home_lines_for(entries: usize, current: usize) -> usize {
 
 /// None for a table of one line, one for a small table, and no more than [`OVERFLOW_LINES`].
 fn overflow_lines_for(home_lines: usize) -> usize {
-    home_lines.saturating_sub(1).div_ceil(8).min(OVERFLOW_LINES)
+    home_lines.saturating_sub(1).div_ceil(24).min(OVERFLOW_LINES)
 }
 
 #[cfg(test)]
