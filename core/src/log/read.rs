@@ -1,6 +1,6 @@
 //! Reading records by location, large values by pointer, and whole segments frame by frame.
 
-use super::segments::Slot;
+use super::segments::{Live, Slot};
 use super::{LargeRead, Log};
 use crate::checksum::Salt;
 use crate::compression::unpack;
@@ -72,14 +72,7 @@ impl Log {
         large: Option<&LargePointer>,
         guard: &Guard,
     ) {
-        if let Some(slot) = self.segments.get(location.slot(), guard) {
-            slot.live.add(stored_bytes);
-        }
-        let value =
-            large.and_then(|pointer| Some((pointer, self.segments.by_serial(pointer.serial, guard)?)));
-        if let Some((pointer, slot)) = value {
-            slot.live.add(pointer.stored_bytes());
-        }
+        self.count(location, stored_bytes, large, guard, Live::add);
     }
 
     /// Counts a record as dead that was live, and the large value that it names.
@@ -91,13 +84,25 @@ impl Log {
         large: Option<&LargePointer>,
         guard: &Guard,
     ) {
+        self.count(location, stored_bytes, large, guard, Live::remove);
+    }
+
+    #[inline]
+    fn count(
+        &self,
+        location: Location,
+        stored_bytes: u64,
+        large: Option<&LargePointer>,
+        guard: &Guard,
+        count: impl Fn(&Live, u64),
+    ) {
         if let Some(slot) = self.segments.get(location.slot(), guard) {
-            slot.live.remove(stored_bytes);
+            count(&slot.live, stored_bytes);
         }
         let value =
             large.and_then(|pointer| Some((pointer, self.segments.by_serial(pointer.serial, guard)?)));
         if let Some((pointer, slot)) = value {
-            slot.live.remove(pointer.stored_bytes());
+            count(&slot.live, pointer.stored_bytes());
         }
     }
 

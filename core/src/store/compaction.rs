@@ -16,22 +16,19 @@
 //! - A segment is forgotten only when no version that a snapshot needs is in it, and every reader has moved on since.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 use std::time::Duration;
 
 use super::Store;
+use super::job::{BATCH_BYTES, Batch, Item, Job, Tombstone, mark_needed};
 use crate::compaction::{Candidate, Effort, choose};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::log::{FrameWalk, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
-use crate::record::{Kind, NewRecord, Record, aligned, content_crc, standalone_bytes, standalone_header};
+use crate::record::{Kind, Record, standalone_bytes};
 use crate::segment::Segment;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
-/// Bytes and records that are copied before the index is moved: what the commit lock is held for at a time.
-const BATCH_BYTES: usize = 128 << 10;
-const BATCH_RECORDS: usize = 256;
 /// Bytes a second that are copied while there is little garbage.
 const BYTES_PER_SECOND: u64 = 128 << 20;
 /// Bytes in segments for a hundred live ones from which copying is not held back any more.
@@ -115,46 +112,6 @@ struct Kept {
     bytes: u64,
     /// When so much was retired, they are looked at anew.
     until_retired: u64,
-}
-
-/// A record of a victim that goes on.
-#[derive(Debug)]
-struct Item {
-    /// Its key as the order has it, in the job's arena.
-    key: Range<usize>,
-    hash: u64,
-    location: Location,
-    sequence: u64,
-    /// Bytes that its copy takes.
-    copied_bytes: u64,
-    /// Whether the index leads to it; otherwise it is kept for recovery.
-    is_live: bool,
-}
-
-/// A tombstone of a victim.
-#[derive(Debug, Clone, Copy)]
-struct Tombstone {
-    hash: u64,
-    sequence: u64,
-    /// Its item.
-    item: usize,
-    is_needed: bool,
-}
-
-/// One job: some victims and what goes on of them.
-#[derive(Debug, Default)]
-struct Job {
-    arena: Vec<u8>,
-    items: Vec<Item>,
-    tombstones: Vec<Tombstone>,
-}
-
-/// Copies that are ready, and not yet where the index leads.
-#[derive(Debug, Default)]
-struct Batch {
-    bytes: Vec<u8>,
-    /// Offset of each from the beginning of the batch, the item, its bytes at the old place and at the new one.
-    moves: Vec<(usize, usize, u64, u64)>,
 }
 
 impl Store {
@@ -491,74 +448,4 @@ impl Store {
 
 fn no_location() -> Error {
     Error::Internal("a record stands where no location leads".to_owned())
-}
-
-/// Marks the tombstones that may delete something in a segment with these hashes. Both are ascending.
-fn mark_needed(tombstones: &mut [Tombstone], hashes: &[u64], first_sequence: u64) {
-    let mut at = 0;
-    for tombstone in tombstones {
-        at += hashes.get(at..).unwrap_or_default().partition_point(|hash| *hash < tombstone.hash);
-        let is_there = hashes.get(at) == Some(&tombstone.hash);
-        tombstone.is_needed |= is_there && first_sequence < tombstone.sequence;
-    }
-}
-
-impl Job {
-    /// The items in the order of their keys. Sorted are the first bytes of the keys, as numbers; only where these are equal the
-    /// keys themselves are looked at.
-    fn sorted(&self) -> Vec<usize> {
-        let key = |item: &Item| self.arena.get(item.key.clone()).unwrap_or_default();
-        let mut order: Vec<(u128, u32)> =
-            self.items.iter().zip(0..).map(|(item, number)| (head(key(item)), number)).collect();
-        order.sort_unstable();
-        let key_of = |number: u32| self.items.get(number as usize).map(key).unwrap_or_default();
-        for equal in order.chunk_by_mut(|one, other| one.0 == other.0) {
-            if equal.len() > 1 {
-                equal.sort_unstable_by(|one, other| key_of(one.1).cmp(key_of(other.1)));
-            }
-        }
-        order.into_iter().map(|(_, number)| number as usize).collect()
-    }
-
-    /// How many of the items fit one segment, and the bytes that they take.
-    fn fitting(&self, order: &[usize]) -> (usize, u64) {
-        let mut bytes = 0;
-        for (count, item) in order.iter().filter_map(|number| self.items.get(*number)).enumerate() {
-            if bytes + item.copied_bytes > crate::log::frame_bytes_max() {
-                return (count, bytes);
-            }
-            bytes += item.copied_bytes;
-        }
-        (order.len(), bytes)
-    }
-}
-
-/// The first sixteen bytes of a key as a number that is ordered as they are.
-fn head(key: &[u8]) -> u128 {
-    let mut first = [0; 16];
-    let length = key.len().min(first.len());
-    first[..length].copy_from_slice(&key[..length]);
-    u128::from_be_bytes(first)
-}
-
-impl Batch {
-    /// Encodes a copy; returns the bytes that it takes.
-    fn push(&mut self, item: usize, record: &Record<'_>, sequence: u64, salt: u32) -> u64 {
-        let at = self.bytes.len();
-        let new: NewRecord<'_> = record.again();
-        let content = content_crc(new.key, new.value);
-        // The lag says nothing here: what stands in a segment of copies had been durable or is synced with it.
-        let header = standalone_header(&new, content, sequence, sequence, salt);
-        self.bytes.extend_from_slice(&header);
-        self.bytes.extend_from_slice(new.key);
-        self.bytes.extend_from_slice(new.value);
-        self.bytes.resize(aligned(self.bytes.len()), 0);
-        let stored = (self.bytes.len() - at) as u64;
-        self.moves.push((at, item, record.stored_bytes() as u64, stored));
-        stored
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes.len() >= BATCH_BYTES || self.moves.len() >= BATCH_RECORDS
-    }
 }

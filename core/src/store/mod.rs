@@ -25,6 +25,7 @@ mod compaction;
 mod figures;
 mod hidden;
 mod hints;
+mod job;
 mod maintenance;
 mod read;
 mod rebuild;

@@ -1,0 +1,120 @@
+//! What a job of compaction holds: what goes on of its victims, in the order of the keys, and copies that are ready.
+
+use std::ops::Range;
+
+use crate::location::Location;
+use crate::record::{NewRecord, Record, aligned, content_crc, standalone_header};
+
+/// Bytes and records that are copied before the index is moved: what the commit lock is held for at a time.
+pub(super) const BATCH_BYTES: usize = 128 << 10;
+const BATCH_RECORDS: usize = 256;
+
+/// A record of a victim that goes on.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// Its key as the order has it, in the job's arena.
+    pub(super) key: Range<usize>,
+    pub(super) hash: u64,
+    pub(super) location: Location,
+    pub(super) sequence: u64,
+    /// Bytes that its copy takes.
+    pub(super) copied_bytes: u64,
+    /// Whether the index leads to it; otherwise it is kept for recovery.
+    pub(super) is_live: bool,
+}
+
+/// A tombstone of a victim.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tombstone {
+    pub(super) hash: u64,
+    pub(super) sequence: u64,
+    /// Its item.
+    pub(super) item: usize,
+    pub(super) is_needed: bool,
+}
+
+/// One job: some victims and what goes on of them.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    pub(super) arena: Vec<u8>,
+    pub(super) items: Vec<Item>,
+    pub(super) tombstones: Vec<Tombstone>,
+}
+
+/// Copies that are ready, and not yet where the index leads.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) bytes: Vec<u8>,
+    /// Offset of each from the beginning of the batch, the item, its bytes at the old place and at the new one.
+    pub(super) moves: Vec<(usize, usize, u64, u64)>,
+}
+
+/// Marks the tombstones that may delete something in a segment with these hashes. Both are ascending.
+pub(super) fn mark_needed(tombstones: &mut [Tombstone], hashes: &[u64], first_sequence: u64) {
+    let mut at = 0;
+    for tombstone in tombstones {
+        at += hashes.get(at..).unwrap_or_default().partition_point(|hash| *hash < tombstone.hash);
+        let is_there = hashes.get(at) == Some(&tombstone.hash);
+        tombstone.is_needed |= is_there && first_sequence < tombstone.sequence;
+    }
+}
+
+impl Job {
+    /// The items in the order of their keys. Sorted are the first bytes of the keys, as numbers; only where these are equal the
+    /// keys themselves are looked at.
+    pub(super) fn sorted(&self) -> Vec<usize> {
+        let key = |item: &Item| self.arena.get(item.key.clone()).unwrap_or_default();
+        let mut order: Vec<(u128, u32)> =
+            self.items.iter().zip(0..).map(|(item, number)| (head(key(item)), number)).collect();
+        order.sort_unstable();
+        let key_of = |number: u32| self.items.get(number as usize).map(key).unwrap_or_default();
+        for equal in order.chunk_by_mut(|one, other| one.0 == other.0) {
+            if equal.len() > 1 {
+                equal.sort_unstable_by(|one, other| key_of(one.1).cmp(key_of(other.1)));
+            }
+        }
+        order.into_iter().map(|(_, number)| number as usize).collect()
+    }
+
+    /// How many of the items fit one segment, and the bytes that they take.
+    pub(super) fn fitting(&self, order: &[usize]) -> (usize, u64) {
+        let mut bytes = 0;
+        for (count, item) in order.iter().filter_map(|number| self.items.get(*number)).enumerate() {
+            if bytes + item.copied_bytes > crate::log::frame_bytes_max() {
+                return (count, bytes);
+            }
+            bytes += item.copied_bytes;
+        }
+        (order.len(), bytes)
+    }
+}
+
+/// The first sixteen bytes of a key as a number that is ordered as they are.
+fn head(key: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    let length = key.len().min(first.len());
+    first[..length].copy_from_slice(&key[..length]);
+    u128::from_be_bytes(first)
+}
+
+impl Batch {
+    /// Encodes a copy; returns the bytes that it takes.
+    pub(super) fn push(&mut self, item: usize, record: &Record<'_>, sequence: u64, salt: u32) -> u64 {
+        let at = self.bytes.len();
+        let new: NewRecord<'_> = record.again();
+        let content = content_crc(new.key, new.value);
+        // The lag says nothing here: what stands in a segment of copies had been durable or is synced with it.
+        let header = standalone_header(&new, content, sequence, sequence, salt);
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(new.key);
+        self.bytes.extend_from_slice(new.value);
+        self.bytes.resize(aligned(self.bytes.len()), 0);
+        let stored = (self.bytes.len() - at) as u64;
+        self.moves.push((at, item, record.stored_bytes() as u64, stored));
+        stored
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() >= BATCH_BYTES || self.moves.len() >= BATCH_RECORDS
+    }
+}
