@@ -72,10 +72,14 @@ test('progress is told how far it has come', (context) => {
   for (let at = 1; at < told.length; at++) assert.ok(told[at][0] >= told[at - 1][0])
 })
 
-test('progress stops with false and with nothing else', (context) => {
+test('progress stops with false', (context) => {
   const db = wear(database(context, SETTINGS))
   assert.equal(db.compact(() => false).segmentsRemoved, 0)
-  assert.ok(wear(db).compact(() => 0).segmentsRemoved > 0)
+})
+
+test('progress goes on with what is not false', (context) => {
+  const db = wear(database(context, SETTINGS))
+  assert.ok(db.compact(() => 0).segmentsRemoved > 0)
 })
 
 test('what progress throws stops and is thrown as it is', (context) => {

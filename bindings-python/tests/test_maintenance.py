@@ -75,9 +75,18 @@ def test_progress_is_told_how_far_it_has_come(worn: opendb.OpenDB) -> None:
     assert told == sorted(told), "it never goes back"
 
 
-def test_progress_stops_with_false_and_with_nothing_else(worn: opendb.OpenDB) -> None:
-    assert worn.compact(lambda done, total: False).segments_removed == 0
-    wear(worn)
+def test_progress_stops_with_false(worn: opendb.OpenDB) -> None:
+    calls: list[int] = []
+
+    def progress(done: int, total: int) -> bool:
+        calls.append(done)
+        return False
+
+    assert worn.compact(progress).segments_removed == 0
+    assert len(calls) == 2, "at its beginning and at its end"
+
+
+def test_progress_goes_on_with_what_is_not_false(worn: opendb.OpenDB) -> None:
     assert worn.compact(lambda done, total: 0).segments_removed > 0
 
 
