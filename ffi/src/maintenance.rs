@@ -253,7 +253,9 @@ pub unsafe extern "C" fn opendb_salvage(
         // SAFETY: convention 4 of the header: what is not NULL begins with its size and has as many bytes as that says.
         let place = unsafe { optional("result", "OPENDB_SALVAGE_RESULT_INIT", result) }?;
         // SAFETY: convention 4 of the header: a path ends in a zero byte and stays as it is while the call runs.
-        let (damaged, into) = unsafe { (read_text("damaged", damaged)?, read_text("into", into)?) };
+        let damaged = unsafe { read_text("damaged", damaged) }?;
+        // SAFETY: as above.
+        let into = unsafe { read_text("into", into) }?;
         let salvage = OpenDB::salvage(path_of(damaged)?, path_of(into)?)?;
         if let Some(place) = place {
             let size = place.size;
