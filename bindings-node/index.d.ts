@@ -217,6 +217,19 @@ export interface Backup {
   bytesCopied: number
 }
 
+/** What {@link OpenDB.salvage} has brought over. */
+export interface Salvage {
+  /** Keys that are in the new database. */
+  keys: number
+  /** Keyspaces of the new database, `"default"` included. */
+  keyspaces: number
+  /**
+   * What could not be read, one sentence for each place: at most 10,000 of them, and then one that tells how many more
+   * there are. Empty where nothing was lost.
+   */
+  lost: string[]
+}
+
 /** What opening a database found. */
 export interface Recovery {
   /** Whether the last close was clean. */
@@ -377,6 +390,18 @@ export class OpenDB {
    * @throws `OPENDB_LOCKED`, `OPENDB_CORRUPTION`, `OPENDB_UNSUPPORTED`, `OPENDB_NO_SPACE`, `OPENDB_IO`
    */
   constructor(path: string | URL, options?: OpenOptions)
+  /**
+   * Makes a new database of everything that can be read of a damaged one, and tells what cannot.
+   *
+   * The damaged directory is not changed, but for its lock file; its manifest need not even be there. Where a commit is
+   * lost, its keys have the values that they had before, or none, and keys that it deleted come back. Keys are held in
+   * memory meanwhile.
+   *
+   * @param into Created, or empty, and not inside of the damaged directory; after an error it holds a part of what was read.
+   * @throws `OPENDB_IO` where there is no database, `OPENDB_LOCKED` while somebody has it open, `OPENDB_UNSUPPORTED`,
+   *   `OPENDB_CORRUPTION` where not one segment tells whose it is, `OPENDB_INVALID_ARGUMENT`, `OPENDB_NO_SPACE`
+   */
+  static salvage(damaged: string | URL, into: string | URL): Salvage
   /** As `new OpenDB`. */
   static open(path: string | URL, options?: OpenOptions): OpenDB
   /** Opens a database on the thread pool: recovery after a crash takes time. */

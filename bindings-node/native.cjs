@@ -859,6 +859,7 @@ module.exports.databaseKeyspaceSet = nativeBinding.databaseKeyspaceSet
 module.exports.databaseOpen = nativeBinding.databaseOpen
 module.exports.databaseOpenAsync = nativeBinding.databaseOpenAsync
 module.exports.databasePath = nativeBinding.databasePath
+module.exports.databaseSalvage = nativeBinding.databaseSalvage
 module.exports.databaseSnapshot = nativeBinding.databaseSnapshot
 module.exports.databaseStats = nativeBinding.databaseStats
 module.exports.databaseVerify = nativeBinding.databaseVerify

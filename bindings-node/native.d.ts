@@ -130,6 +130,9 @@ export declare function databaseOpenAsync(path: string, settings: OpenSettings):
 /** The directory of the database. */
 export declare function databasePath(database: DatabaseHandle): string
 
+/** Makes a new database of what can be read of a damaged one. */
+export declare function databaseSalvage(damaged: string, into: string): SalvageObject
+
 /** A view of the keyspace `"default"` as it is now. */
 export declare function databaseSnapshot(database: DatabaseHandle, snapshot: SnapshotHandle): void
 
@@ -255,6 +258,16 @@ export interface RecoveryObject {
   tornOffset: number
   /** Damage met. */
   damaged: Array<string>
+}
+
+/** What came of a damaged database. */
+export interface SalvageObject {
+  /** Keys that are in the new database. */
+  keys: number
+  /** Keyspaces of the new database, `"default"` included. */
+  keyspaces: number
+  /** What could not be read, one sentence for each place. */
+  lost: Array<string>
 }
 
 /** What a scan covers; all that is given must hold of an entry. */

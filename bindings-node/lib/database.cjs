@@ -120,6 +120,10 @@ class OpenDB extends Store {
     return new OpenDB(await native.databaseOpenAsync(toPath(path), toOpenSettings(options)), INTERNAL)
   }
 
+  static salvage(damaged, into) {
+    return native.databaseSalvage(toPath(damaged), toPath(into))
+  }
+
   get path() {
     return this.#path
   }

@@ -1,7 +1,8 @@
-//! Compaction, verification and backups, and the plain objects that they give.
+//! Compaction, verification, backups and salvage, and the plain objects that they give.
 
 use napi::bindgen_prelude::{Env, FnArgs, Function, Result};
 use napi_derive::napi;
+use opendb::OpenDB;
 
 use crate::database::DatabaseHandle;
 use crate::error::{number, thrown};
@@ -54,6 +55,23 @@ pub struct BackupObject {
     pub segments_copied: i64,
     /// Bytes that were copied.
     pub bytes_copied: i64,
+}
+
+/// What came of a damaged database.
+#[napi(object, object_from_js = false)]
+pub struct SalvageObject {
+    /// Keys that are in the new database.
+    pub keys: i64,
+    /// Keyspaces of the new database, `"default"` included.
+    pub keyspaces: i64,
+    /// What could not be read, one sentence for each place.
+    pub lost: Vec<String>,
+}
+
+impl From<opendb::Salvage> for SalvageObject {
+    fn from(salvage: opendb::Salvage) -> SalvageObject {
+        SalvageObject { keys: number(salvage.keys), keyspaces: number(salvage.keyspaces), lost: salvage.lost }
+    }
 }
 
 impl From<opendb::Compaction> for CompactionObject {
@@ -136,4 +154,10 @@ pub(crate) fn database_verify(env: &Env, database: &DatabaseHandle) -> Result<Ve
 #[napi(catch_unwind)]
 pub(crate) fn database_backup(env: &Env, database: &DatabaseHandle, path: String) -> Result<BackupObject> {
     database.call(env, |database| database.backup(path)).map(BackupObject::from)
+}
+
+/// Makes a new database of what can be read of a damaged one.
+#[napi(catch_unwind)]
+pub(crate) fn database_salvage(env: &Env, damaged: String, into: String) -> Result<SalvageObject> {
+    OpenDB::salvage(damaged, into).map(SalvageObject::from).map_err(|error| thrown(env, &error))
 }

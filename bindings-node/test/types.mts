@@ -69,6 +69,8 @@ const quietly: number = db.compact().bytesFreed
 const verification: Verification = db.verify()
 const violations: Violation[] = verification.violations
 const backup: Backup = db.backup(new URL('file:///tmp/backup'))
+const lost: string[] = OpenDB.salvage('a', 'b').lost
+console.log(lost)
 // @ts-expect-error: progress is a function
 db.compact(5)
 console.log(compaction, quietly, violations, backup.sequence)

@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use crate::error::{call, call_detached, call_maybe_detached, exception_at, guard};
 use crate::held::Holders;
-use crate::maintenance::{self, Backup, Compaction, Verification};
+use crate::maintenance::{self, Backup, Compaction, Salvage, Verification};
 use crate::options::{
     AppendName, Bytes, CacheBytes, CompressionName, DurabilityName, Key, Length, Limit, OpenArguments,
     Prefix, ScanArguments, SegmentBytes, Start, StartAfter, Stop, Value, compression_name,
@@ -437,6 +437,20 @@ impl OpenDB {
     /// somebody else has it, NoSpaceError and IoError from the system.
     fn backup(&self, py: Python<'_>, directory: PathBuf) -> PyResult<Backup> {
         maintenance::backup(py, &self.handle, &directory)
+    }
+
+    /// Makes a new database of everything that can be read of a damaged one, and tells what cannot.
+    ///
+    /// The damaged directory is not changed, but for its lock file; its manifest need not even be there. Where a commit is
+    /// lost, its keys have the values that they had before, or none, and keys that it deleted come back. Keys are held in
+    /// memory meanwhile. The new directory is created, or must be empty; after an error it holds a part of what was read.
+    ///
+    /// Raises IoError where there is no database, LockedError while somebody has it open, UnsupportedError for a newer format,
+    /// CorruptionError where not one segment tells whose it is, InvalidArgumentError for a new directory that is not empty or
+    /// is inside of the damaged one, and NoSpaceError and IoError from writing the new database.
+    #[staticmethod]
+    fn salvage(py: Python<'_>, damaged: PathBuf, into: PathBuf) -> PyResult<Salvage> {
+        maintenance::salvage(py, &damaged, &into)
     }
 
     /// Closes the database. Every later call of it and of everything made from it raises ClosedError.

@@ -12,7 +12,7 @@
 //! - [`stream`]: `ValueReader` and `ValueWriter`
 //! - [`held`]: what the objects hold of the core until it is finished or the database closed
 //! - [`stats`]: `Stats` and `Recovery`
-//! - [`maintenance`]: compaction, verification and backups, and what they return
+//! - [`maintenance`]: compaction, verification, backups and salvage, and what they return
 //! - [`options`]: what Python hands in (bytes, durability, the bounds of a scan) as the core's own types
 //! - [`error`]: every error kind as its exception class, and panics as one of them
 //!
@@ -42,7 +42,7 @@ mod _opendb {
     #[pymodule_export]
     use crate::error::{_kinds, _panic, _raise_kind};
     #[pymodule_export]
-    use crate::maintenance::{Backup, Compaction, Verification, Violation};
+    use crate::maintenance::{Backup, Compaction, Salvage, Verification, Violation};
     #[pymodule_export]
     use crate::scan::{Iter, Keys};
     #[pymodule_export]

@@ -1,4 +1,5 @@
-//! The calls that look after a database, and what they return: `Compaction`, `Verification`, `Violation` and `Backup`.
+//! The calls that look after a database, and what they return: `Compaction`, `Verification`, `Violation`, `Backup` and
+//! `Salvage`.
 
 use std::path::Path;
 
@@ -64,6 +65,19 @@ record! {
     }
 }
 
+record! {
+    /// What OpenDB.salvage has brought over. Two are equal where all of their attributes are.
+    Salvage {
+        /// Keys that are in the new database.
+        keys: u64,
+        /// Keyspaces of the new database, "default" among them.
+        keyspaces: u64,
+        /// What could not be read, one sentence for each place: at most 10,000 of them, and then one that tells how many more
+        /// there are. Empty where nothing was lost.
+        lost: Vec<String>,
+    }
+}
+
 fn each(violations: Vec<opendb::Violation>) -> Vec<Violation> {
     violations.into_iter().map(Violation::from).collect()
 }
@@ -102,4 +116,10 @@ pub(crate) fn backup(py: Python<'_>, handle: &Handle, directory: &Path) -> PyRes
     py.detach(|| guard(|| handle.database.backup(directory)))
         .map(Backup::from)
         .map_err(|error| exception_at(py, &error, Some(directory)))
+}
+
+pub(crate) fn salvage(py: Python<'_>, damaged: &Path, into: &Path) -> PyResult<Salvage> {
+    py.detach(|| guard(|| opendb::OpenDB::salvage(damaged, into)))
+        .map(Salvage::from)
+        .map_err(|error| exception_at(py, &error, Some(damaged)))
 }

@@ -26,9 +26,9 @@
  *  4. Inputs. Keys, values and prefixes are a pointer and a length in bytes and may hold any byte. NULL with length 0
  *     is the empty byte string; NULL with another length is OPENDB_ERROR_INVALID_ARGUMENT. A buffer that is to be
  *     filled is the same, and the call's alone while it runs. Paths and names of keyspaces
- *     end in a zero byte; names are UTF-8, paths any bytes that the system takes for one. opendb_scan, opendb_stats, opendb_compaction
- *     and opendb_backup_result begin with their size and are begun with OPENDB_SCAN_INIT, OPENDB_STATS_INIT,
- *     OPENDB_COMPACTION_INIT and OPENDB_BACKUP_RESULT_INIT. Nothing is kept of an input after the call: what is needed is copied.
+ *     end in a zero byte; names are UTF-8, paths any bytes that the system takes for one. opendb_scan, opendb_stats,
+ *     opendb_compaction, opendb_backup_result and opendb_salvage_result begin with their size and are begun with
+ *     OPENDB_SCAN_INIT and so on. Nothing is kept of an input after the call: what is needed is copied.
  *     A pointer that is neither NULL nor leads to what it should cannot be found out: that is undefined, as in C.
  *
  *  5. NULL. For a pointer that must not be NULL, NULL is OPENDB_ERROR_INVALID_ARGUMENT, and the message names the
@@ -78,6 +78,9 @@
 
 /** Nothing done yet: the beginning of every opendb_backup_result. */
 #define OPENDB_BACKUP_RESULT_INIT { sizeof(opendb_backup_result), 0, 0, 0, 0 }
+
+/** Nothing done yet: the beginning of every opendb_salvage_result. */
+#define OPENDB_SALVAGE_RESULT_INIT { sizeof(opendb_salvage_result), 0, 0 }
 
 
 /**
@@ -557,6 +560,25 @@ typedef struct {
      */
     uint64_t bytes_copied;
 } opendb_backup_result;
+
+/**
+ * What was brought over from a damaged database. Begin with `opendb_salvage_result result =
+ * OPENDB_SALVAGE_RESULT_INIT;`.
+ */
+typedef struct {
+    /**
+     * `sizeof(opendb_salvage_result)`, set by `OPENDB_SALVAGE_RESULT_INIT`, so that later versions can add fields.
+     */
+    size_t size;
+    /**
+     * Keys that are in the new database.
+     */
+    uint64_t keys;
+    /**
+     * Keyspaces of the new database, `"default"` included.
+     */
+    uint64_t keyspaces;
+} opendb_salvage_result;
 
 /**
  * The call did what it was asked.
@@ -1538,6 +1560,23 @@ opendb_status opendb_backup(const opendb_database *database,
                             const char *path,
                             opendb_backup_result *result,
                             opendb_error **error_out);
+
+/**
+ * Makes a new database in the directory `into` of everything that can be read of the damaged one in `damaged`, and lists
+ * in `lost_out` what cannot, as text for people: at most 10,000 places, and then how many more there are; empty where
+ * nothing was lost. Free the list with `opendb_names_free`. The damaged directory is not changed, but for its lock file;
+ * its manifest need not even be there. Where a commit is lost, its keys have the values that they had before, or none,
+ * and keys that it deleted come back. Keys are held in memory meanwhile. `into` is created or must be empty; after an
+ * error it holds a part of what was read. `result` is filled and may be NULL. `OPENDB_ERROR_IO` where there is no
+ * database, `OPENDB_ERROR_LOCKED` while somebody has it open, `OPENDB_ERROR_UNSUPPORTED` for a newer format,
+ * `OPENDB_ERROR_CORRUPTION` where not one segment tells whose it is, `OPENDB_ERROR_INVALID_ARGUMENT` for a new directory
+ * that is not empty or is inside of the damaged one.
+ */
+opendb_status opendb_salvage(const char *damaged,
+                             const char *into,
+                             opendb_salvage_result *result,
+                             opendb_names **lost_out,
+                             opendb_error **error_out);
 
 /**
  * The version of the library that is linked, such as `0.1.0`; `OPENDB_VERSION` is that of the header. The text is

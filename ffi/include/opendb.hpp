@@ -732,6 +732,16 @@ struct Verification {
     std::vector<Violation> violations;
 };
 
+/** What was brought over from a damaged database. */
+struct Salvage {
+    /** Keys that are in the new database. */
+    std::uint64_t keys;
+    /** Keyspaces of the new database, "default" included. */
+    std::uint64_t keyspaces;
+    /** What could not be read, as text for people. Empty where nothing was lost. */
+    std::vector<std::string> lost;
+};
+
 namespace detail {
 
 inline Verification verification(opendb_verification *handle) {
@@ -938,6 +948,16 @@ public:
         opendb_backup_result result = OPENDB_BACKUP_RESULT_INIT;
         error.found(opendb_backup(handle(), detail::name(path, "the path").c_str(), &result, error));
         return result;
+    }
+
+    /** Makes a new database, in a directory that is empty or missing, of everything that can be read of a damaged one. */
+    static Salvage salvage(const std::string &damaged, const std::string &into) {
+        detail::ErrorPlace error;
+        opendb_salvage_result result = OPENDB_SALVAGE_RESULT_INIT;
+        opendb_names *lost;
+        error.found(opendb_salvage(detail::name(damaged, "the damaged path").c_str(),
+                                   detail::name(into, "the new path").c_str(), &result, &lost, error));
+        return {result.keys, result.keyspaces, detail::strings(lost)};
     }
 
     opendb_stats stats() const {

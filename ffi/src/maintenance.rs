@@ -1,10 +1,11 @@
-//! Compaction, verification and backups.
+//! Compaction, verification, backups and salvage.
 
 use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
 
-use engine::Result;
+use engine::{OpenDB, Result};
 
+use crate::bytes::Names;
 use crate::database::{Database, path_of};
 use crate::error::{Failure, Status, c_string};
 use crate::guard::{done, guard_or, made, read_text};
@@ -39,6 +40,19 @@ pub struct BackupResult {
     pub segments_copied: u64,
     /// Bytes that were copied.
     pub bytes_copied: u64,
+}
+
+/// What was brought over from a damaged database. Begin with `opendb_salvage_result result =
+/// OPENDB_SALVAGE_RESULT_INIT;`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SalvageResult {
+    /// `sizeof(opendb_salvage_result)`, set by `OPENDB_SALVAGE_RESULT_INIT`, so that later versions can add fields.
+    pub size: usize,
+    /// Keys that are in the new database.
+    pub keys: u64,
+    /// Keyspaces of the new database, `"default"` included.
+    pub keyspaces: u64,
 }
 
 /// Is told how far a compaction has come, in bytes of segments, and once more at the end. `false` ends it early. It may
@@ -215,6 +229,39 @@ pub unsafe extern "C" fn opendb_backup(
             place.fill(&BackupResult { size, sequence, segments_linked, segments_copied, bytes_copied });
         }
         Ok(())
+    })
+}
+
+/// Makes a new database in the directory `into` of everything that can be read of the damaged one in `damaged`, and lists
+/// in `lost_out` what cannot, as text for people: at most 10,000 places, and then how many more there are; empty where
+/// nothing was lost. Free the list with `opendb_names_free`. The damaged directory is not changed, but for its lock file;
+/// its manifest need not even be there. Where a commit is lost, its keys have the values that they had before, or none,
+/// and keys that it deleted come back. Keys are held in memory meanwhile. `into` is created or must be empty; after an
+/// error it holds a part of what was read. `result` is filled and may be NULL. `OPENDB_ERROR_IO` where there is no
+/// database, `OPENDB_ERROR_LOCKED` while somebody has it open, `OPENDB_ERROR_UNSUPPORTED` for a newer format,
+/// `OPENDB_ERROR_CORRUPTION` where not one segment tells whose it is, `OPENDB_ERROR_INVALID_ARGUMENT` for a new directory
+/// that is not empty or is inside of the damaged one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_salvage(
+    damaged: *const c_char,
+    into: *const c_char,
+    result: *mut SalvageResult,
+    lost_out: Option<&mut MaybeUninit<*mut Names>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    made("lost_out", lost_out, error_out, || {
+        // SAFETY: convention 4 of the header: what is not NULL begins with its size and has as many bytes as that says.
+        let place = unsafe { optional("result", "OPENDB_SALVAGE_RESULT_INIT", result) }?;
+        // SAFETY: convention 4 of the header: a path ends in a zero byte and stays as it is while the call runs.
+        let damaged = unsafe { read_text("damaged", damaged) }?;
+        // SAFETY: as above.
+        let into = unsafe { read_text("into", into) }?;
+        let salvage = OpenDB::salvage(path_of(damaged)?, path_of(into)?)?;
+        if let Some(place) = place {
+            let size = place.size;
+            place.fill(&SalvageResult { size, keys: salvage.keys, keyspaces: salvage.keyspaces });
+        }
+        Ok(Names::new(salvage.lost))
     })
 }
 

@@ -178,7 +178,8 @@ fn headers_stand_alone() {
     ] {
         let source = scratch.path().join(source);
         let begun = "opendb_scan scan = OPENDB_SCAN_INIT; opendb_stats stats = OPENDB_STATS_INIT; \
-                     opendb_compaction done = OPENDB_COMPACTION_INIT; opendb_backup_result made = OPENDB_BACKUP_RESULT_INIT;";
+                     opendb_compaction done = OPENDB_COMPACTION_INIT; opendb_backup_result made = OPENDB_BACKUP_RESULT_INIT; \
+                     opendb_salvage_result saved = OPENDB_SALVAGE_RESULT_INIT;";
         fs::write(&source, format!("#include \"{header}\"\n{begun}\n")).unwrap();
         run(compiler(&source).args([standard, "-fsyntax-only"]).arg(&source));
     }

@@ -246,6 +246,14 @@ static void do_database(const char *verb) {
         answer(opendb_close(target->handle, &error), error);
     } else if (strcmp(verb, "flush") == 0) {
         answer(opendb_flush(target->handle, &error), error);
+    } else if (strcmp(verb, "compact") == 0) {
+        answer(opendb_compact(target->handle, NULL, NULL, NULL, &error), error);
+    } else if (strcmp(verb, "verify") == 0) {
+        opendb_verification *verification = NULL;
+        status = opendb_verify(target->handle, &verification, &error);
+        if (status != OPENDB_OK) return answer(status, error);
+        fprintf(out, "count %zu", opendb_verification_violations(verification));
+        opendb_verification_free(verification);
     } else if (strcmp(verb, "keyspace") == 0) {
         status = opendb_keyspace_open(target->handle, decode_text(2), &keyspace, &error);
         if (status == OPENDB_OK) keep(decode_text(2), KEYSPACE, target, keyspace, false);
@@ -508,7 +516,8 @@ static void do_scan(const char *verb) {
 
 static void perform(const char *verb) {
     static const char *const ends[] = {"commit", "rollback", "drop"};
-    static const char *const database[] = {"close", "flush", "keyspace", "compress", "keyspaces", "len"};
+    static const char *const database[] = {"close",    "flush",     "compact", "verify", "keyspace",
+                                           "compress", "keyspaces", "len"};
     static const char *const makes[] = {"begin", "snapshot", "batch"};
     static const char *const scans[] = {"scan", "iter", "keys", "cursor"};
 #define IS_ONE_OF(list, call) \

@@ -126,6 +126,11 @@ const verbs = {
     await object(name).handle.flush()
     return 'ok'
   },
+  compact(name) {
+    object(name).handle.compact()
+    return 'ok'
+  },
+  verify: (name) => `count ${object(name).handle.verify().violations.length}`,
   keyspaces: (name) => ['names', ...object(name).handle.keyspaces().map(toWord)].join(' '),
   keyspace(name, keyspace) {
     const database = object(name)

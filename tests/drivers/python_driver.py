@@ -168,6 +168,13 @@ class Driver:
         self.object(name).handle.flush()
         return "ok"
 
+    def do_compact(self, name: str) -> str:
+        self.object(name).handle.compact()
+        return "ok"
+
+    def do_verify(self, name: str) -> str:
+        return f"count {len(self.object(name).handle.verify().violations)}"
+
     def do_keyspaces(self, name: str) -> str:
         names = self.object(name).handle.keyspaces()
         return " ".join(["names", *(to_word(each.encode()) for each in names)])

@@ -162,7 +162,8 @@ impl Model {
             Call::Close | Call::Drop | Call::Rollback => {
                 self.objects.remove(&name);
             }
-            Call::Flush => {}
+            Call::Flush | Call::Compact => {}
+            Call::Verify => return Ok(Answer::Count(0)),
             Call::Keyspaces => return Ok(Answer::Names(self.keyspaces())),
             Call::Keyspace { keyspace } => {
                 Arc::make_mut(&mut self.spaces).entry(keyspace.clone()).or_default();

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `open NAME PATH SETTING=WORD…` | opens a database and keeps its handle (the old one of that name is dropped) |
 //! | `close NAME`, `flush NAME`, `keyspaces NAME`, `keyspace NAME KEYSPACE` | the calls of those names |
+//! | `compact NAME`, `verify NAME` | the calls of those names; the second answers with the number of violations |
 //! | `begin NAME DATABASE`, `snapshot NAME DATABASE`, `batch NAME DATABASE` | makes an object of a database |
 //! | `put NAME KEYSPACE KEY VALUE DURABILITY`, `delete NAME KEYSPACE KEY DURABILITY` | durability: `default`, `buffered`, `sync` |
 //! | `get NAME KEYSPACE KEY`, `exists NAME KEYSPACE KEY`, `len NAME KEYSPACE`, `scan NAME KEYSPACE PREFIX` | reads of a database, transaction or snapshot |
@@ -45,6 +46,8 @@ pub enum Call {
     Open { path: PathBuf, settings: Vec<(String, String)> },
     Close,
     Flush,
+    Compact,
+    Verify,
     Drop,
     Keyspaces,
     Keyspace { keyspace: String },
@@ -206,6 +209,8 @@ impl Command {
             ),
             Call::Close => format!("close {name}"),
             Call::Flush => format!("flush {name}"),
+            Call::Compact => format!("compact {name}"),
+            Call::Verify => format!("verify {name}"),
             Call::Drop => format!("drop {name}"),
             Call::Keyspaces => format!("keyspaces {name}"),
             Call::Keyspace { keyspace } => format!("keyspace {name} {}", text(keyspace)),
@@ -262,6 +267,8 @@ impl Command {
             "open" => Call::Open { path: PathBuf::from(words.text()?), settings: words.settings()? },
             "close" => Call::Close,
             "flush" => Call::Flush,
+            "compact" => Call::Compact,
+            "verify" => Call::Verify,
             "drop" => Call::Drop,
             "keyspaces" => Call::Keyspaces,
             "rollback" => Call::Rollback,

@@ -330,6 +330,11 @@ impl Database {
                 self.handle.flush()?;
                 Answer::Ok
             }
+            Call::Compact => {
+                self.handle.compact()?;
+                Answer::Ok
+            }
+            Call::Verify => Answer::Count(self.handle.verify()?.violations.len() as u64),
             Call::Keyspaces => Answer::Names(self.handle.keyspaces()?),
             Call::Keyspace { keyspace } => {
                 let handle = self.handle.keyspace(keyspace)?;

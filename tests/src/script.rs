@@ -18,6 +18,7 @@
 //! r1: reader on db default film     and one that is read so: so many bytes from a place on
 //! r1: read 0 100
 //! compress logs lz4                 the keyspace stores its values so from now on
+//! compact                           gives room back; `verify` answers with the number of violations
 //! reopen                            closes and opens with the same settings
 //! ```
 //!
@@ -167,6 +168,8 @@ pub fn to_source(command: &Command) -> String {
         }
         Call::Close => "close".to_owned(),
         Call::Flush => "flush".to_owned(),
+        Call::Compact => "compact".to_owned(),
+        Call::Verify => "verify".to_owned(),
         Call::Drop => "drop".to_owned(),
         Call::Keyspaces => "keyspaces".to_owned(),
         Call::Rollback => "rollback".to_owned(),
@@ -264,6 +267,8 @@ fn parse_call(verb: &str, tokens: &mut Tokens, directory: &Path) -> Outcome<Call
         "open" => parse_open(tokens, directory)?,
         "close" => Call::Close,
         "flush" => Call::Flush,
+        "compact" => Call::Compact,
+        "verify" => Call::Verify,
         "drop" => Call::Drop,
         "keyspaces" => Call::Keyspaces,
         "rollback" => Call::Rollback,

@@ -21,6 +21,7 @@ __all__ = [
     "Stats",
     "Backup",
     "Compaction",
+    "Salvage",
     "Verification",
     "Violation",
     "ValueReader",
@@ -232,6 +233,19 @@ class OpenDB:
 
         Raises InvalidArgumentError for a directory that is not empty or is inside of the database's own, LockedError while
         somebody else has it, NoSpaceError and IoError from the system.
+        """
+
+    @staticmethod
+    def salvage(damaged: str | PathLike[str], into: str | PathLike[str]) -> Salvage:
+        """Makes a new database of everything that can be read of a damaged one, and tells what cannot.
+
+        The damaged directory is not changed, but for its lock file; its manifest need not even be there. Where a commit is
+        lost, its keys have the values that they had before, or none, and keys that it deleted come back. Keys are held in
+        memory meanwhile. The new directory is created, or must be empty; after an error it holds a part of what was read.
+
+        Raises IoError where there is no database, LockedError while somebody has it open, UnsupportedError for a newer format,
+        CorruptionError where not one segment tells whose it is, InvalidArgumentError for a new directory that is not empty or
+        is inside of the damaged one, and NoSpaceError and IoError from writing the new database.
         """
 
     def close(self) -> None:
@@ -931,6 +945,30 @@ class Backup:
     @property
     def bytes_copied(self) -> int:
         """Bytes that were copied."""
+
+@final
+class Salvage:
+    """What OpenDB.salvage has brought over. Two are equal where all of their attributes are."""
+
+    def __hash__(self) -> int: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __ne__(self, other: object, /) -> bool: ...
+
+    @property
+    def keys(self) -> int:
+        """Keys that are in the new database."""
+
+    @property
+    def keyspaces(self) -> int:
+        """Keyspaces of the new database, "default" among them."""
+
+    @property
+    def lost(self) -> list[str]:
+        """What could not be read, one sentence for each place: at most 10,000 of them, and then one that tells how many more
+        there are. Empty where nothing was lost.
+        """
 
 def _kinds() -> list[tuple[int, str, bool]]:
     """Every error kind of the core as (code, name, retryable), for the package's tests."""

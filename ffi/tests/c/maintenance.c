@@ -106,6 +106,8 @@ static void progress(const char *directory) {
     report stopped = {database, 0, 0, 0, false}, whole = {database, 0, 0, 0, true};
     OK(opendb_compact(database, note, &stopped, &done, &error));
     CHECK(done.segments_removed == 0 && stopped.calls == 2);
+    OK(opendb_close(database, &error));
+    whole.database = database = worn(directory, "progress again");
     OK(opendb_compact(database, note, &whole, &done, &error));
     CHECK(done.segments_removed >= 1 && whole.calls >= 3 && whole.last == whole.total);
     check(database);
@@ -192,6 +194,30 @@ static void backup(const char *directory) {
     OK(opendb_close(database, &error));
 }
 
+static void salvage(const char *directory) {
+    opendb_salvage_result done = OPENDB_SALVAGE_RESULT_INIT;
+    opendb_database *database = worn(directory, "damaged");
+    opendb_names *lost;
+    char damaged[4096], into[4096], manifest[4200];
+    snprintf(damaged, sizeof damaged, "%s/damaged", directory);
+    snprintf(into, sizeof into, "%s/salvaged", directory);
+    snprintf(manifest, sizeof manifest, "%s/MANIFEST", damaged);
+    FAILS(OPENDB_ERROR_LOCKED, "", opendb_salvage(damaged, into, &done, &lost, &error));
+    CHECK(lost == NULL);
+    OK(opendb_close(database, &error));
+    CHECK(remove(manifest) == 0);
+    OK(opendb_salvage(damaged, into, &done, &lost, &error));
+    CHECK(done.size == sizeof done && done.keys == KEYS / 2 && done.keyspaces == 1);
+    opendb_names_free(lost);
+    database = open_below(directory, "salvaged");
+    check(database);
+    OK(opendb_close(database, &error));
+    REFUSED("not empty", opendb_salvage(damaged, into, NULL, &lost, &error));
+    REFUSED("damaged is NULL", opendb_salvage(NULL, into, NULL, &lost, &error));
+    REFUSED("into is NULL", opendb_salvage(damaged, NULL, NULL, &lost, &error));
+    REFUSED("lost_out is NULL", opendb_salvage(damaged, into, NULL, NULL, &error));
+}
+
 int main(int count, char **arguments) {
     CHECK(count == 2);
     compaction(arguments[1]);
@@ -199,6 +225,7 @@ int main(int count, char **arguments) {
     sizes(arguments[1]);
     damage(arguments[1]);
     backup(arguments[1]);
+    salvage(arguments[1]);
     CHECK(opendb_handles_live() == 0);
     return 0;
 }
