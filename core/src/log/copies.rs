@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Log;
 use crate::checkpoint::SegmentState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::segment::Segment;
 
@@ -59,6 +59,10 @@ impl Log {
     /// From then on they are out of the way of every recovery. Their files are removed; who still looks into them goes on.
     pub(crate) fn retire(&self, serials: &[u64], checkpoint: Option<u64>) -> Result<()> {
         let mut state = self.state.lock();
+        if state.has_ended() {
+            // No manifest would say it.
+            return Err(Error::Closed);
+        }
         let before = state.manifest.clone();
         let is_retired = |entry: &SegmentEntry| serials.contains(&entry.serial);
         let retired: Vec<SegmentEntry> =

@@ -91,6 +91,11 @@ impl State {
         self.manifest.segments.iter_mut().find(|entry| entry.serial == serial)
     }
 
+    /// Whether the log was closed, and the directory is nobody's or somebody else's.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     pub(super) fn allocated(&self) -> u64 {
         self.manifest.segments.iter().map(|entry| entry.capacity).sum()
     }

@@ -35,7 +35,7 @@ impl Store {
     /// Makes a backup in a directory, which is created, or is empty.
     pub(crate) fn backup(&self, target: &Path) -> Result<Backup> {
         // 1. Nothing moves.
-        let _compactor = self.compactor.lock();
+        let _compactor = self.compactor()?;
         self.check_goes_on()?;
         // 2. A directory of its own.
         let (disk, directory, _) = self.log.place();

@@ -109,6 +109,9 @@ impl Turns {
 /// Does the same work on several threads, this one among them, until all of them are done. Where no more threads can be had,
 /// fewer do it.
 fn on_threads<T: Send>(threads: usize, work: &(impl Fn() -> Result<T> + Sync)) -> Result<Vec<T>> {
+    if threads <= 1 {
+        return work().map(|done| vec![done]);
+    }
     std::thread::scope(|scope| {
         let spawn = |_| std::thread::Builder::new().name("opendb-open".to_owned()).spawn_scoped(scope, work);
         let others: Vec<_> = (1..threads).map_while(|number| spawn(number).ok()).collect();

@@ -1,12 +1,14 @@
 //! When segments are compacted and checkpoints made: by the background, and when somebody asks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
 
 use super::Store;
 use super::compaction::{Compaction, CompactionProgress, Compactor};
 use crate::compaction::Effort;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What a key takes in a checkpoint of the index, about.
 const INDEX_BYTES_PER_KEY: u64 = 12;
@@ -96,7 +98,8 @@ impl Store {
 
     /// One round of the background.
     fn maintain_segments(&self, effort: Effort) -> Result<()> {
-        let mut compactor = self.compactor.lock();
+        // Where somebody else compacts, or backs up, there is nothing to be done beside.
+        let Some(mut compactor) = self.compactor.try_lock() else { return Ok(()) };
         let mut done = Compaction::default();
         self.pace.set(self.pressure(&compactor));
         while self.compact_once(&mut compactor, effort, u64::MAX, &mut done)? {
@@ -130,7 +133,7 @@ impl Store {
 
     /// Makes a checkpoint if there is anything that the last one does not know.
     pub(super) fn checkpoint_at_end(&self) -> Result<()> {
-        let mut compactor = self.compactor.lock();
+        let mut compactor = self.compactor()?;
         let is_known = compactor.checkpoint > 0
             && compactor.checkpoint_sequence == self.log.appended()
             && !compactor.has_copied
@@ -140,23 +143,59 @@ impl Store {
 
     /// Gives back everything that can be given back, at once.
     pub(crate) fn compact(&self, progress: Progress<'_>) -> Result<Compaction> {
-        let mut compactor = self.compactor.lock();
+        let mut compactor = self.compactor()?;
         self.log.end_segment(&mut self.committer.lock().appender)?;
         self.sync_written()?;
         let before_serial = self.log.next_serial();
         let (mut done, mut how_far) = (Compaction::default(), CompactionProgress::default());
         how_far.bytes_total = self.log.stats().allocated_bytes;
-        while progress(&how_far)
-            && self.compact_once(&mut compactor, Effort::Full, before_serial, &mut done)?
-        {
+        let mut goes_on = self.tell(progress, &how_far);
+        while goes_on && self.compact_once(&mut compactor, Effort::Full, before_serial, &mut done)? {
             how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
+            goes_on = self.tell(progress, &how_far);
         }
         self.empty_large(&mut compactor);
         self.checkpoint(&mut compactor)?;
         self.write_missing_hints();
         self.forget_leaving(&mut compactor);
-        how_far.bytes_done = how_far.bytes_total;
-        progress(&how_far);
+        if goes_on {
+            how_far.bytes_done = how_far.bytes_total;
+            self.tell(progress, &how_far);
+        }
         Ok(done)
     }
+
+    /// The right to compact, to make checkpoints and to keep others from both. Waits for who has it; who is told the progress
+    /// of a compaction would wait for himself, and is refused.
+    pub(super) fn compactor(&self) -> Result<MutexGuard<'_, Compactor>> {
+        if self.told.load(Ordering::Relaxed) == this_thread() {
+            return Err(Error::InvalidArgument(
+                "this cannot be called from the progress of a compaction; return false to end it".to_owned(),
+            ));
+        }
+        Ok(self.compactor.lock())
+    }
+
+    /// Tells how far a compaction has come.
+    fn tell(&self, progress: Progress<'_>, how_far: &CompactionProgress) -> bool {
+        let told = Told(&self.told);
+        told.0.store(this_thread(), Ordering::Relaxed);
+        progress(how_far)
+    }
+}
+
+/// While the progress of a compaction is told.
+struct Told<'a>(&'a AtomicUsize);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// What tells this thread from all that are alive; never 0.
+fn this_thread() -> usize {
+    thread_local!(static PLACE: u8 = const { 0 });
+    // A thread that is ending is told nothing.
+    PLACE.try_with(|place| std::ptr::from_ref(place).addr()).unwrap_or(usize::MAX)
 }

@@ -35,7 +35,7 @@ mod sources;
 mod verify;
 mod versions;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -104,6 +104,8 @@ pub(crate) struct Store {
     own: Weak<Store>,
     /// Whoever compacts or makes a checkpoint has it.
     compactor: Mutex<Compactor>,
+    /// The thread that is being told the progress of a compaction; 0 for none.
+    told: AtomicUsize,
     pub(crate) figures: Figures,
     /// Holds writers back while compaction does not keep up.
     pace: Pace,
@@ -149,6 +151,7 @@ impl Store {
             generation: generation(),
             own: Weak::clone(own),
             compactor: Mutex::new(compactor),
+            told: AtomicUsize::new(0),
             figures: Figures::default(),
             pace: Pace::default(),
             hinted: Hinted::default(),

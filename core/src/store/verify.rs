@@ -78,7 +78,7 @@ impl Store {
     pub(crate) fn verify(&self) -> Result<Verification> {
         let mut found = Verification::default();
         // Nothing is moved meanwhile.
-        let _compactor = self.compactor.lock();
+        let _compactor = self.compactor()?;
         let before = self.log.appended();
         self.verify_segments(&mut found);
         let sums = self.verify_index(&mut found)?;

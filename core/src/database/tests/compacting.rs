@@ -1,0 +1,122 @@
+//! Compaction as its callers see it.
+
+use super::model::{all_options, open};
+use crate::database::OpenDB;
+use crate::disk::SimulatedDisk;
+use crate::options::Options;
+use crate::{Error, ErrorKind};
+
+/// A database in which every key was written twice.
+fn overwritten(disk: &SimulatedDisk, options: &Options) -> OpenDB {
+    let db = open(disk, options).unwrap();
+    for round in 0..2_u8 {
+        for number in 0..200_u32 {
+            db.put(&number.to_be_bytes(), &[round; 2_000]).unwrap();
+        }
+    }
+    db
+}
+
+fn assert_whole(db: &OpenDB) {
+    assert!(db.verify().unwrap().violations.is_empty());
+    for number in 0..200_u32 {
+        assert_eq!(db.get(&number.to_be_bytes()).unwrap(), Some(vec![1; 2_000]));
+    }
+}
+
+#[test]
+fn compaction_gives_back_what_was_overwritten_and_everything_is_still_there() {
+    for options in all_options(64 << 10) {
+        let disk = SimulatedDisk::new();
+        let db = overwritten(&disk, &options);
+        let snapshot = db.snapshot().unwrap();
+        db.delete(&7_u32.to_be_bytes()).unwrap();
+        let mut told = Vec::new();
+        db.compact_with(|progress| {
+            told.push((progress.bytes_done, progress.bytes_total));
+            true
+        })
+        .unwrap();
+        assert!(told.windows(2).all(|two| two[0].0 <= two[1].0), "{told:?}");
+        assert!(told.last().is_some_and(|(done, total)| done == total), "{told:?}");
+        let stats = db.stats().unwrap();
+        assert!(stats.log_bytes < stats.live_bytes * 11 / 10, "{stats:?}");
+        assert!(stats.pinned_bytes > 0, "a snapshot keeps the segment with the key that was deleted");
+        assert_eq!(snapshot.get(&7_u32.to_be_bytes()).unwrap(), Some(vec![1; 2_000]));
+        drop(snapshot);
+        db.put(&7_u32.to_be_bytes(), &[1; 2_000]).unwrap();
+        db.compact().unwrap();
+        assert_eq!(db.stats().unwrap().pinned_bytes, 0);
+        assert_whole(&db);
+        db.close().unwrap();
+        assert_whole(&open(&disk, &options).unwrap());
+    }
+}
+
+#[test]
+fn whoever_says_no_ends_it_early_and_is_told_nothing_more() {
+    let options = &all_options(64 << 10)[1];
+    let db = overwritten(&SimulatedDisk::new(), options);
+    let mut calls = 0;
+    db.compact_with(|_| {
+        calls += 1;
+        false
+    })
+    .unwrap();
+    assert_eq!(calls, 1);
+    assert_whole(&db);
+}
+
+/// A call from the progress of a compaction that compacts, verifies or backs up would have waited for itself for ever.
+#[test]
+fn calls_from_the_progress_of_a_compaction_are_refused_instead_of_waiting_for_themselves() {
+    let options = &all_options(64 << 10)[1];
+    let db = overwritten(&SimulatedDisk::new(), options);
+    let mut kinds = Vec::new();
+    db.compact_with(|_| {
+        kinds.extend(
+            [db.compact().map(drop), db.verify().map(drop)].map(|refused| refused.unwrap_err().kind()),
+        );
+        true
+    })
+    .unwrap();
+    assert!(kinds.len() >= 4 && kinds.iter().all(|kind| *kind == ErrorKind::InvalidArgument), "{kinds:?}");
+    assert_whole(&db);
+}
+
+/// A close in the middle must leave a manifest that names everything that is needed.
+#[test]
+fn a_database_that_is_closed_from_the_progress_of_a_compaction_is_whole() {
+    for options in all_options(64 << 10) {
+        let disk = SimulatedDisk::new();
+        let db = overwritten(&disk, &options);
+        for round in 0..3 {
+            let db = if round == 0 { db.clone() } else { open(&disk, &options).unwrap() };
+            let mut calls = 0;
+            let ended = db.compact_with(|_| {
+                calls += 1;
+                if calls == 2 - round % 2 {
+                    db.close().unwrap();
+                }
+                true
+            });
+            assert!(matches!(ended, Ok(_) | Err(Error::Closed)), "{ended:?}");
+            let again = open(&disk, &options).unwrap();
+            assert_whole(&again);
+            again.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn at_most_two_segments_are_left_when_everything_was_deleted() {
+    for options in all_options(64 << 10) {
+        let db = overwritten(&SimulatedDisk::new(), &options);
+        for number in 0..200_u32 {
+            db.delete(&number.to_be_bytes()).unwrap();
+        }
+        db.compact().unwrap();
+        assert!(db.stats().unwrap().segments <= 2, "{:?}", db.stats());
+        assert!(db.is_empty().unwrap() && db.verify().unwrap().violations.is_empty());
+    }
+}
