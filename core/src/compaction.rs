@@ -26,6 +26,8 @@ pub(crate) struct Candidate {
     pub(crate) live: u64,
     /// The newest sequence in it.
     pub(crate) last_sequence: u64,
+    /// Whether its records stand in the order in which they came, and not in that of their keys.
+    pub(crate) is_unsorted: bool,
 }
 
 impl Candidate {
@@ -52,7 +54,7 @@ pub(crate) enum Effort {
     Busy,
     /// What can be done well while nobody writes.
     Rest,
-    /// Everything that gives back anything worth having.
+    /// Everything that gives back anything worth having, and everything that is not in the order of its keys.
     Full,
 }
 
@@ -82,6 +84,7 @@ pub(crate) fn choose(
     let worth = |candidate: &&Candidate| {
         candidate.is_dead_to(DEAD_PERCENT_AT_ONCE)
             || is_due && candidate.is_dead_to(if effort == Effort::Full { 1 } else { DEAD_PERCENT_MIN })
+            || effort == Effort::Full && candidate.is_unsorted
     };
     let mut worthy: Vec<Candidate> = candidates.iter().filter(worth).copied().collect();
     worthy.sort_by(|one, other| other.score(now).partial_cmp(&one.score(now)).unwrap_or(Ordering::Equal));
@@ -102,7 +105,7 @@ mod tests {
     use super::*;
 
     fn candidate(serial: u64, live: u64) -> Candidate {
-        Candidate { serial, bytes: 100, live, last_sequence: serial * 100 }
+        Candidate { serial, bytes: 100, live, last_sequence: serial * 100, is_unsorted: false }
     }
 
     fn serials(chosen: &[Candidate]) -> Vec<u64> {
@@ -141,5 +144,8 @@ mod tests {
     fn a_segment_without_garbage_is_never_taken() {
         let candidates = [candidate(1, 100), Candidate { live: 120, ..candidate(2, 0) }, candidate(3, 0)];
         assert_eq!(serials(&choose(&candidates, 500, Effort::Full, 0, 1000)), [3]);
+        let unsorted = [Candidate { is_unsorted: true, ..candidate(1, 100) }];
+        assert_eq!(serials(&choose(&unsorted, 500, Effort::Full, 0, 1000)), [1], "but to be sorted");
+        assert!(choose(&unsorted, 500, Effort::Rest, 0, 1000).is_empty());
     }
 }

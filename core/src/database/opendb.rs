@@ -314,8 +314,10 @@ impl OpenDB {
         self.handle.store_to_write()?.flush()
     }
 
-    /// Gives back, at once, the room of everything that was overwritten or deleted. Without this call the same goes on in
-    /// the background whenever there is enough of it. Reads and writes go on meanwhile.
+    /// Gives back, at once, the room of everything that was overwritten or deleted, and brings records into the order of their
+    /// keys, about 128 MiB of them at a time, so that long scans read what stands together. Without this call room is given
+    /// back in the background whenever there is enough of it. Writes what is live in the log anew, as far as it never was; reads
+    /// and writes go on meanwhile.
     ///
     /// # Errors
     /// [`Error::NoSpace`] where there is no room for the copies, [`Error::Io`] from the device, [`Error::Corruption`] where

@@ -29,6 +29,8 @@ use crate::record::{Kind, Record, standalone_bytes};
 use crate::segment::Segment;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+/// Live bytes that a job takes on when everything is compacted. While it runs, it takes about a hundred bytes for each record.
+const FULL_JOB_BYTES: u64 = 128 << 20;
 /// Bytes a second that are copied while there is little garbage.
 const BYTES_PER_SECOND: u64 = 128 << 20;
 /// Bytes in segments for a hundred live ones from which copying is not held back any more.
@@ -127,7 +129,9 @@ impl Store {
         candidates.retain(|(candidate, _)| candidate.serial < before_serial);
         let usual = self.log.usual_segment_bytes();
         let figures: Vec<Candidate> = candidates.iter().map(|(candidate, _)| *candidate).collect();
-        let chosen = choose(&figures, self.log.appended(), effort, usual / 2, usual);
+        // The more at once, the longer the stretches that are in the order of the keys.
+        let live_bytes_max = if effort == Effort::Full { FULL_JOB_BYTES.max(usual) } else { usual };
+        let chosen = choose(&figures, self.log.appended(), effort, usual / 2, live_bytes_max);
         if chosen.is_empty() {
             return Ok(false);
         }
@@ -183,6 +187,7 @@ impl Store {
                     bytes: one.entry.length.saturating_sub(HEADER),
                     live: one.live.bytes + kept.map_or(0, |kept| kept.bytes),
                     last_sequence: one.entry.last_sequence,
+                    is_unsorted: one.entry.kind == SegmentKind::Log,
                 };
                 (candidate, one)
             })
