@@ -88,11 +88,14 @@ pub(crate) fn choose(
     };
     let mut worthy: Vec<Candidate> = candidates.iter().filter(worth).copied().collect();
     worthy.sort_by(|one, other| other.score(now).partial_cmp(&one.score(now)).unwrap_or(Ordering::Equal));
+    // What is wholly dead is free, however much there is of it, and goes before: it makes room for the copies of others.
+    if worthy.iter().any(|candidate| candidate.live == 0) {
+        worthy.retain(|candidate| candidate.live == 0);
+    }
     let mut live = 0;
     let mut chosen: Vec<Candidate> = Vec::new();
     for candidate in worthy {
-        // What is wholly dead is free, however much there is of it.
-        if candidate.live == 0 || chosen.is_empty() || live + candidate.live <= live_bytes_max {
+        if chosen.is_empty() || live + candidate.live <= live_bytes_max {
             live += candidate.live;
             chosen.push(candidate);
         }

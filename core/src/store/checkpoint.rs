@@ -244,8 +244,26 @@ impl Writer {
 }
 
 impl Store {
-    /// Makes a checkpoint, and gives up the segments that compaction has emptied.
+    /// Makes a checkpoint, and gives up the segments that compaction has emptied. Where the device is too full for a checkpoint
+    /// they are given up without one, which makes room: the next open takes longer then.
     pub(super) fn checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
+        match self.make_checkpoint(compactor) {
+            Err(Error::NoSpace(_)) if !compactor.emptied.is_empty() => self.do_without_checkpoint(compactor),
+            other => other,
+        }
+    }
+
+    fn do_without_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
+        self.retire_emptied(compactor, None)?;
+        let (disk, directory, _) = self.log.place();
+        let _best_effort = disk.remove(&directory.join(name(compactor.checkpoint)));
+        self.keys.order.release(&[]);
+        // Nothing is known to the next open, so the close makes one.
+        compactor.has_copied = true;
+        Ok(())
+    }
+
+    fn make_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
         let number = compactor.checkpoint + 1;
         let (disk, directory, _) = self.log.place();
         let path = directory.join(name(number));

@@ -102,7 +102,7 @@ impl Store {
         let Some(mut compactor) = self.compactor.try_lock() else { return Ok(()) };
         let mut done = Compaction::default();
         self.pace.set(self.pressure(&compactor));
-        while self.compact_once(&mut compactor, effort, u64::MAX, &mut done)? {
+        while self.compact_with_room(&mut compactor, effort, u64::MAX, &mut done)? {
             self.checkpoint_if_due(&mut compactor, effort)?;
             self.pace.set(self.pressure(&compactor));
         }
@@ -114,6 +114,23 @@ impl Store {
             self.write_missing_hints();
         }
         Ok(())
+    }
+
+    /// [`Store::compact_once`]. Where there is no room for copies, it first gives up what is emptied.
+    fn compact_with_room(
+        &self,
+        compactor: &mut Compactor,
+        effort: Effort,
+        before_serial: u64,
+        done: &mut Compaction,
+    ) -> Result<bool> {
+        match self.compact_once(compactor, effort, before_serial, done) {
+            Err(Error::NoSpace(_)) if !compactor.emptied.is_empty() => {
+                self.checkpoint(compactor)?;
+                self.compact_once(compactor, effort, before_serial, done)
+            }
+            other => other,
+        }
     }
 
     fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {
@@ -144,13 +161,17 @@ impl Store {
     /// Gives back everything that can be given back, at once.
     pub(crate) fn compact(&self, progress: Progress<'_>) -> Result<Compaction> {
         let mut compactor = self.compactor()?;
-        self.log.end_segment(&mut self.committer.lock().appender)?;
+        match self.log.end_segment(&mut self.committer.lock().appender) {
+            // What is sealed already can be compacted all the same, and makes room.
+            Err(Error::NoSpace(_)) => {}
+            other => other?,
+        }
         self.sync_written()?;
         let before_serial = self.log.next_serial();
         let (mut done, mut how_far) = (Compaction::default(), CompactionProgress::default());
         how_far.bytes_total = self.log.stats().allocated_bytes;
         let mut goes_on = self.tell(progress, &how_far);
-        while goes_on && self.compact_once(&mut compactor, Effort::Full, before_serial, &mut done)? {
+        while goes_on && self.compact_with_room(&mut compactor, Effort::Full, before_serial, &mut done)? {
             how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
             goes_on = self.tell(progress, &how_far);
         }

@@ -1,8 +1,10 @@
 //! Compaction as its callers see it.
 
-use super::model::{all_options, open};
+use std::path::Path;
+
+use super::model::{PATH, all_options, open};
 use crate::database::OpenDB;
-use crate::disk::SimulatedDisk;
+use crate::disk::{Disk, OpenMode, SimulatedDisk};
 use crate::options::Options;
 use crate::{Error, ErrorKind};
 
@@ -118,5 +120,37 @@ fn at_most_two_segments_are_left_when_everything_was_deleted() {
         db.compact().unwrap();
         assert!(db.stats().unwrap().segments <= 2, "{:?}", db.stats());
         assert!(db.is_empty().unwrap() && db.verify().unwrap().violations.is_empty());
+    }
+}
+
+/// Deleting must be a way out of a full device.
+#[test]
+fn on_a_full_device_deleting_and_compacting_makes_room() {
+    for options in all_options(64 << 10) {
+        let disk = SimulatedDisk::new();
+        let db = overwritten(&disk, &options);
+        let length = |name: &String| {
+            let file = disk.open(&Path::new(PATH).join(name), OpenMode::ReadOnly);
+            file.map_or(0, |file| file.length().unwrap())
+        };
+        let used: u64 = disk.list(Path::new(PATH)).unwrap().iter().map(length).sum();
+        disk.set_room(used + (8 << 10));
+        let full =
+            (0..1000_u32).find_map(|number| db.put(&(1_000 + number).to_be_bytes(), &[2; 2_000]).err());
+        assert!(matches!(full, Some(Error::NoSpace(_))), "{full:?}");
+        // Tombstones fit where no value does any more.
+        let deleted = (0..200_u32).take_while(|number| db.delete(&number.to_be_bytes()).is_ok()).count();
+        assert!(deleted > 0, "{deleted}");
+        db.compact().unwrap();
+        let stats = db.stats().unwrap();
+        assert!(stats.log_bytes < stats.live_bytes * 6 / 5, "{stats:?}");
+        db.put(b"again", &[3; 2_000]).unwrap();
+        db.close().unwrap();
+        disk.set_room(u64::MAX);
+        let db = open(&disk, &options).unwrap();
+        assert!(db.verify().unwrap().violations.is_empty());
+        assert_eq!(db.get(&0_u32.to_be_bytes()).unwrap(), None);
+        assert_eq!(db.get(&199_u32.to_be_bytes()).unwrap(), (deleted < 200).then(|| vec![1; 2_000]));
+        assert_eq!(db.get(b"again").unwrap(), Some(vec![3; 2_000]));
     }
 }
