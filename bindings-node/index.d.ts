@@ -452,7 +452,7 @@ export class OpenDB {
    * Gives back, at once, the room of everything that was overwritten or deleted. Without this call the same goes on in
    * the background whenever there is enough of it. Other threads read and write meanwhile.
    *
-   * @param progress Told how far it has come, in bytes of segments, and once more at the end. `false` ends the compaction
+   * @param progress Told how far it has come, in bytes of segments, and, unless it was ended early, once more at the end. `false` ends the compaction
    *   early, and so does what it throws, which is thrown from here; what was done before stays done. It may read and write,
    *   but must not compact, verify, back up or close the database: those wait for this call.
    * @throws `OPENDB_NO_SPACE` without room for the copies, `OPENDB_CORRUPTION` where a segment cannot be read,

@@ -177,7 +177,7 @@ class OpenDB extends Store {
     if (toProgress(progress) === undefined) return native.databaseCompact(handle)
     let thrown
     const report = (bytesDone, bytesTotal) => {
-      // It is told once more at the end, when there may be an error already.
+      // It is told again, when there may be an error already.
       if (thrown !== undefined) return false
       try {
         return progress(bytesDone, bytesTotal) !== false

@@ -405,7 +405,7 @@ impl OpenDB {
     /// Without this call the same goes on in the background whenever there is enough of it. Reads and writes go on
     /// meanwhile, in other threads too.
     ///
-    /// progress: called as progress(bytes_done, bytes_total), and once more at the end; False ends the compaction early,
+    /// progress: called as progress(bytes_done, bytes_total), and, unless it was ended early, once more at the end; False ends the compaction early,
     /// and so does an exception, which is raised here. What was done before stays done. It may read and write, but not
     /// compact, verify, back up or close the database: those wait for this call.
     ///

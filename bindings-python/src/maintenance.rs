@@ -86,7 +86,7 @@ pub(crate) fn compact(py: Python<'_>, handle: &Handle, progress: Option<&Py<PyAn
     let mut raised = None;
     let done = call_detached(py, || {
         handle.database.compact_with(|so_far| {
-            // It is told once more at the end, when there may be an exception already.
+            // It is told again, when there may be an exception already.
             raised.is_none()
                 && Python::attach(|py| report(py, progress, so_far)).unwrap_or_else(|exception| {
                     raised = Some(exception);

@@ -507,7 +507,7 @@ typedef int32_t opendb_compression;
 typedef opendb_status (*opendb_work)(opendb_transaction *transaction, void *user_data);
 
 /**
- * Is told how far a compaction has come, in bytes of segments, and once more at the end. `false` ends it early. It may
+ * Is told how far a compaction has come, in bytes of segments, and, unless it was ended early, once more at the end. `false` ends it early. It may
  * read and write, but must not compact, verify, back up or close the database, since those wait for the compaction; and
  * it must return: no exception and no `longjmp` may leave it.
  */

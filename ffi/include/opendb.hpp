@@ -763,7 +763,7 @@ struct Reporter {
 
     static bool run(std::uint64_t bytes_done, std::uint64_t bytes_total, void *user_data) noexcept {
         auto *self = static_cast<Reporter *>(user_data);
-        // It is told once more at the end, when there may be an exception already.
+        // It is told again, when there may be an exception already.
         if (self->thrown) {
             return false;
         }
@@ -916,7 +916,7 @@ public:
     }
 
     /**
-     * The same, and tells `progress(bytes_done, bytes_total)` how far it has come, and once more at the end. It ends early
+     * The same, and tells `progress(bytes_done, bytes_total)` how far it has come, and, unless it was ended early, once more at the end. It ends early
      * when that returns false; an exception of it ends it as well and comes out here. It may read and write, but must not
      * compact, verify, back up or close the database.
      */
