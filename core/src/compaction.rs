@@ -59,7 +59,7 @@ pub(crate) enum Effort {
 }
 
 /// Dead bytes in a hundred.
-pub(crate) fn dead_percent(candidates: &[Candidate]) -> u64 {
+fn dead_percent(candidates: &[Candidate]) -> u64 {
     let bytes: u64 = candidates.iter().map(|candidate| candidate.bytes).sum();
     let dead: u64 = candidates.iter().map(Candidate::dead).sum();
     (dead * 100).checked_div(bytes).unwrap_or(0)

@@ -146,7 +146,8 @@ impl Log {
         self.check_not_poisoned()
     }
 
-    fn check_not_poisoned(&self) -> Result<()> {
+    /// Refuses once a write or sync has failed.
+    pub(crate) fn check_not_poisoned(&self) -> Result<()> {
         match self.poison.get() {
             None => Ok(()),
             Some(reason) => Err(Error::Poisoned(reason.clone())),

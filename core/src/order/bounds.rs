@@ -7,7 +7,7 @@ use std::ops::{Bound, Range};
 /// Two keys with different heads are ordered as their heads are: the zeros that fill a key up are never greater than
 /// the bytes another key has in their place. Equal heads say nothing, the keys themselves must be compared.
 #[inline]
-pub(super) fn head(key: &[u8]) -> u128 {
+pub(crate) fn head(key: &[u8]) -> u128 {
     if let Some(first) = key.first_chunk::<16>() {
         return u128::from_be_bytes(*first);
     }

@@ -67,6 +67,7 @@ mod file_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bounds::head;
 pub(crate) use bulk::KeyBatch;
 pub(crate) use checkpoint::{OrderImage, RunRef};
 pub(crate) use cursor::Cursor;

@@ -264,6 +264,7 @@ impl Store {
     }
 
     fn make_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
+        self.log.check_not_poisoned()?;
         let number = compactor.checkpoint + 1;
         let (disk, directory, _) = self.log.place();
         let path = directory.join(name(number));
@@ -306,6 +307,7 @@ impl Store {
         // 3. What is counted.
         self.note_counts(compactor, &mut contents);
         // 4. The order of the keys.
+        self.log.check_not_poisoned()?;
         let order = self.keys.order.checkpoint(&|ordered| self.may_be_live(ordered))?;
         contents.order = order_state(&order);
         let bytes = contents.encode();
@@ -316,6 +318,7 @@ impl Store {
             contents_bytes: bytes.len() as u64,
             contents_crc: crc32c(0, &bytes),
         };
+        self.log.check_not_poisoned()?;
         writer.put(&bytes)?;
         // 5. The log is put on the device by whoever retires.
         Ok((writer.finish(&header)?, order, contents.counted_to))

@@ -139,7 +139,7 @@ impl Store {
             |one: &(Candidate, Settled)| chosen.iter().any(|chosen| chosen.serial == one.0.serial);
         let victims: Vec<Settled> =
             candidates.into_iter().filter(is_chosen).map(|(_, settled)| settled).collect();
-        let held_back = effort != Effort::Full && self.pressure(compactor) < PRESSURE_UNHINDERED;
+        let held_back = effort != Effort::Full && self.pressure() < PRESSURE_UNHINDERED;
         self.compact_segments(compactor, victims, held_back, done)?;
         Ok(true)
     }
@@ -163,12 +163,11 @@ impl Store {
 
     /// Bytes in segments for a hundred live ones, those included that are emptied and still there. A small database has no
     /// pressure.
-    pub(super) fn pressure(&self, compactor: &Compactor) -> u64 {
+    pub(super) fn pressure(&self) -> u64 {
         let (live, large) = self.log.live_bytes();
         let stats = self.log.stats();
         let used = stats.log_bytes + stats.large_bytes;
-        let emptied: u64 = compactor.emptied.iter().map(|one| one.entry.length).sum();
-        if used < PRESSURE_BYTES_MIN { 0 } else { (used.max(emptied) * 100).div_ceil((live + large).max(1)) }
+        if used < PRESSURE_BYTES_MIN { 0 } else { (used * 100).div_ceil((live + large).max(1)) }
     }
 
     /// The segments that could be compacted.
@@ -303,7 +302,7 @@ impl Store {
                 && other.entry.first_sequence < newest;
             if may_have_older {
                 let hashes = self.put_hashes(&other)?;
-                mark_needed(&mut job.tombstones, &hashes, other.entry.first_sequence);
+                mark_needed(&mut job.tombstones, hashes.as_deref(), other.entry.first_sequence);
             }
         }
         let superfluous: HashSet<usize> =
@@ -316,15 +315,16 @@ impl Store {
         Ok(())
     }
 
-    /// Hashes of the keys that have puts in a segment, ascending.
-    fn put_hashes(&self, settled: &Settled) -> Result<Vec<u64>> {
+    /// Hashes of the keys that have puts in a segment, ascending. `None` where not all of it can be read: then nobody knows.
+    fn put_hashes(&self, settled: &Settled) -> Result<Option<Vec<u64>>> {
         if let Some(hashes) = self.hinted_put_hashes(&settled.entry) {
-            return Ok(hashes);
+            return Ok(Some(hashes));
         }
         let segment = &settled.segment;
         let mut hashes = Vec::new();
         let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
-        while let Walked::Frame(_, frame) = walk.step()? {
+        while walk.position() < segment.published() {
+            let Walked::Frame(_, frame) = walk.step()? else { return Ok(None) };
             for (_, record) in frame.records() {
                 if record.shape.kind.is_put() {
                     hashes.push(self.keys.hash(record.shape.keyspace, record.key));
@@ -332,7 +332,7 @@ impl Store {
             }
         }
         hashes.sort_unstable();
-        Ok(hashes)
+        Ok(Some(hashes))
     }
 
     /// Runs `work` with the record of an item, which was found to be whole when it was gathered.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::location::Location;
+use crate::order::head;
 use crate::record::{NewRecord, Record, aligned, content_crc, standalone_header};
 
 /// Bytes and records that are copied before the index is moved: what the commit lock is held for at a time.
@@ -49,12 +50,14 @@ pub(super) struct Batch {
     pub(super) moves: Vec<(usize, usize, u64, u64)>,
 }
 
-/// Marks the tombstones that may delete something in a segment with these hashes. Both are ascending.
-pub(super) fn mark_needed(tombstones: &mut [Tombstone], hashes: &[u64], first_sequence: u64) {
+/// Marks the tombstones that may delete something in a segment with these hashes, or with any. Both are ascending.
+pub(super) fn mark_needed(tombstones: &mut [Tombstone], hashes: Option<&[u64]>, first_sequence: u64) {
     let mut at = 0;
     for tombstone in tombstones {
-        at += hashes.get(at..).unwrap_or_default().partition_point(|hash| *hash < tombstone.hash);
-        let is_there = hashes.get(at) == Some(&tombstone.hash);
+        let is_there = hashes.is_none_or(|hashes| {
+            at += hashes.get(at..).unwrap_or_default().partition_point(|hash| *hash < tombstone.hash);
+            hashes.get(at) == Some(&tombstone.hash)
+        });
         tombstone.is_needed |= is_there && first_sequence < tombstone.sequence;
     }
 }
@@ -87,14 +90,6 @@ impl Job {
         }
         (order.len(), bytes)
     }
-}
-
-/// The first sixteen bytes of a key as a number that is ordered as they are.
-fn head(key: &[u8]) -> u128 {
-    let mut first = [0; 16];
-    let length = key.len().min(first.len());
-    first[..length].copy_from_slice(&key[..length]);
-    u128::from_be_bytes(first)
 }
 
 impl Batch {

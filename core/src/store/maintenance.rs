@@ -101,16 +101,16 @@ impl Store {
         // Where somebody else compacts, or backs up, there is nothing to be done beside.
         let Some(mut compactor) = self.compactor.try_lock() else { return Ok(()) };
         let mut done = Compaction::default();
-        self.pace.set(self.pressure(&compactor));
+        self.pace.set(self.pressure());
         while self.compact_with_room(&mut compactor, effort, u64::MAX, &mut done)? {
             self.checkpoint_if_due(&mut compactor, effort)?;
-            self.pace.set(self.pressure(&compactor));
+            self.pace.set(self.pressure());
         }
         self.empty_large(&mut compactor);
         self.checkpoint_if_due(&mut compactor, effort)?;
         self.forget_leaving(&mut compactor);
         // Segments that are overwritten soon are not worth their hints.
-        if effort == Effort::Rest || self.pressure(&compactor) < PRESSURE_OF_HINTS {
+        if effort == Effort::Rest || self.pressure() < PRESSURE_OF_HINTS {
             self.write_missing_hints();
         }
         Ok(())
