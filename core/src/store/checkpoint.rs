@@ -271,7 +271,9 @@ impl Store {
         let written = Writer::create(&**disk, path.clone())
             .and_then(|writer| self.write_checkpoint(compactor, number, writer));
         let (bytes, order, sequence) = written.inspect_err(|_| {
-            let _best_effort = disk.remove(&path);
+            if !self.log.is_poisoned() {
+                let _best_effort = disk.remove(&path);
+            }
         })?;
         disk.sync_directory(directory)
             .map_err(|error| Error::io(format!("syncing {}", directory.display()), error))?;

@@ -100,6 +100,9 @@ impl Store {
     fn maintain_segments(&self, effort: Effort) -> Result<()> {
         // Where somebody else compacts, or backs up, there is nothing to be done beside.
         let Some(mut compactor) = self.compactor.try_lock() else { return Ok(()) };
+        if self.log.is_poisoned() {
+            return Ok(());
+        }
         let mut done = Compaction::default();
         self.pace.set(self.pressure());
         while self.compact_with_room(&mut compactor, effort, u64::MAX, &mut done)? {
