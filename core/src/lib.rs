@@ -51,6 +51,7 @@ mod location;
 mod log;
 mod manifest;
 mod mark;
+mod moves;
 mod options;
 mod order;
 mod prefetch;

@@ -31,6 +31,8 @@ const FLAG_CLEAN: u32 = 1;
 const SECTION_CHECKPOINT: u32 = 1;
 /// Section: the last commit of all log segments that were retired.
 const SECTION_RETIRED: u32 = 2;
+/// Section: bytes of the checkpoint's lists of moves that count.
+const SECTION_MOVES: u32 = 3;
 /// Bytes of a section's kind and length, and of each section's content so far.
 const SECTION_HEADER_BYTES: usize = 8;
 const SECTION_BYTES: usize = 8;
@@ -93,6 +95,8 @@ pub(crate) struct Manifest {
     pub(crate) checkpoint: Option<u64>,
     /// The last commit of all log segments that were retired.
     pub(crate) retired_to: u64,
+    /// Bytes of the file of moves that goes with the checkpoint; what follows in it does not count.
+    pub(crate) moves_bytes: u64,
     pub(crate) segments: Vec<SegmentEntry>,
 }
 
@@ -118,13 +122,16 @@ impl Manifest {
             clean: true,
             checkpoint: None,
             retired_to: 0,
+            moves_bytes: 0,
             segments: Vec::new(),
         }
     }
 
     fn sections(&self) -> Vec<(u32, u64)> {
         let retired = (self.retired_to > 0).then_some((SECTION_RETIRED, self.retired_to));
-        self.checkpoint.map(|number| (SECTION_CHECKPOINT, number)).into_iter().chain(retired).collect()
+        let moves = (self.moves_bytes > 0).then_some((SECTION_MOVES, self.moves_bytes));
+        let checkpoint = self.checkpoint.map(|number| (SECTION_CHECKPOINT, number));
+        [checkpoint, retired, moves].into_iter().flatten().collect()
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -197,6 +204,7 @@ impl Manifest {
             clean: u32_at(bytes, 88).ok_or_else(short)? & FLAG_CLEAN != 0,
             checkpoint: section(SECTION_CHECKPOINT),
             retired_to: section(SECTION_RETIRED).unwrap_or(0),
+            moves_bytes: section(SECTION_MOVES).unwrap_or(0),
             segments,
         })
     }

@@ -59,3 +59,4 @@ mod random;
 
 pub(crate) use hash_index::{Index, shard_of};
 pub(crate) use image::ShardSource;
+pub(crate) use slot::with_location;

@@ -71,6 +71,11 @@ pub(super) fn with_entry(word: u64, entry: u64) -> u64 {
     word & SPILL | entry
 }
 
+/// The word with another location, whatever else it says as it was.
+pub(crate) fn with_location(word: u64, location: Location) -> u64 {
+    word >> LOCATION_BITS << LOCATION_BITS | location.bits()
+}
+
 /// The tag and location of the word, its spill bit left out.
 pub(super) fn entry(word: u64) -> u64 {
     word & !SPILL

@@ -69,6 +69,7 @@ impl Log {
             durable_sequence: sequence,
             clean: true,
             checkpoint: None,
+            moves_bytes: 0,
             segments: parts.iter().map(|part| part.entry).collect(),
             ..state.manifest.clone()
         };

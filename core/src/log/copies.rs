@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Log;
 use crate::checkpoint::SegmentState;
 use crate::error::{Error, Result};
-use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
+use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::segment::Segment;
 
 use super::segments::LiveCount;
@@ -55,9 +55,10 @@ impl Log {
         self.write_manifest(&mut state)
     }
 
-    /// Writes a manifest that no longer names these segments, nothing in which is needed any more, and that names this checkpoint.
-    /// From then on they are out of the way of every recovery. Their files are removed; who still looks into them goes on.
-    pub(crate) fn retire(&self, serials: &[u64], checkpoint: Option<u64>) -> Result<()> {
+    /// Writes a manifest that no longer names these segments, nothing in which is needed any more, and that names this checkpoint
+    /// with so many bytes of moves. From then on they are out of the way of every recovery. Their files are removed; who still
+    /// looks into them goes on.
+    pub(crate) fn retire(&self, serials: &[u64], checkpoint: Option<u64>, moves_bytes: u64) -> Result<()> {
         let mut state = self.state.lock();
         if state.has_ended() {
             // No manifest would say it.
@@ -68,17 +69,21 @@ impl Log {
         let retired: Vec<SegmentEntry> =
             state.manifest.segments.iter().filter(|entry| is_retired(entry)).copied().collect();
         state.manifest.segments.retain(|entry| !is_retired(entry));
-        state.manifest.checkpoint = checkpoint;
+        (state.manifest.checkpoint, state.manifest.moves_bytes) = (checkpoint, moves_bytes);
         let log = retired.iter().filter(|entry| entry.kind == SegmentKind::Log);
         let retired_to = log.map(|entry| entry.last_sequence).max().unwrap_or(0);
         state.manifest.retired_to = state.manifest.retired_to.max(retired_to);
         if let Err(error) = self.write_manifest(&mut state) {
             if !self.is_poisoned() {
-                state.manifest.segments = before.segments;
-                (state.manifest.checkpoint, state.manifest.retired_to) =
-                    (before.checkpoint, before.retired_to);
+                // The numbers of generations go on.
+                state.manifest = Manifest { generation: state.manifest.generation, ..before };
             }
             return Err(error);
+        }
+        if moves_bytes > 0 {
+            self.segments.reserve(retired.iter().map(|entry| entry.slot));
+        } else {
+            self.segments.unreserve();
         }
         for entry in &retired {
             let content = entry.length.saturating_sub(HEADER);
@@ -92,6 +97,11 @@ impl Log {
             self.remove_file(&super::segment_name(entry.serial));
         }
         Ok(())
+    }
+
+    /// Keeps the slots of segments that were retired in an earlier life from being given out, as those of this one are.
+    pub(crate) fn reserve_slots(&self, slots: impl IntoIterator<Item = u16>) {
+        self.segments.reserve(slots);
     }
 
     /// Gives up a retired segment. Nobody can meet its slot by a location any more.

@@ -99,6 +99,8 @@ pub(super) struct SegmentTable {
     groups: Cells<Box<[Retirable<Slot>]>>,
     slot_by_serial: RwLock<BTreeMap<u64, u16>>,
     taken: Taken,
+    /// Numbers of retired segments into which the last checkpoint leads. They are not given out again before the next one.
+    reserved: Mutex<HashSet<u16>>,
     /// The process that opened the log, in the line of forks.
     generation: u64,
 }
@@ -106,7 +108,8 @@ pub(super) struct SegmentTable {
 impl SegmentTable {
     pub(super) fn new(generation: u64) -> SegmentTable {
         let groups = std::iter::repeat_with(OnceLock::new).take(SEGMENTS_MAX / GROUP).collect();
-        SegmentTable { groups, slot_by_serial: RwLock::default(), taken: Taken::default(), generation }
+        let (slot_by_serial, taken, reserved) = Default::default();
+        SegmentTable { groups, slot_by_serial, taken, reserved, generation }
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -119,10 +122,21 @@ impl SegmentTable {
         group.get_or_init(empty).get(usize::from(slot) % GROUP)
     }
 
+    /// Keeps numbers from being given out again.
+    pub(super) fn reserve(&self, numbers: impl IntoIterator<Item = u16>) {
+        self.reserved.lock().extend(numbers);
+    }
+
+    /// Nothing that is reserved so far is any more.
+    pub(super) fn unreserve(&self) {
+        self.reserved.lock().clear();
+    }
+
     /// Takes a number that no segment has and nobody still knows.
     pub(super) fn take_number(&self) -> Result<SlotNumber> {
-        let mut taken = self.taken.lock();
-        let number = (0..SEGMENTS_MAX as u16).find(|slot| !taken.contains(slot)).ok_or_else(|| {
+        let (mut taken, reserved) = (self.taken.lock(), self.reserved.lock());
+        let is_free = |slot: &u16| !taken.contains(slot) && !reserved.contains(slot);
+        let number = (0..SEGMENTS_MAX as u16).find(is_free).ok_or_else(|| {
             Error::Storage(format!(
                 "the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"
             ))

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use super::Store;
 use super::compaction::Compactor;
+use super::moves::{Reach, Since};
 use crate::checkpoint::{
     CHECKPOINT_HEADER_BYTES, CONTENTS_BYTES_MAX, CheckpointHeader, Contents, KeyspaceState, OrderState,
     RunState, SegmentState, ShardShape, ShardState,
@@ -27,7 +28,7 @@ use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
 use crate::index::{Index, ShardSource};
 use crate::log::{LiveCount, Log, LogConfig};
-use crate::manifest::{Manifest, SegmentKind};
+use crate::manifest::Manifest;
 use crate::order::{OrderImage, RunRef};
 use crate::recovery::Start;
 
@@ -60,12 +61,16 @@ pub(super) struct Base {
     pub(super) kept: HashMap<u64, u64>,
     pub(super) keyspaces: Vec<KeyspaceState>,
     pub(super) order: OrderImage,
+    /// What was moved since.
+    pub(super) since: Arc<Since>,
+    pub(super) reach: Reach,
 }
 
 impl Base {
     /// Tells a log what is live in its segments.
     pub(super) fn begin(&self, log: &Log) -> Result<()> {
         log.set_live(&self.live);
+        log.reserve_slots(self.since.slots());
         Ok(())
     }
 
@@ -80,10 +85,11 @@ impl Base {
         self.order.runs.iter().map(|run| run.number).collect()
     }
 
-    fn of(number: u64, contents: Contents) -> Base {
-        let copies = contents.segments.iter().filter(|segment| segment.kind == SegmentKind::Copy);
+    fn of(number: u64, contents: Contents, since: Arc<Since>, moves_bytes: u64) -> Base {
         let (serial, offset) = contents.position;
-        let copies: HashSet<u64> = copies.map(|segment| segment.serial).collect();
+        let reach = Reach { moves_bytes, ..Reach::of(&contents) };
+        let copies: HashSet<u64> =
+            reach.copies.iter().copied().chain(since.live.iter().map(|(serial, _)| *serial)).collect();
         let mut sequences = vec![0; Index::SHARDS];
         for shard in &contents.shards {
             if let Some(sequence) = sequences.get_mut(shard.number as usize) {
@@ -99,7 +105,12 @@ impl Base {
             start: Start { serial, offset, sequence: contents.sequence, copies },
             sequences,
             counted_to: contents.counted_to,
-            live: contents.segments.iter().map(|segment| (segment.serial, live(segment))).collect(),
+            live: contents
+                .segments
+                .iter()
+                .map(|segment| (segment.serial, live(segment)))
+                .chain(since.live.iter().copied())
+                .collect(),
             kept: contents.segments.iter().map(|segment| (segment.serial, segment.kept_bytes)).collect(),
             keyspaces: contents.keyspaces,
             order: OrderImage {
@@ -107,6 +118,8 @@ impl Base {
                 last_number: contents.order.last_number,
                 deletes: contents.order.deletes,
             },
+            since,
+            reach,
         }
     }
 }
@@ -118,6 +131,7 @@ struct Source {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     shards: HashMap<usize, ShardState>,
+    since: Arc<Since>,
 }
 
 impl ShardSource for Source {
@@ -132,6 +146,7 @@ impl ShardSource for Source {
         let read =
             self.file.read_at(&mut words, state.offset).map_err(|error| Error::io(context(), error))?;
         if read == words.len() && crc32c(0, &words) == state.crc {
+            self.since.forward(&mut words);
             return Ok(words);
         }
         // Without the file the next open makes everything anew from the log, which is whole.
@@ -151,8 +166,10 @@ pub(super) fn open(config: &LogConfig, manifest: &Manifest) -> Option<(Base, Ind
     let path = config.directory.join(name(number));
     let file = config.disk.open(&path, OpenMode::ReadOnly).ok()?;
     let contents = read_contents(&*file, number, config.identity)?;
+    let since = Arc::new(Since::read(config, number, manifest.moves_bytes)?);
     let is_there = |segment: &SegmentState| {
         segment.live_records == 0
+            || since.is_of(segment.slot, segment.serial)
             || manifest.segments.iter().any(|entry| {
                 (entry.serial, entry.slot, entry.kind) == (segment.serial, segment.slot, segment.kind)
             })
@@ -166,8 +183,8 @@ pub(super) fn open(config: &LogConfig, manifest: &Manifest) -> Option<(Base, Ind
         return None;
     }
     let shards = contents.shards.iter().map(|shard| (shard.number as usize, *shard)).collect();
-    let source = Source { disk: Arc::clone(&config.disk), path, file, shards };
-    Some((Base::of(number, contents), Index::from_source(Box::new(source))))
+    let source = Source { disk: Arc::clone(&config.disk), path, file, shards, since: Arc::clone(&since) };
+    Some((Base::of(number, contents, since, manifest.moves_bytes), Index::from_source(Box::new(source))))
 }
 
 fn read_contents(file: &dyn DiskFile, number: u64, identity: [u8; 16]) -> Option<Contents> {
@@ -184,9 +201,17 @@ fn read_contents(file: &dyn DiskFile, number: u64, identity: [u8; 16]) -> Option
     Contents::decode(&bytes).filter(|_| is_whole)
 }
 
+/// Removes a checkpoint and its moves.
+fn remove(disk: &dyn Disk, directory: &std::path::Path, number: u64) {
+    for name in [name(number), super::moves::name(number)] {
+        let _best_effort = disk.remove(&directory.join(name));
+    }
+}
+
 /// Removes the checkpoints that no manifest names.
 pub(super) fn remove_others(disk: &dyn Disk, directory: &std::path::Path, kept: Option<u64>) {
     let names = disk.list(directory).unwrap_or_default();
+    let number_of = |name: &&String| number_of(name).or_else(|| super::moves::number_of(name));
     for file_name in names.iter().filter(|file_name| number_of(file_name).is_some_and(|n| Some(n) != kept)) {
         let _best_effort = disk.remove(&directory.join(file_name));
     }
@@ -256,10 +281,10 @@ impl Store {
     fn do_without_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
         self.retire_emptied(compactor, None)?;
         let (disk, directory, _) = self.log.place();
-        let _best_effort = disk.remove(&directory.join(name(compactor.checkpoint)));
+        remove(&**disk, directory, compactor.checkpoint);
         self.keys.order.release(&[]);
         // Nothing is known to the next open, so the close makes one.
-        compactor.has_copied = true;
+        (compactor.has_copied, compactor.reach) = (true, None);
         Ok(())
     }
 
@@ -270,7 +295,7 @@ impl Store {
         let path = directory.join(name(number));
         let written = Writer::create(&**disk, path.clone())
             .and_then(|writer| self.write_checkpoint(compactor, number, writer));
-        let (bytes, order, sequence) = written.inspect_err(|_| {
+        let (bytes, order, sequence, reach) = written.inspect_err(|_| {
             if !self.log.is_poisoned() {
                 let _best_effort = disk.remove(&path);
             }
@@ -278,8 +303,8 @@ impl Store {
         disk.sync_directory(directory)
             .map_err(|error| Error::io(format!("syncing {}", directory.display()), error))?;
         self.retire_emptied(compactor, Some(number))?;
-        let _best_effort = disk.remove(&directory.join(name(compactor.checkpoint)));
-        compactor.noted(number, sequence, self.bytes_written());
+        remove(&**disk, directory, compactor.checkpoint);
+        compactor.noted(number, sequence, self.bytes_written(), reach);
         self.figures.checkpointed(bytes);
         let runs: Vec<u64> = order.runs.iter().map(|run| run.number).collect();
         self.keys.order.release(&runs);
@@ -291,7 +316,7 @@ impl Store {
         compactor: &Compactor,
         number: u64,
         mut writer: Writer,
-    ) -> Result<(u64, OrderImage, u64)> {
+    ) -> Result<(u64, OrderImage, u64, Reach)> {
         // 1. From here the log is read again.
         let mut contents = Contents::default();
         (contents.sequence, contents.position) = {
@@ -323,7 +348,7 @@ impl Store {
         self.log.check_not_poisoned()?;
         writer.put(&bytes)?;
         // 5. The log is put on the device by whoever retires.
-        Ok((writer.finish(&header)?, order, contents.counted_to))
+        Ok((writer.finish(&header)?, order, contents.counted_to, Reach::of(&contents)))
     }
 
     /// One shard as it is now.

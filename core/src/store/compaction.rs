@@ -5,12 +5,14 @@
 //! 2. Live records are sorted by key and written, with the sequences that they have, into a segment of copies.
 //! 3. Batch by batch, under the commit lock, the index is moved from the old place to the new one, unless the key has moved on.
 //! 4. The copies are put on the device. From here on the victims are *emptied*: no location leads into them.
-//! 5. With the next checkpoint a manifest is written that names the copies' use and no longer the victims, and their files go.
+//! 5. A manifest is written that names the copies' use and no longer the victims, and their files go: at once where the last
+//!    checkpoint knows the whole of each victim ([`super::moves`]), and otherwise with the next checkpoint.
 //!
 //! # Invariants
-//! - Until step 5 everything that a recovery needs is where it was: a copy counts only with the checkpoint that knows it.
+//! - Until step 5 everything that a recovery needs is where it was: a copy counts only with the checkpoint that knows it, or
+//!   with the list of moves that names it.
 //! - A tombstone is left out only when no segment but the victims and the emptied ones has an older record that could be of its
-//!   key. All of those vanish in one manifest.
+//!   key that does not vanish in the same manifest.
 //! - Whatever made a record dead is on the device before a manifest without it is.
 //! - There is one compaction at a time, and none during a checkpoint. So of two copies of one key the later one is the newer.
 //! - A segment is forgotten only when no version that a snapshot needs is in it, and every reader has moved on since.
@@ -19,12 +21,14 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Store;
-use super::job::{BATCH_BYTES, Batch, Item, Job, Tombstone, mark_needed};
+use super::job::{BATCH_BYTES, Batch, Fates, Item, Job, Tombstone, mark_needed};
+use super::moves::Reach;
 use crate::compaction::{Candidate, Effort, choose};
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::log::{FrameWalk, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
+use crate::moves::Copies;
 use crate::record::{Kind, Record, standalone_bytes};
 use crate::segment::Segment;
 
@@ -80,23 +84,27 @@ pub(super) struct Compactor {
     pub(super) checkpoint_sequence: u64,
     /// What had been written when it was made.
     pub(super) checkpoint_written: u64,
-    /// Whether segments of copies have come since.
+    /// Whether segments of copies have come since, or segments have gone.
     pub(super) has_copied: bool,
+    /// What it knows the whole of. `None` where there was no checkpoint.
+    pub(super) reach: Option<Reach>,
 }
 
 impl Compactor {
     /// Goes on behind a checkpoint that was opened.
-    pub(super) fn behind(number: u64, sequence: u64, kept: &HashMap<u64, u64>) -> Compactor {
+    pub(super) fn behind(number: u64, sequence: u64, kept: &HashMap<u64, u64>, reach: Reach) -> Compactor {
         let kept = kept.iter().filter(|(_, bytes)| **bytes > 0);
         let kept = kept.map(|(serial, bytes)| (*serial, Kept { bytes: *bytes, until_retired: KEPT_AT_OPEN }));
-        let (checkpoint, checkpoint_sequence) = (number, sequence);
-        Compactor { kept: kept.collect(), checkpoint, checkpoint_sequence, ..Compactor::default() }
+        let (checkpoint, checkpoint_sequence, reach) = (number, sequence, Some(reach));
+        let has_copied = reach.as_ref().is_some_and(Reach::has_moves);
+        let kept = kept.collect();
+        Compactor { kept, checkpoint, checkpoint_sequence, reach, has_copied, ..Compactor::default() }
     }
 
     /// A checkpoint was made.
-    pub(super) fn noted(&mut self, number: u64, sequence: u64, written: u64) {
+    pub(super) fn noted(&mut self, number: u64, sequence: u64, written: u64, reach: Reach) {
         (self.checkpoint, self.checkpoint_sequence, self.checkpoint_written) = (number, sequence, written);
-        self.has_copied = false;
+        (self.has_copied, self.reach) = (false, Some(reach));
     }
 
     /// Bytes that a segment keeps beside newest records.
@@ -114,6 +122,15 @@ struct Kept {
     bytes: u64,
     /// When so much was retired, they are looked at anew.
     until_retired: u64,
+}
+
+/// What is in a segment of copies.
+#[derive(Debug)]
+struct Content {
+    /// The lowest sequence and the highest.
+    sequences: (u64, u64),
+    /// Bytes of what is kept beside newest records.
+    kept_bytes: u64,
 }
 
 impl Store {
@@ -137,10 +154,13 @@ impl Store {
         }
         let is_chosen =
             |one: &(Candidate, Settled)| chosen.iter().any(|chosen| chosen.serial == one.0.serial);
-        let victims: Vec<Settled> =
+        let mut victims: Vec<Settled> =
             candidates.into_iter().filter(is_chosen).map(|(_, settled)| settled).collect();
+        // A full compaction ends with a checkpoint anyway.
+        let at_once =
+            effort != Effort::Full && compactor.reach.as_ref().is_some_and(|reach| reach.takes(&mut victims));
         let held_back = effort != Effort::Full && self.pressure() < PRESSURE_UNHINDERED;
-        self.compact_segments(compactor, victims, held_back, done)?;
+        self.compact_segments(compactor, victims, at_once, held_back, done)?;
         Ok(true)
     }
 
@@ -193,21 +213,25 @@ impl Store {
             .collect()
     }
 
-    /// Copies what is live in the victims, which are emptied by that.
+    /// Copies what is live in the victims, which are emptied by that, and given up at once if that is possible.
     fn compact_segments(
         &self,
         compactor: &mut Compactor,
         victims: Vec<Settled>,
+        at_once: bool,
         held_back: bool,
         done: &mut Compaction,
     ) -> Result<()> {
-        let mut job = Job::default();
+        let (mut job, mut fates) = (Job::default(), Fates::default());
         for victim in &victims {
-            self.gather(&mut job, victim).inspect_err(|_| {
+            self.gather(&mut job, &mut fates, victim).inspect_err(|_| {
                 compactor.unreadable.insert(victim.entry.serial);
             })?;
         }
-        self.judge_tombstones(compactor, &mut job, &victims)?;
+        // What vanishes in one manifest with the victims.
+        let emptied = compactor.emptied.iter().filter(|_| !at_once);
+        let gone: HashSet<u64> = victims.iter().chain(emptied).map(|one| one.entry.serial).collect();
+        self.judge_tombstones(&mut job, &gone)?;
         let order = job.sorted();
         let mut copied = 0;
         // As many segments as the largest locations allow; almost always it is one.
@@ -215,7 +239,14 @@ impl Store {
         while !rest.is_empty() {
             let (count, bytes) = job.fitting(rest);
             let (now, later) = rest.split_at(count);
-            copied += self.copy(compactor, &job, now, bytes, held_back)?;
+            let made = self.copy(compactor, &job, &mut fates, now, bytes, held_back);
+            if made.is_err()
+                && let Some(reach) = &mut compactor.reach
+            {
+                // Some records may have been moved, and no list will say so.
+                reach.is_broken = true;
+            }
+            copied += made?;
             rest = later;
         }
         let freed: u64 = victims.iter().map(|victim| victim.segment.capacity()).sum();
@@ -223,16 +254,20 @@ impl Store {
         done.bytes_copied += copied;
         done.bytes_freed += freed.saturating_sub(copied);
         self.figures.compacted(copied);
-        for victim in victims {
+        for victim in &victims {
             compactor.kept.remove(&victim.entry.serial);
             compactor.retired_bytes += victim.segment.capacity();
-            compactor.emptied.push(victim);
         }
-        Ok(())
+        if at_once {
+            self.retire_moved(compactor, victims, fates)
+        } else {
+            compactor.emptied.extend(victims);
+            Ok(())
+        }
     }
 
     /// Finds what goes on of one victim.
-    fn gather(&self, job: &mut Job, victim: &Settled) -> Result<()> {
+    fn gather(&self, job: &mut Job, fates: &mut Fates, victim: &Settled) -> Result<()> {
         let segment = &victim.segment;
         let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
         while walk.position() < segment.published() {
@@ -241,7 +276,7 @@ impl Store {
                     for (at, record) in frame.records() {
                         let location =
                             Location::new(segment.slot(), offset + at as u64).ok_or_else(no_location)?;
-                        self.gather_record(job, location, &record, frame.sequence)?;
+                        self.gather_record(job, fates, location, &record, frame.sequence)?;
                     }
                 }
                 Walked::Stopped(offset) => {
@@ -256,6 +291,7 @@ impl Store {
     fn gather_record(
         &self,
         job: &mut Job,
+        fates: &mut Fates,
         location: Location,
         record: &Record<'_>,
         sequence: u64,
@@ -264,7 +300,10 @@ impl Store {
         let hash = self.keys.hash(keyspace, record.key);
         let mut candidates = self.keys.index.candidates(hash)?;
         let is_live = match kind {
-            kind if kind.is_put() && !candidates.any(|candidate| candidate == location) => return Ok(()),
+            kind if kind.is_put() && !candidates.any(|candidate| candidate == location) => {
+                fates.is_dead(location, hash, kind == Kind::LargePut);
+                return Ok(());
+            }
             Kind::Put | Kind::LargePut | Kind::CompressedPut => true,
             // The key has come back since, by a commit that is on the device before this segment is gone.
             Kind::Tombstone
@@ -283,18 +322,17 @@ impl Store {
         job.arena.extend_from_slice(record.key);
         let key = start..job.arena.len();
         let copied_bytes = standalone_bytes(record.key, record.value) as u64;
-        job.items.push(Item { key, hash, location, sequence, copied_bytes, is_live });
+        let is_large = kind == Kind::LargePut;
+        job.items.push(Item { key, hash, location, sequence, copied_bytes, is_live, is_large });
         Ok(())
     }
 
-    /// Takes out the tombstones that delete nothing any more.
-    fn judge_tombstones(&self, compactor: &Compactor, job: &mut Job, victims: &[Settled]) -> Result<()> {
+    /// Takes out the tombstones that delete nothing any more once these segments are gone.
+    fn judge_tombstones(&self, job: &mut Job, gone: &HashSet<u64>) -> Result<()> {
         if job.tombstones.is_empty() {
             return Ok(());
         }
         job.tombstones.sort_unstable_by_key(|tombstone| tombstone.hash);
-        let gone: HashSet<u64> =
-            victims.iter().chain(&compactor.emptied).map(|one| one.entry.serial).collect();
         let newest = job.tombstones.iter().map(|tombstone| tombstone.sequence).max().unwrap_or(0);
         for other in self.log.settled() {
             let may_have_older = other.entry.kind != SegmentKind::Large
@@ -347,21 +385,22 @@ impl Store {
         &self,
         compactor: &mut Compactor,
         job: &Job,
+        fates: &mut Fates,
         order: &[usize],
         bytes: u64,
         held_back: bool,
     ) -> Result<u64> {
         let segment = self.log.begin_copies(bytes)?;
-        let mut sequences = (u64::MAX, 0);
-        let mut kept = 0;
-        let copied = self.copy_into(&segment, job, order, held_back, &mut sequences, &mut kept);
+        fates.copies.push(Copies { serial: segment.serial(), ..Copies::default() });
+        let mut content = Content { sequences: (u64::MAX, 0), kept_bytes: 0 };
+        let copied = self.copy_into(&segment, job, fates, order, held_back, &mut content);
         // Also after an error: the index may lead here by now.
-        self.log.end_copies(&segment, sequences)?;
+        self.log.end_copies(&segment, content.sequences)?;
         copied?;
         compactor.has_copied = true;
-        if kept > 0 {
+        if content.kept_bytes > 0 {
             let until_retired = compactor.retired_bytes + self.log.stats().allocated_bytes / 2;
-            compactor.kept.insert(segment.serial(), Kept { bytes: kept, until_retired });
+            compactor.kept.insert(segment.serial(), Kept { bytes: content.kept_bytes, until_retired });
         }
         Ok(segment.published() - HEADER)
     }
@@ -370,10 +409,10 @@ impl Store {
         &self,
         segment: &Segment,
         job: &Job,
+        fates: &mut Fates,
         order: &[usize],
         held_back: bool,
-        sequences: &mut (u64, u64),
-        kept: &mut u64,
+        content: &mut Content,
     ) -> Result<()> {
         let salt = self.log.salt(segment.serial());
         let mut batch = Batch::default();
@@ -383,10 +422,11 @@ impl Store {
             let stored = self.with_record(item, |record| {
                 Ok(batch.push(*number, record, item.sequence, salt.at(offset)))
             })?;
-            *sequences = (item.sequence.min(sequences.0), item.sequence.max(sequences.1));
-            *kept += if item.is_live { 0 } else { stored };
+            let (least, most) = content.sequences;
+            content.sequences = (item.sequence.min(least), item.sequence.max(most));
+            content.kept_bytes += if item.is_live { 0 } else { stored };
             if batch.is_full() {
-                self.move_batch(job, &mut batch, segment)?;
+                self.move_batch(job, fates, &mut batch, segment)?;
                 if self.wake.is_stopping() {
                     return Err(Error::Closed);
                 }
@@ -397,11 +437,11 @@ impl Store {
                 }
             }
         }
-        self.move_batch(job, &mut batch, segment)
+        self.move_batch(job, fates, &mut batch, segment)
     }
 
     /// Publishes a batch of copies and moves the index to them, where it has not moved on.
-    fn move_batch(&self, job: &Job, batch: &mut Batch, segment: &Segment) -> Result<()> {
+    fn move_batch(&self, job: &Job, fates: &mut Fates, batch: &mut Batch, segment: &Segment) -> Result<()> {
         let start = segment.published();
         segment.append(&[&batch.bytes]).map_err(|error| self.log.poisoned_by(error))?;
         segment.publish(start + batch.bytes.len() as u64);
@@ -410,11 +450,17 @@ impl Store {
         for (at, number, old_bytes, new_bytes) in batch.moves.drain(..) {
             let item = &job.items[number];
             let new = Location::new(segment.slot(), start + at as u64).ok_or_else(no_location)?;
-            if item.is_live && self.keys.index.replace(item.hash, item.location, new) {
+            if !item.is_live {
+                continue;
+            }
+            if self.keys.index.replace(item.hash, item.location, new) {
+                fates.is_moved(item.location, new, new_bytes);
                 self.log.count_live(new, new_bytes, None, &guard);
                 self.log.count_dead(item.location, old_bytes, None, &guard);
                 let old_serial = self.log.serial(item.location, &guard)?;
                 self.cache.relocate((old_serial, item.location.offset()), (segment.serial(), new.offset()));
+            } else {
+                fates.is_dead(item.location, item.hash, item.is_large);
             }
         }
         drop(guard);
@@ -428,7 +474,7 @@ impl Store {
         // A newer record may be in memory only: without it the one that is given up would still count.
         self.sync_written()?;
         let serials: Vec<u64> = compactor.emptied.iter().map(|one| one.entry.serial).collect();
-        self.log.retire(&serials, checkpoint)?;
+        self.log.retire(&serials, checkpoint, 0)?;
         compactor.leaving.append(&mut compactor.emptied);
         self.forget_leaving(compactor);
         Ok(())

@@ -24,7 +24,7 @@ pub(crate) struct FiguresNow {
     pub(crate) bytes_pinned: u64,
     /// Checkpoints written.
     pub(crate) checkpoints: u64,
-    /// Bytes of them.
+    /// Bytes of them, and of the moves since.
     pub(crate) bytes_checkpointed: u64,
     /// Bytes of hints.
     pub(crate) bytes_hinted: u64,
@@ -42,6 +42,10 @@ impl Figures {
 
     pub(super) fn checkpointed(&self, bytes: u64) {
         self.checkpoints.fetch_add(1, Ordering::Relaxed);
+        self.bytes_checkpointed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn listed(&self, bytes: u64) {
         self.bytes_checkpointed.fetch_add(bytes, Ordering::Relaxed);
     }
 

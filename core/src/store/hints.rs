@@ -121,9 +121,9 @@ fn tidy(disk: &dyn Disk, directory: &Path, identity: [u8; 16], segments: &HashSe
 }
 
 impl Store {
-    /// Writes the hints of the sealed segments that have none, and removes those of segments that are gone. Best effort: a hint
-    /// that cannot be written is left alone until the next open.
-    pub(crate) fn write_missing_hints(&self) {
+    /// Removes the hints of segments that are gone, and perhaps writes those of the sealed segments that have none. Best effort: a
+    /// hint that cannot be written is left alone until the next open.
+    pub(super) fn tidy_hints(&self, writes_missing: bool) {
         let (disk, directory, identity) = self.log.place();
         let mut hinted = self.hinted.0.lock();
         let mut settled = self.log.settled();
@@ -143,7 +143,7 @@ impl Store {
             }
             is_there
         });
-        for one in settled {
+        for one in settled.into_iter().filter(|_| writes_missing) {
             if known.contains(&one.entry.serial) {
                 continue;
             }
@@ -154,6 +154,10 @@ impl Store {
             self.figures.hinted(written.unwrap_or(0));
             known.insert(one.entry.serial);
         }
+    }
+
+    pub(crate) fn write_missing_hints(&self) {
+        self.tidy_hints(true);
     }
 
     /// Hashes of the keys that have puts in a segment, ascending, as its hint tells them.

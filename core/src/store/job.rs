@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::location::Location;
+use crate::moves::{Copies, Fate};
 use crate::order::head;
 use crate::record::{NewRecord, Record, aligned, content_crc, standalone_header};
 
@@ -22,6 +23,8 @@ pub(super) struct Item {
     pub(super) copied_bytes: u64,
     /// Whether the index leads to it; otherwise it is kept for recovery.
     pub(super) is_live: bool,
+    /// Whether it names a large value.
+    pub(super) is_large: bool,
 }
 
 /// A tombstone of a victim.
@@ -32,6 +35,30 @@ pub(super) struct Tombstone {
     /// Its item.
     pub(super) item: usize,
     pub(super) is_needed: bool,
+}
+
+/// What became of the puts of the victims.
+#[derive(Debug, Default)]
+pub(super) struct Fates {
+    pub(super) of: Vec<(Location, Fate)>,
+    pub(super) copies: Vec<Copies>,
+    /// Whether one that is out of use names a large value: whoever takes its place has to know which.
+    pub(super) loses_large: bool,
+}
+
+impl Fates {
+    pub(super) fn is_dead(&mut self, location: Location, hash: u64, is_large: bool) {
+        self.of.push((location, Fate::Dead(hash as u32)));
+        self.loses_large |= is_large;
+    }
+
+    pub(super) fn is_moved(&mut self, from: Location, to: Location, bytes: u64) {
+        self.of.push((from, Fate::Moved(to)));
+        if let Some(copies) = self.copies.last_mut() {
+            copies.live_bytes += bytes;
+            copies.live_records += 1;
+        }
+    }
 }
 
 /// One job: some victims and what goes on of them.

@@ -113,9 +113,7 @@ impl Store {
         self.checkpoint_if_due(&mut compactor, effort)?;
         self.forget_leaving(&mut compactor);
         // Segments that are overwritten soon are not worth their hints.
-        if effort == Effort::Rest || self.pressure() < PRESSURE_OF_HINTS {
-            self.write_missing_hints();
-        }
+        self.tidy_hints(effort == Effort::Rest || self.pressure() < PRESSURE_OF_HINTS);
         Ok(())
     }
 
@@ -134,6 +132,20 @@ impl Store {
             }
             other => other,
         }
+    }
+
+    /// Compacts as at rest, as often as there is something to compact or so many times, and makes no checkpoint but perhaps one
+    /// before that, after which `first` runs.
+    #[cfg(test)]
+    pub(crate) fn compact_a_little(&self, with_checkpoint: bool, most: usize, first: impl FnOnce()) {
+        let mut compactor = self.compactor().unwrap();
+        if with_checkpoint {
+            self.checkpoint(&mut compactor).unwrap();
+        }
+        first();
+        let mut compact =
+            || self.compact_once(&mut compactor, Effort::Rest, u64::MAX, &mut Compaction::default()).unwrap();
+        (0..most).take_while(|_| compact()).for_each(drop);
     }
 
     fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {

@@ -27,6 +27,7 @@ mod hidden;
 mod hints;
 mod job;
 mod maintenance;
+mod moves;
 mod read;
 mod rebuild;
 mod recent;
@@ -132,7 +133,7 @@ impl Store {
             return Err(crate::error::Error::corruption(0, 0, reason));
         }
         let compactor = match base {
-            Some(base) => Compactor::behind(base.number, base.counted_to, &base.kept),
+            Some(base) => Compactor::behind(base.number, base.counted_to, &base.kept, base.reach.clone()),
             None => Compactor::default(),
         };
         let (appender, visible) = (log.appender(), log.appended());
@@ -207,7 +208,7 @@ fn keys_of(
             Ok((keys, Some(base), manifest))
         }
         None => {
-            manifest.checkpoint = None;
+            (manifest.checkpoint, manifest.moves_bytes) = (None, 0);
             let order = if read_damaged { Order::in_memory() } else { Order::anew(files()) };
             Ok((Keys::from_parts(manifest.hash_seed, Index::new(), order), None, manifest))
         }

@@ -78,6 +78,9 @@ impl<'a> Rebuild<'a> {
     fn old(&self, log: &Log, hash: u64, shown: &Shown<'_>) -> Result<Option<Option<Old>>> {
         let guard = log.pin();
         let (keyspace, key) = (shown.record.shape.keyspace, shown.record.key);
+        if let Some(since) = self.base.map(|base| &*base.since).filter(|since| !since.is_empty()) {
+            return since.find(log, self.keys, hash, (keyspace, key), &guard).map(Some);
+        }
         let Some(mut old) = self.keys.find(log, hash, keyspace, key, &guard)? else { return Ok(Some(None)) };
         if self.has_copies {
             let sequence = old.sequence(log)?;

@@ -51,7 +51,8 @@ impl History {
     fn step(&mut self) {
         match self.random.below(100) {
             0..=69 => self.driven.step(&mut self.random).unwrap(),
-            70..=75 => drop(self.driven.db.compact().unwrap()),
+            70..=71 => drop(self.driven.db.compact().unwrap()),
+            72..=75 => self.compact_a_little(),
             76..=80 => self.keep_snapshot(),
             81..=84 => drop(self.kept.pop()),
             85..=89 => self.reopen(),
@@ -72,6 +73,11 @@ impl History {
                 );
             }
         }
+    }
+
+    fn compact_a_little(&mut self) {
+        let store = self.driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        store.compact_a_little(self.random.one_in(2), 1 + self.random.below(3), || {});
     }
 
     fn keep_snapshot(&mut self) {
