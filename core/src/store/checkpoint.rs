@@ -304,7 +304,7 @@ impl Store {
             .map_err(|error| Error::io(format!("syncing {}", directory.display()), error))?;
         self.retire_emptied(compactor, Some(number))?;
         remove(&**disk, directory, compactor.checkpoint);
-        compactor.noted(number, sequence, self.bytes_written(), reach);
+        compactor.noted(number, sequence, self.log.bytes_appended(), reach);
         self.figures.checkpointed(bytes);
         let runs: Vec<u64> = order.runs.iter().map(|run| run.number).collect();
         self.keys.order.release(&runs);
@@ -374,11 +374,6 @@ impl Store {
             segment.kept_bytes = compactor.kept_bytes(segment.serial);
         }
         contents.segments = segments;
-    }
-
-    /// Bytes that were written to the log and by compaction since the database was opened.
-    pub(super) fn bytes_written(&self) -> u64 {
-        self.log.bytes_appended() + self.figures.now().bytes_copied
     }
 }
 

@@ -38,7 +38,7 @@ const FULL_JOB_BYTES: u64 = 128 << 20;
 /// Bytes a second that are copied while there is little garbage.
 const BYTES_PER_SECOND: u64 = 128 << 20;
 /// Bytes in segments for a hundred live ones from which copying is not held back any more.
-const PRESSURE_UNHINDERED: u64 = 160;
+const PRESSURE_UNHINDERED: u64 = 140;
 
 /// A database with less than this is never said to be under pressure.
 const PRESSURE_BYTES_MIN: u64 = 128 << 20;
@@ -82,8 +82,8 @@ pub(super) struct Compactor {
     pub(super) checkpoint: u64,
     /// The last commit that it counts.
     pub(super) checkpoint_sequence: u64,
-    /// What had been written when it was made.
-    pub(super) checkpoint_written: u64,
+    /// What had been appended to the log when it was made.
+    pub(super) checkpoint_appended: u64,
     /// Whether segments of copies have come since, or segments have gone.
     pub(super) has_copied: bool,
     /// What it knows the whole of. `None` where there was no checkpoint.
@@ -102,8 +102,8 @@ impl Compactor {
     }
 
     /// A checkpoint was made.
-    pub(super) fn noted(&mut self, number: u64, sequence: u64, written: u64, reach: Reach) {
-        (self.checkpoint, self.checkpoint_sequence, self.checkpoint_written) = (number, sequence, written);
+    pub(super) fn noted(&mut self, number: u64, sequence: u64, appended: u64, reach: Reach) {
+        (self.checkpoint, self.checkpoint_sequence, self.checkpoint_appended) = (number, sequence, appended);
         (self.has_copied, self.reach) = (false, Some(reach));
     }
 

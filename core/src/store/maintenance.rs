@@ -12,10 +12,13 @@ use crate::error::{Error, Result};
 
 /// What a key takes in a checkpoint of the index, about.
 const INDEX_BYTES_PER_KEY: u64 = 12;
-/// A checkpoint is made when so many times the size of the index was written since the last one, within these bounds: often
-/// enough that little has to be read again after a crash, and seldom enough that it is a small part of what is written.
-const CHECKPOINT_IMAGES: u64 = 10;
-const EMPTIED_IMAGES: u64 = 5;
+/// A checkpoint is made when so many times the size of the index was appended to the log since the last one, within these bounds:
+/// often enough that little has to be read again after a crash, and seldom enough that it is a small part of what is written.
+const CHECKPOINT_IMAGES: u64 = 8;
+/// Or when the segments that wait for one have so many times that size.
+const EMPTIED_IMAGES: u64 = 3;
+/// Or, at rest, when a checkpoint would give back room for one so many times smaller.
+const REST_IMAGES: u64 = 4;
 const CHECKPOINT_BYTES_MIN: u64 = 16 << 20;
 const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
 
@@ -28,9 +31,9 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Bytes in segments for a hundred live ones from which writers are held back, and the most that they are: for each KiB so
 /// many nanoseconds when there are as many again.
-const PRESSURE_HELD_BACK: u64 = 170;
-const PRESSURE_MOST: u64 = 200;
-const NANOSECONDS_PER_KIB_MAX: u64 = 40_000;
+const PRESSURE_HELD_BACK: u64 = 152;
+const PRESSURE_MOST: u64 = 160;
+const NANOSECONDS_PER_KIB_MAX: u64 = 20_000;
 /// Who has so much to make good for rests for it.
 const REST_NANOSECONDS: u64 = 500_000;
 
@@ -154,11 +157,12 @@ impl Store {
         let interval = (CHECKPOINT_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
         // Emptied segments take room until there is one.
         let emptied_most = (EMPTIED_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
-        let written = self.bytes_written() - compactor.checkpoint_written;
+        let appended = self.log.bytes_appended() - compactor.checkpoint_appended;
         let emptied: u64 = compactor.emptied.iter().map(|one| one.segment.capacity()).sum();
+        let freed = emptied + compactor.reach.as_ref().map_or(0, |reach| reach.moves_bytes);
         let is_due = match effort {
-            Effort::Busy => written >= interval || emptied >= emptied_most,
-            _ => written >= interval || emptied > 0,
+            Effort::Busy => appended >= interval || emptied >= emptied_most,
+            _ => appended >= interval || freed > 0 && freed * REST_IMAGES >= image,
         };
         if is_due { self.checkpoint(compactor) } else { Ok(()) }
     }
