@@ -30,6 +30,7 @@ mod maintenance;
 mod read;
 mod rebuild;
 mod recent;
+mod replay;
 mod salvage;
 mod sources;
 mod verify;
