@@ -36,7 +36,7 @@ use crate::epoch::{self, Guard};
 use crate::error::{Error, Result};
 use crate::segment::{Access, Segment};
 
-pub(crate) use append::{Appended, Appender, NewFrame, frame_bytes_max};
+pub(crate) use append::{Appender, NewFrame, frame_bytes_max};
 pub(crate) use backup::LogImage;
 pub(crate) use copies::Settled;
 pub(crate) use large::{LargeRead, LargeWrite};

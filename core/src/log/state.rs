@@ -340,12 +340,6 @@ impl Log {
             .collect()
     }
 
-    /// The segment in a slot.
-    pub(crate) fn segment(&self, slot: u16) -> Option<Arc<Segment>> {
-        let guard = self.pin();
-        Some(Arc::clone(&self.segments.get(slot, &guard)?.segment))
-    }
-
     /// The salt of a segment's checksums.
     pub(crate) fn salt(&self, serial: u64) -> Salt {
         Salt::new(self.config.identity, serial)

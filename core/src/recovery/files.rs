@@ -154,13 +154,14 @@ pub(super) fn settle(config: &LogConfig, files: Vec<Scanned>, found: &Found) -> 
             settled.opened.push(resume(config, entry, file.segment));
         } else {
             // What the manifest knows to be durable stays: values there may be named by segments that are sealed.
-            let cut = found.cuts.get(&entry.serial).map_or(entry.length, |cut| entry.length.max(*cut));
+            let cut = found.cut(entry.serial).map_or(entry.length, |cut| entry.length.max(cut));
             let cut = cut.min(entry.capacity);
             if cut > HEADER {
                 (entry.sealed, entry.length) = (true, cut);
                 settled.cut.push(entry.serial);
-                entry.last_sequence = found.last_of_segment.get(&entry.serial).copied().unwrap_or(0);
-                entry.first_sequence = found.first_of_segment.get(&entry.serial).copied().unwrap_or(0);
+                let part = found.durable_part(entry.serial);
+                entry.first_sequence = part.map_or(0, |part| part.first);
+                entry.last_sequence = part.map_or(0, |part| part.last);
                 let segment = Arc::new(config.open_segment(&entry, cut, false)?);
                 settled.opened.push(OpenedSegment { entry, segment, resumes: false });
             } else {

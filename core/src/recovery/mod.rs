@@ -15,7 +15,7 @@ mod tail;
 
 use std::collections::HashSet;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::log::{Log, LogConfig, MarkFile, check_mark, read_mark, segment_name};
 use crate::manifest::Manifest;
@@ -73,6 +73,11 @@ pub(crate) trait Visit {
     fn begin(&mut self, log: &Log) -> Result<()>;
     fn record(&mut self, log: &Log, shown: &Shown<'_>) -> Result<()>;
 
+    /// Everything was shown.
+    fn end(&mut self, _log: &Log) -> Result<()> {
+        Ok(())
+    }
+
     /// Takes in a whole log up to its commit `last` in a way of its own, and tells how many commits were read for that; `None`
     /// where every record is to be shown instead.
     fn whole(&mut self, _log: &Log, _last: u64) -> Result<Option<u64>> {
@@ -100,6 +105,7 @@ pub(crate) fn open(
         let log = Log::assemble(config, manifest, None, opened)?;
         visit.begin(&log)?;
         replay::replay_damaged(&log, &mut recovery, visit)?;
+        visit.end(&log)?;
         return Ok((log, recovery));
     }
     let mark = mark?;
@@ -113,18 +119,41 @@ pub(crate) fn open(
 
     let mut renewed = manifest.clone();
     renewed.durable_sequence = found.durable;
-    renewed.next_serial = leftover.next_serial(&manifest);
+    let next_serial = leftover.next_serial(&manifest);
+    renewed.next_serial = next_serial;
     let mut settled = files::settle(&config, files, &found)?;
     let mark = MarkFile::open(&*config.disk, &config.directory, &manifest, mark)?;
     let log = Log::assemble(config, renewed, Some(mark), std::mem::take(&mut settled.opened))?;
     visit.begin(&log)?;
-    replay::replay(&log, start, found.durable, &mut recovery, visit)?;
     if !manifest.clean {
-        replay::rewrite(&log, &settled.scanned, &found, &mut recovery, visit)?;
+        replay::rewrite(&log, &settled.scanned, &found, &mut recovery)?;
         found.report(&mut recovery);
     }
+    // Before anything of the log is shown, so that the device is waited for beside that.
+    let was_scanned = |serial| settled.scanned.iter().any(|file| file.entry.serial == serial);
+    let is_known = |serial| was_scanned(serial) || serial >= next_serial;
+    while_syncing(&log, || {
+        replay::replay(&log, start, found.last_sequence(), &is_known, &mut recovery, visit)?;
+        visit.end(&log)
+    })?;
     log.end_recovery()?;
     settled.trim(&log);
     dropped.iter().for_each(|serial| log.remove_file(&segment_name(*serial)));
     Ok((log, recovery))
+}
+
+/// Does some work while another thread puts what was written anew on the device. Where there is no thread to be had, that is done
+/// when recovery ends.
+fn while_syncing(log: &Log, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    if log.durable() == log.appended() {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let name = "opendb-open".to_owned();
+        let syncing = std::thread::Builder::new().name(name).spawn_scoped(scope, || log.sync());
+        let worked = work();
+        let panicked = |_| Err(Error::Internal("a thread that opens the database has panicked".to_owned()));
+        let synced = syncing.map_or(Ok(0), |thread| thread.join().unwrap_or_else(panicked));
+        worked.and(synced).map(drop)
+    })
 }

@@ -1,4 +1,4 @@
-//! Showing every record of the log, and writing the tail anew.
+//! Writing the tail anew, and showing every record of the log.
 
 use super::files::Scanned;
 use super::tail::{Found, Walks};
@@ -6,7 +6,7 @@ use super::{Recovery, Shown, Start, Visit};
 use crate::batch::FrameBuilder;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::log::{Appended, Appender, FrameWalk, Log, NewFrame, Walked};
+use crate::log::{Appender, FrameWalk, Log, NewFrame, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::record::{Frame, Kind, LARGE_HEADER_BYTES, LargePointer, NewRecord, content_crc, large_owner};
 use crate::segment::Segment;
@@ -30,12 +30,14 @@ fn show(
     Ok(())
 }
 
-/// Shows every commit up to `last`, all of which are known to have been on the device: all of them, the copies first, or those
-/// behind a checkpoint.
+/// Shows every commit up to `last`: all of them, the copies first, or those behind a checkpoint. Each is good or damage: they are
+/// known to have been on the device, or were just written anew. Checksums are not looked at in the segments that `is_known`
+/// names.
 pub(super) fn replay(
     log: &Log,
     start: Option<&Start>,
     last: u64,
+    is_known: &dyn Fn(u64) -> bool,
     recovery: &mut Recovery,
     visit: &mut dyn Visit,
 ) -> Result<()> {
@@ -58,7 +60,11 @@ pub(super) fn replay(
         if segment.published() > from && from == HEADER {
             chain.begin(log, &entry)?;
         }
-        let mut walk = FrameWalk::new(&segment, log.salt(segment.serial()), from);
+        let salt = log.salt(segment.serial());
+        let mut walk = match is_known(segment.serial()) {
+            true => FrameWalk::known(&segment, salt, from),
+            false => FrameWalk::new(&segment, salt, from),
+        };
         while walk.position() < segment.published() {
             match walk.step()? {
                 Walked::Frame(offset, frame) if frame.sequence == chain.expected => {
@@ -196,14 +202,8 @@ fn note_damage(recovery: &mut Recovery, segment: &Segment, from: Option<u64>, to
     }
 }
 
-/// Writes the tail anew, in new segments, and shows it from there.
-pub(super) fn rewrite(
-    log: &Log,
-    scanned: &[Scanned],
-    found: &Found,
-    recovery: &mut Recovery,
-    visit: &mut dyn Visit,
-) -> Result<()> {
+/// Writes the tail anew, in new segments, from where it is shown like the rest.
+pub(super) fn rewrite(log: &Log, scanned: &[Scanned], found: &Found, recovery: &mut Recovery) -> Result<()> {
     let mut appender = log.appender();
     let mut walks = Walks::default();
     for good in &found.tail {
@@ -212,64 +212,25 @@ pub(super) fn rewrite(
         let Walked::Frame(_, frame) = walk.step()? else {
             return Err(Error::corruption(good.serial, good.offset, "a commit changed while it was read"));
         };
-        rewrite_frame(log, &mut appender, scanned, &frame, visit)?;
-        recovery.frames += 1;
+        rewrite_frame(log, &mut appender, scanned, &frame)?;
         recovery.frames_rewritten += 1;
     }
     Ok(())
 }
 
-fn rewrite_frame(
-    log: &Log,
-    appender: &mut Appender,
-    scanned: &[Scanned],
-    frame: &Frame<'_>,
-    visit: &mut dyn Visit,
-) -> Result<()> {
+fn rewrite_frame(log: &Log, appender: &mut Appender, scanned: &[Scanned], frame: &Frame<'_>) -> Result<()> {
     let mut builder = FrameBuilder::default();
-    let appended = match frame.only_record() {
-        Some(record) => {
-            let pointer = moved(log, scanned, &record.again())?;
-            let value = pointer.as_ref().map_or(record.value, |pointer| pointer.as_slice());
-            let again = NewRecord { value, ..record.again() };
+    for (_, record) in frame.records() {
+        let pointer = moved(log, scanned, &record.again())?;
+        let value = pointer.as_ref().map_or(record.value, |pointer| pointer.as_slice());
+        let again = NewRecord { value, ..record.again() };
+        if record.shape.is_standalone() {
             let content = content_crc(again.key, again.value);
-            let appended = log.append(appender, &mut NewFrame::Record(again, content), frame.sequence)?;
-            if pointer.is_none() {
-                // What was appended is the record as it was, so it need not be read back.
-                let (location, sequence) = (appended.location(0)?, frame.sequence);
-                return visit.record(log, &Shown { location, record: &record, sequence, is_copy: false });
-            }
-            appended
+            return log.append(appender, &mut NewFrame::Record(again, content), frame.sequence).map(drop);
         }
-        None => {
-            for (_, record) in frame.records() {
-                let pointer = moved(log, scanned, &record.again())?;
-                let value = pointer.as_ref().map_or(record.value, |pointer| pointer.as_slice());
-                builder.push(&NewRecord { value, ..record.again() });
-            }
-            log.append(appender, &mut NewFrame::Batch(&mut builder), frame.sequence)?
-        }
-    };
-    show_again(log, &appended, visit)
-}
-
-/// Shows the records of a frame that was just appended.
-fn show_again(log: &Log, appended: &Appended, visit: &mut dyn Visit) -> Result<()> {
-    let Some(segment) = log.segment(appended.slot) else {
-        return Err(Error::Internal(format!(
-            "segment {} is not known after it was written",
-            appended.serial
-        )));
-    };
-    let mut walk = FrameWalk::only(&segment, log.salt(appended.serial), appended.offset);
-    match walk.step()? {
-        Walked::Frame(offset, frame) => show(log, appended.slot, offset, &frame, false, visit),
-        Walked::Stopped(offset) => Err(Error::corruption(
-            appended.serial,
-            offset,
-            "a commit cannot be read after it was written anew",
-        )),
+        builder.push(&again);
     }
+    log.append(appender, &mut NewFrame::Batch(&mut builder), frame.sequence).map(drop)
 }
 
 /// Writes a large value anew and gives the pointer to it; `None` for other records.

@@ -37,16 +37,36 @@ pub(super) struct Found {
     pub(super) durable: u64,
     /// Good frames behind the durable ones: to be written anew.
     pub(super) tail: Vec<GoodFrame>,
-    /// By serial of what was open: where its durable content ends.
-    pub(super) cuts: HashMap<u64, u64>,
-    /// By serial of what was open: its first and its last durable commit.
-    pub(super) first_of_segment: HashMap<u64, u64>,
-    pub(super) last_of_segment: HashMap<u64, u64>,
+    /// What is durable of the log segments that were open, oldest first.
+    durable_parts: Vec<DurablePart>,
+    /// By serial of an open segment of large values: where the last value ends that a durable commit names.
+    large_ends: HashMap<u64, u64>,
     /// Where reading stopped before something other than zeros: serial, offset, bytes.
     torn: Option<(u64, u64, u64)>,
 }
 
+/// The commits of one log segment that are durable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DurablePart {
+    serial: u64,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    /// Where the last one ends.
+    end: u64,
+}
+
 impl Found {
+    /// What is durable of a log segment that was open; `None` where nothing is.
+    pub(super) fn durable_part(&self, serial: u64) -> Option<&DurablePart> {
+        self.durable_parts.iter().find(|part| part.serial == serial)
+    }
+
+    /// Where the durable content ends of a segment that was open; `None` where nothing tells.
+    pub(super) fn cut(&self, serial: u64) -> Option<u64> {
+        let part = self.durable_part(serial).map(|part| part.end);
+        part.or_else(|| self.large_ends.get(&serial).copied())
+    }
+
     /// The last commit of the log.
     pub(super) fn last_sequence(&self) -> u64 {
         self.tail.last().map_or(self.durable, |frame| frame.sequence)
@@ -214,9 +234,11 @@ impl Found {
     /// Puts a frame to the durable ones or to the tail.
     fn take(&mut self, good: &GoodFrame) {
         if good.sequence <= self.durable {
-            self.cuts.insert(good.serial, good.end);
-            self.first_of_segment.entry(good.serial).or_insert(good.sequence);
-            self.last_of_segment.insert(good.serial, good.sequence);
+            let GoodFrame { serial, end, sequence, .. } = *good;
+            match self.durable_parts.last_mut() {
+                Some(part) if part.serial == serial => (part.last, part.end) = (sequence, end),
+                _ => self.durable_parts.push(DurablePart { serial, first: sequence, last: sequence, end }),
+            }
         } else {
             self.tail.push(*good);
         }
@@ -226,8 +248,8 @@ impl Found {
     fn keep_large(&mut self, frame: &Frame<'_>, large: &HashMap<u64, &Arc<Segment>>) {
         for pointer in large_pointers(frame).filter(|pointer| large.contains_key(&pointer.serial)) {
             let end = pointer.offset.saturating_add(pointer.stored_bytes());
-            let cut = self.cuts.entry(pointer.serial).or_insert(0);
-            *cut = end.max(*cut);
+            let known = self.large_ends.entry(pointer.serial).or_insert(0);
+            *known = end.max(*known);
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn rebuild(log: &Log, keys: &Keys, last: u64, threads: Option<usize>)
     Ok(frames)
 }
 
-fn usual_threads() -> usize {
+pub(super) fn usual_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
 }
 
@@ -90,17 +90,17 @@ struct Bulk<'a> {
 }
 
 /// Hands out numbers, each once.
-struct Turns {
+pub(super) struct Turns {
     next: AtomicUsize,
     count: usize,
 }
 
 impl Turns {
-    fn new(count: usize) -> Turns {
+    pub(super) fn new(count: usize) -> Turns {
         Turns { next: AtomicUsize::new(0), count }
     }
 
-    fn take(&self) -> Option<usize> {
+    pub(super) fn take(&self) -> Option<usize> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         (turn < self.count).then_some(turn)
     }
@@ -108,7 +108,7 @@ impl Turns {
 
 /// Does the same work on several threads, this one among them, until all of them are done. Where no more threads can be had,
 /// fewer do it.
-fn on_threads<T: Send>(threads: usize, work: &(impl Fn() -> Result<T> + Sync)) -> Result<Vec<T>> {
+pub(super) fn on_threads<T: Send>(threads: usize, work: &(impl Fn() -> Result<T> + Sync)) -> Result<Vec<T>> {
     if threads <= 1 {
         return work().map(|done| vec![done]);
     }

@@ -31,6 +31,7 @@ mod moves;
 mod read;
 mod rebuild;
 mod recent;
+mod replay;
 mod salvage;
 mod sources;
 mod verify;

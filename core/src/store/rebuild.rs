@@ -1,7 +1,7 @@
 //! What is known of the keys, made anew from the records that recovery shows.
 //!
-//! Behind a checkpoint, and of a damaged database, they are shown one by one. A whole log is taken in at once (see
-//! [`super::bulk`]), which leads to the same end.
+//! Of a damaged database they are made known one by one. What stands behind a checkpoint is gathered first (see
+//! [`super::replay`]), and a whole log is taken in at once (see [`super::bulk`]), which leads to the same end.
 //!
 //! *Invariant:* the newest record of a key wins, in whatever order they are shown. The log shows its records in order; only
 //! copies, which are shown before it, may be older or newer than what follows, and are told apart by their sequences. A
@@ -18,6 +18,7 @@ use crate::record::Kind;
 use crate::recovery::{Shown, Visit};
 
 use super::checkpoint::Base;
+use super::replay::Replay;
 
 /// While the log is replayed, the order is maintained after this many records.
 const MAINTAIN_EVERY_RECORDS: u64 = 32 << 10;
@@ -25,7 +26,8 @@ const MAINTAIN_EVERY_RECORDS: u64 = 32 << 10;
 /// Takes in the records of a log, behind a checkpoint or from the beginning.
 pub(super) struct Rebuild<'a> {
     keys: &'a Keys,
-    base: Option<&'a Base>,
+    /// The checkpoint behind which the log is shown, and what was gathered.
+    behind: Option<(&'a Base, Replay)>,
     is_damaged: bool,
     /// Sequence of the newest tombstone of a key among the copies, by the key as the order has it.
     tombstones: HashMap<Vec<u8>, u64>,
@@ -42,7 +44,7 @@ impl<'a> Rebuild<'a> {
     pub(super) fn new(keys: &'a Keys, base: Option<&'a Base>, is_damaged: bool) -> Rebuild<'a> {
         Rebuild {
             keys,
-            base,
+            behind: base.map(|base| (base, Replay::new(None))),
             is_damaged,
             tombstones: HashMap::new(),
             has_copies: false,
@@ -96,17 +98,19 @@ impl<'a> Rebuild<'a> {
 
 impl Visit for Rebuild<'_> {
     fn begin(&mut self, log: &Log) -> Result<()> {
-        self.base.map_or(Ok(()), |base| base.begin(log))
+        self.behind.as_ref().map_or(Ok(()), |(base, _)| base.begin(log))
     }
 
     fn whole(&mut self, log: &Log, last: u64) -> Result<Option<u64>> {
-        if self.base.is_some() || self.is_damaged || self.threads == Some(0) {
+        if self.behind.is_some() || self.is_damaged || self.threads == Some(0) {
             return Ok(None);
         }
         self.has_copies = !log.segments_of(SegmentKind::Copy).is_empty();
-        // Tombstones among the copies need not be remembered: what is shown afterwards is a tail that is newer than every copy,
-        // since compaction takes only what is on the device.
         super::bulk::rebuild(log, self.keys, last, self.threads).map(Some)
+    }
+
+    fn end(&mut self, log: &Log) -> Result<()> {
+        self.behind.as_mut().map_or(Ok(()), |(_, replay)| replay.make_known(log, self.keys))
     }
 
     fn record(&mut self, log: &Log, shown: &Shown<'_>) -> Result<()> {
@@ -125,8 +129,11 @@ impl Visit for Rebuild<'_> {
             return self.keys.learn_keyspace(place, shown.record, may_have_gaps);
         }
         let hash = self.keys.hash(keyspace, key);
-        if self.base.is_some_and(|base| base.knows(hash, shown.sequence)) {
-            return Ok(());
+        if let Some((base, replay)) = &mut self.behind {
+            if base.knows(hash, shown.sequence) {
+                return Ok(());
+            }
+            return replay.add(log, self.keys, hash, shown.location, shown.sequence > base.counted_to);
         }
         self.has_copies |= shown.is_copy;
         if shown.is_copy {
@@ -140,10 +147,7 @@ impl Visit for Rebuild<'_> {
         }
         let Some(old) = self.old(log, hash, shown)? else { return Ok(()) };
         let change = change_of(shown.record, hash, shown.location, old);
-        self.keys.enter(&change, &mut self.scratch);
-        if self.base.is_none_or(|base| shown.sequence > base.counted_to) {
-            self.keys.account(log, &change);
-        }
+        self.keys.publish(log, &change, &mut self.scratch);
         self.replayed += 1;
         if self.replayed.is_multiple_of(MAINTAIN_EVERY_RECORDS) {
             while self.keys.order.maintain(&|_| true) {}
