@@ -27,7 +27,7 @@ const MAINTAIN_EVERY_RECORDS: u64 = 32 << 10;
 pub(super) struct Rebuild<'a> {
     keys: &'a Keys,
     /// The checkpoint behind which the log is shown, and what was gathered.
-    behind: Option<(&'a Base, Replay)>,
+    behind: Option<(&'a Base, Replay<'a>)>,
     is_damaged: bool,
     /// Sequence of the newest tombstone of a key among the copies, by the key as the order has it.
     tombstones: HashMap<Vec<u8>, u64>,
@@ -44,7 +44,7 @@ impl<'a> Rebuild<'a> {
     pub(super) fn new(keys: &'a Keys, base: Option<&'a Base>, is_damaged: bool) -> Rebuild<'a> {
         Rebuild {
             keys,
-            behind: base.map(|base| (base, Replay::new(None))),
+            behind: base.map(|base| (base, Replay::new(&base.since, None))),
             is_damaged,
             tombstones: HashMap::new(),
             has_copies: false,
@@ -80,9 +80,6 @@ impl<'a> Rebuild<'a> {
     fn old(&self, log: &Log, hash: u64, shown: &Shown<'_>) -> Result<Option<Option<Old>>> {
         let guard = log.pin();
         let (keyspace, key) = (shown.record.shape.keyspace, shown.record.key);
-        if let Some(since) = self.base.map(|base| &*base.since).filter(|since| !since.is_empty()) {
-            return since.find(log, self.keys, hash, (keyspace, key), &guard).map(Some);
-        }
         let Some(mut old) = self.keys.find(log, hash, keyspace, key, &guard)? else { return Ok(Some(None)) };
         if self.has_copies {
             let sequence = old.sequence(log)?;

@@ -8,10 +8,11 @@
 //! So it ends where making all of them known one by one would have ended; what is counted are sums, whatever their order.
 
 use super::bulk::{Turns, on_threads, usual_threads};
+use super::moves::Since;
 use crate::epoch::Guard;
 use crate::error::Result;
 use crate::index::{Index, shard_of};
-use crate::keys::{Change, Keys, Old};
+use crate::keys::{Change, Keys};
 use crate::location::Location;
 use crate::log::Log;
 
@@ -34,7 +35,9 @@ struct Gathered {
 }
 
 /// Records that were shown and are still to be made known.
-pub(super) struct Replay {
+pub(super) struct Replay<'a> {
+    /// What compaction has moved since the checkpoint.
+    since: &'a Since,
     /// By shard of the index, in the order of the log.
     shards: Vec<Vec<Gathered>>,
     records: usize,
@@ -42,9 +45,9 @@ pub(super) struct Replay {
     threads: Option<usize>,
 }
 
-impl Replay {
-    pub(super) fn new(threads: Option<usize>) -> Replay {
-        Replay { shards: vec![Vec::new(); Index::SHARDS], records: 0, threads }
+impl<'a> Replay<'a> {
+    pub(super) fn new(since: &'a Since, threads: Option<usize>) -> Replay<'a> {
+        Replay { since, shards: vec![Vec::new(); Index::SHARDS], records: 0, threads }
     }
 
     /// Takes in a record of a key. Mostly it is only gathered.
@@ -80,7 +83,9 @@ impl Replay {
                 for batch in records.chunks(BATCH_RECORDS) {
                     let guard = log.pin();
                     ask_for(log, keys, batch, &guard)?;
-                    batch.iter().try_for_each(|one| one.make_known(log, keys, &guard, &mut scratch))?;
+                    batch
+                        .iter()
+                        .try_for_each(|one| one.make_known(log, keys, self.since, &guard, &mut scratch))?;
                 }
             }
             Ok(())
@@ -108,14 +113,18 @@ fn ask_for(log: &Log, keys: &Keys, batch: &[Gathered], guard: &Guard) -> Result<
 }
 
 impl Gathered {
-    fn make_known(&self, log: &Log, keys: &Keys, guard: &Guard, scratch: &mut Vec<u8>) -> Result<()> {
+    fn make_known(
+        &self,
+        log: &Log,
+        keys: &Keys,
+        since: &Since,
+        guard: &Guard,
+        scratch: &mut Vec<u8>,
+    ) -> Result<()> {
         let mut record = log.record_at(self.location, guard)?;
         let (kind, stored_bytes, large) = (record.kind(), record.stored_bytes(), record.large_pointer()?);
         let (keyspace, key) = record.name()?;
-        let old = match keys.find(log, self.hash, keyspace, key, guard)? {
-            Some(mut old) => Some(Old::of(&mut old)?),
-            None => None,
-        };
+        let old = since.find(log, keys, self.hash, (keyspace, key), guard)?;
         let (hash, location) = (self.hash, self.location);
         let change = Change { kind, keyspace, key, hash, location, stored_bytes, large, old };
         keys.enter(&change, scratch);
