@@ -127,22 +127,23 @@ impl Log {
         });
     }
 
-    /// What is live in each segment of the manifest.
+    /// What is live in each segment, those included that are retired and not forgotten. Called under the commit lock, so the
+    /// state is not asked: it is held while manifests are written, and everybody who commits would wait for that.
     pub(crate) fn live_segments(&self) -> Vec<SegmentState> {
-        let state = self.state.lock();
         let guard = self.pin();
-        let segments = state.manifest.segments.iter().filter_map(|entry| {
-            let live = self.segments.get(entry.slot, &guard)?.live.count();
-            Some(SegmentState {
-                serial: entry.serial,
-                slot: entry.slot,
-                kind: entry.kind,
+        let mut segments = Vec::new();
+        self.segments.for_each(&guard, |slot| {
+            let live = slot.live.count();
+            segments.push(SegmentState {
+                serial: slot.segment.serial(),
+                slot: slot.segment.slot(),
+                kind: slot.kind,
                 live_bytes: live.bytes,
                 live_records: live.records,
                 kept_bytes: 0,
-            })
+            });
         });
-        segments.collect()
+        segments
     }
 
     /// Bytes that a new log segment would have now.

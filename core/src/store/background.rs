@@ -20,6 +20,9 @@ pub(super) struct Wake {
     stopping: AtomicBool,
     turn: Mutex<()>,
     woken: Condvar,
+    /// Of those who prepare what the appender will need. They are woken several hundred times a second, the others only to
+    /// stop: each that is woken takes a processor from somebody.
+    near: Condvar,
 }
 
 impl Wake {
@@ -29,9 +32,18 @@ impl Wake {
     }
 
     pub(super) fn rest(&self, time: Duration) {
+        self.rest_on(&self.woken, time);
+    }
+
+    /// Rests until the appender has come near the end of what is prepared.
+    fn rest_until_near(&self, time: Duration) {
+        self.rest_on(&self.near, time);
+    }
+
+    fn rest_on(&self, woken: &Condvar, time: Duration) {
         let turn = self.turn();
         if !self.stopping.load(Ordering::Acquire) {
-            let _woken_or_not = self.woken.wait_timeout(turn, time);
+            let _woken_or_not = woken.wait_timeout(turn, time);
         }
     }
 
@@ -44,6 +56,7 @@ impl Wake {
         self.stopping.store(true, Ordering::Release);
         drop(turn);
         self.woken.notify_all();
+        self.near.notify_all();
     }
 }
 
@@ -96,7 +109,7 @@ impl Store {
     #[inline]
     pub(super) fn wake_for_room(&self) {
         if self.log.wants_room() {
-            self.wake.woken.notify_all();
+            self.wake.near.notify_all();
         }
     }
 
@@ -106,7 +119,7 @@ impl Store {
                 // Where there is no room, the write that needs it says so.
                 let _told_by_the_writer = self.log.populate_ahead().and_then(|()| self.log.prepare_spare());
             } else {
-                self.wake.rest(SYNC_EVERY);
+                self.wake.rest_until_near(SYNC_EVERY);
             }
         }
     }
@@ -137,7 +150,7 @@ impl Store {
     fn keep_order(&self) {
         while !self.wake.is_stopping() {
             if !self.maintain_order() {
-                self.wake.rest(ORDER_EVERY);
+                self.wake.rest_until_near(ORDER_EVERY);
             }
         }
     }

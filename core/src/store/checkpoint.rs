@@ -367,9 +367,10 @@ impl Store {
         let _nobody_publishes = self.committer.lock();
         contents.counted_to = self.log.appended();
         contents.keyspaces = self.keys.keyspaces.states();
-        let emptied: HashSet<u64> = compactor.emptied.iter().map(|one| one.entry.serial).collect();
+        let given_up = compactor.emptied.iter().chain(&compactor.leaving);
+        let given_up: HashSet<u64> = given_up.map(|one| one.entry.serial).collect();
         let mut segments = self.log.live_segments();
-        segments.retain(|segment| !emptied.contains(&segment.serial));
+        segments.retain(|segment| !given_up.contains(&segment.serial));
         for segment in &mut segments {
             segment.kept_bytes = compactor.kept_bytes(segment.serial);
         }
