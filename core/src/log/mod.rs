@@ -18,6 +18,7 @@ mod append;
 mod backup;
 mod copies;
 mod large;
+mod large_series;
 mod manifest_file;
 mod mark_file;
 mod read;
@@ -72,7 +73,7 @@ pub(crate) struct LogStats {
     pub(crate) appended: u64,
     pub(crate) durable: u64,
     pub(crate) syncs: u64,
-    /// Since it was opened.
+    /// Since it was opened, large values included.
     pub(crate) bytes_appended: u64,
 }
 
@@ -95,6 +96,8 @@ pub(crate) struct Log {
     appended: AtomicU64,
     /// Bytes of frames appended since the log was opened.
     bytes_appended: AtomicU64,
+    /// Bytes of large values written for commits since then.
+    large_bytes_appended: AtomicU64,
     /// Sequence up to which everything is on the device.
     durable: AtomicU64,
     syncs: AtomicU64,
@@ -208,7 +211,7 @@ impl Log {
         let mut stats = self.state.lock().sizes();
         stats.appended = self.appended();
         stats.durable = self.durable();
-        stats.bytes_appended = self.bytes_appended.load(Ordering::Relaxed);
+        stats.bytes_appended = self.bytes_appended() + self.large_bytes_appended.load(Ordering::Relaxed);
         stats.syncs = self.syncs.load(Ordering::Relaxed);
         stats
     }

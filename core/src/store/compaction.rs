@@ -45,7 +45,7 @@ const PRESSURE_BYTES_MIN: u64 = 128 << 20;
 pub struct Compaction {
     /// Segment files that were given up.
     pub segments_removed: u64,
-    /// Bytes of records that were written anew.
+    /// Bytes of records and large values that were written anew.
     pub bytes_copied: u64,
     /// Bytes of the segments that were given up, less those that took their place.
     pub bytes_freed: u64,
@@ -73,7 +73,7 @@ pub(super) struct Compactor {
     /// Bytes that were retired so far.
     retired_bytes: u64,
     /// Segments that cannot be read from end to end: they stay as they are.
-    unreadable: HashSet<u64>,
+    pub(super) unreadable: HashSet<u64>,
     /// Number of the last checkpoint; 0 where there was none.
     pub(super) checkpoint: u64,
     /// The last commit that it counts.

@@ -95,17 +95,28 @@ impl Job {
 impl Batch {
     /// Encodes a copy; returns the bytes that it takes.
     pub(super) fn push(&mut self, item: usize, record: &Record<'_>, sequence: u64, salt: u32) -> u64 {
+        self.push_new(item, &record.again(), record.stored_bytes() as u64, sequence, salt)
+    }
+
+    /// Encodes what takes the place of a record that has so many bytes; returns the bytes that it takes.
+    pub(super) fn push_new(
+        &mut self,
+        item: usize,
+        new: &NewRecord<'_>,
+        old_bytes: u64,
+        sequence: u64,
+        salt: u32,
+    ) -> u64 {
         let at = self.bytes.len();
-        let new: NewRecord<'_> = record.again();
         let content = content_crc(new.key, new.value);
         // The lag says nothing here: what stands in a segment of copies had been durable or is synced with it.
-        let header = standalone_header(&new, content, sequence, sequence, salt);
+        let header = standalone_header(new, content, sequence, sequence, salt);
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(new.key);
         self.bytes.extend_from_slice(new.value);
         self.bytes.resize(aligned(self.bytes.len()), 0);
         let stored = (self.bytes.len() - at) as u64;
-        self.moves.push((at, item, record.stored_bytes() as u64, stored));
+        self.moves.push((at, item, old_bytes, stored));
         stored
     }
 

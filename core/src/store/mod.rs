@@ -22,6 +22,7 @@ mod bulk_tests;
 mod checkpoint;
 mod commit;
 mod compaction;
+mod compaction_large;
 mod figures;
 mod hidden;
 mod hints;

@@ -5,6 +5,7 @@ mod compacting;
 mod damage;
 mod faults;
 mod histories;
+mod large_compaction;
 mod model;
 mod power_cut;
 mod rebuilds;
