@@ -121,6 +121,14 @@ impl Store {
         }
     }
 
+    /// One job on everything that is sealed, and no sync but its own.
+    #[cfg(test)]
+    pub(crate) fn compact_large_now(&self) -> Result<bool> {
+        let bounds = (u64::MAX, u64::MAX);
+        let mut compactor = self.compactor()?;
+        self.compact_large_once(&mut compactor, Effort::Full, bounds, &mut Compaction::default())
+    }
+
     /// Ends the segments of large values that are open, nobody writes to, and have garbage, so that they can be compacted.
     pub(super) fn end_large_with_garbage(&self) -> Result<()> {
         let live: HashMap<u64, u64> =
