@@ -22,10 +22,9 @@ const PIECE_BYTES: usize = 1 << 20;
 /// A series that is being written. It keeps no segment open, so that a close waits for nobody.
 #[derive(Debug, Default)]
 pub(crate) struct LargeSeries {
-    /// The last one is being written to.
-    segments: Vec<Weak<Segment>>,
-    /// Where in it the gathered bytes will stand.
-    end: u64,
+    /// Each with the end of what was written to it. The last one is being written to.
+    segments: Vec<(Weak<Segment>, u64)>,
+    /// What comes next there.
     gathered: Vec<u8>,
     /// Bytes of all values so far, headers and padding included.
     bytes: u64,
@@ -38,17 +37,69 @@ struct Place {
 }
 
 impl LargeSeries {
-    fn last(&self) -> Result<Option<Arc<Segment>>> {
-        self.segments.last().map(|segment| segment.upgrade().ok_or(Error::Closed)).transpose()
+    /// Bytes of all values so far, headers and padding included.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// Where the next byte goes in the segment that is being written to.
+    fn last(&self) -> Result<Option<Arc<Segment>>> {
+        self.segments.last().map(|(segment, _)| segment.upgrade().ok_or(Error::Closed)).transpose()
+    }
+
+    /// End of what was written to the segment that is being written to.
+    fn end(&self) -> u64 {
+        self.segments.last().map_or(0, |(_, end)| *end)
+    }
+
+    fn set_end(&mut self, to: u64) {
+        self.segments.last_mut().into_iter().for_each(|(_, end)| *end = to);
+    }
+
+    /// Where the next byte goes.
     fn position(&self) -> u64 {
-        self.end + self.gathered.len() as u64
+        self.end() + self.gathered.len() as u64
+    }
+
+    /// Forgets what was gathered behind this place.
+    fn go_back(&mut self, position: u64) {
+        self.gathered.truncate(position.saturating_sub(self.end()) as usize);
+    }
+
+    /// The segments, each with the end of what was written to it.
+    fn written(&self) -> impl Iterator<Item = (Arc<Segment>, u64)> {
+        self.segments.iter().filter_map(|(segment, end)| Some((segment.upgrade()?, *end)))
     }
 }
 
 impl Log {
+    /// Writes one more value of a series and tells where it will be found. `owner` is the hash of its keyspace and key. After an
+    /// error the series is as it was before.
+    pub(crate) fn push_large(
+        &self,
+        series: &mut LargeSeries,
+        value: &[u8],
+        owner: u64,
+    ) -> Result<LargePointer> {
+        let length = u32::try_from(value.len())
+            .map_err(|_| Error::Internal("a value over the limit came as far as the log".to_owned()))?;
+        let Place { segment, offset } = self.next_place(series, stored_bytes(length))?;
+        let crc = crc32c(0, value);
+        let header = large_header(length, owner, crc, self.salt(segment.serial()).at(offset));
+        let parts = [&header[..], value, padding(length)];
+        if stored_bytes(length) <= PIECE_BYTES as u64 {
+            parts.into_iter().for_each(|part| series.gathered.extend_from_slice(part));
+            if series.gathered.len() >= PIECE_BYTES {
+                self.write_gathered(series).inspect_err(|_| series.go_back(offset))?;
+            }
+        } else {
+            self.write_gathered(series)?;
+            self.append_to_series(&segment, offset, &parts)?;
+            series.set_end(offset + stored_bytes(length));
+        }
+        series.bytes += stored_bytes(length);
+        Ok(LargePointer { serial: segment.serial(), offset, length, crc })
+    }
+
     /// Copies a value into a series, piece by piece, and tells where it will be found; `None` where the value is damaged.
     /// `go_on` is asked before each piece. After an error the series can only be given up.
     pub(crate) fn copy_into_series(
@@ -98,15 +149,15 @@ impl Log {
         // The longer a series is, the longer are its segments: there are not many of them, and not much is left over.
         let wanted = (series.bytes / 2).min(SEGMENT_BYTES_MAX - SEGMENT_HEADER_BYTES as u64);
         let segment = self.check_out(needed, wanted)?;
-        series.end = segment.published();
-        series.segments.push(Arc::downgrade(&segment));
-        Ok(Place { offset: series.end, segment })
+        let offset = segment.published();
+        series.segments.push((Arc::downgrade(&segment), offset));
+        Ok(Place { segment, offset })
     }
 
     fn write_gathered(&self, series: &mut LargeSeries) -> Result<()> {
         let Some(segment) = series.last()?.filter(|_| !series.gathered.is_empty()) else { return Ok(()) };
-        self.append_to_series(&segment, series.end, &[&series.gathered])?;
-        series.end += series.gathered.len() as u64;
+        self.append_to_series(&segment, series.end(), &[&series.gathered])?;
+        series.set_end(series.position());
         series.gathered.clear();
         Ok(())
     }
@@ -116,36 +167,62 @@ impl Log {
         segment.append_at(offset, parts).map_err(|error| self.failed_large(error))
     }
 
+    /// Writes what is only gathered yet: all that [`Log::publish_series`] needs.
+    pub(crate) fn complete_series(&self, series: &mut LargeSeries) -> Result<()> {
+        self.write_gathered(series)
+    }
+
+    /// Lets all values of a complete series be read, and gives its segments to the next ones. Whoever calls it holds a guard
+    /// until records name the values: nothing else tells until then that the segments are of use.
+    pub(crate) fn publish_series(&self, series: &LargeSeries) {
+        for (segment, end) in series.written() {
+            self.publish_large(&segment, end);
+            self.give_back(segment);
+        }
+    }
+
+    /// Gives up a series. Of segments that were made for it one is kept for the next values; the others are sealed as they are.
+    pub(crate) fn abandon_series(&self, series: &LargeSeries) {
+        for (number, (segment, _)) in series.written().enumerate() {
+            match number > 0 && segment.published() == SEGMENT_HEADER_BYTES as u64 {
+                true => self.note_full(&segment),
+                false => self.give_back(segment),
+            }
+        }
+    }
+
     /// Begins a series in a segment of its own, with room for just so many bytes.
     pub(crate) fn begin_moved_values(&self, bytes: u64) -> Result<LargeSeries> {
         let segment = self.create_large_segment(SegmentRoom::Exact(bytes))?;
-        let segments = vec![Arc::downgrade(&segment)];
-        Ok(LargeSeries { segments, end: segment.published(), ..LargeSeries::default() })
+        let segments = vec![(Arc::downgrade(&segment), segment.published())];
+        Ok(LargeSeries { segments, ..LargeSeries::default() })
     }
 
     /// Publishes a series that was begun so and puts it on the device, sealed. Nothing names its values yet.
     pub(crate) fn end_moved_values(&self, mut series: LargeSeries) -> Result<()> {
         self.write_gathered(&mut series)?;
-        let segments: Vec<_> = series.segments.iter().filter_map(Weak::upgrade).collect();
-        segments.iter().for_each(|segment| segment.publish(u64::MAX));
+        series.written().for_each(|(segment, end)| segment.publish(end));
+        let segments: Vec<_> = series.written().map(|(segment, _)| segment).collect();
         self.seal_large(&segments)
     }
 
     /// Gives up a series that was begun so: its segment is sealed by the next sync, without anything in it.
     pub(crate) fn abandon_moved_values(&self, series: &LargeSeries) {
-        series.segments.iter().filter_map(Weak::upgrade).for_each(|segment| self.note_full(&segment));
+        series.written().for_each(|(segment, _)| self.note_full(&segment));
     }
 
-    /// Seals the segments of large values that nobody writes to and that have values for which `is_wanted` says yes by their
-    /// serial and the bytes of their content.
+    /// Seals the segments of large values that are full, and those that nobody writes to and that are wanted, by their serial and
+    /// the bytes of their content.
     pub(crate) fn end_large_segments(&self, is_wanted: &dyn Fn(u64, u64) -> bool) -> Result<()> {
         let content = |segment: &Segment| segment.published() - SEGMENT_HEADER_BYTES as u64;
-        let wanted =
-            |segment: &Arc<Segment>| content(segment) > 0 && is_wanted(segment.serial(), content(segment));
+        let wanted = |segment: &Arc<Segment>| is_wanted(segment.serial(), content(segment));
         let taken = self.large.lock().take_idle(wanted);
         // Whatever comes of it, nobody writes to them any more.
         taken.iter().for_each(|segment| self.note_full(segment));
-        if taken.is_empty() { Ok(()) } else { self.seal_large(&taken) }
+        let is_full = |one: &&Unsynced| one.full.is_some();
+        let full: Vec<_> = self.state.lock().large.iter().filter(is_full).cloned().collect();
+        let full: Vec<_> = full.into_iter().map(|one| one.segment).collect();
+        if full.is_empty() { Ok(()) } else { self.seal_large(&full) }
     }
 
     /// Puts segments of large values on the device and seals them. Nobody writes to them.

@@ -3,14 +3,15 @@
 use std::sync::atomic::Ordering;
 
 use super::Store;
+use super::aside::Aside;
 use crate::batch::FrameBuilder;
 use crate::compression::pack;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::keys::{Change, Old};
 use crate::keyspace::NumberAndCompression;
 use crate::location::Location;
 use crate::log::NewFrame;
-use crate::options::{Compression, Durability, KeyspaceOptions};
+use crate::options::{COMMIT_BYTES_MAX, COMMIT_VALUE_BYTES_KEPT, Compression, Durability, KeyspaceOptions};
 use crate::record::{
     INLINE_VALUE_BYTES_MAX, Kind, LARGE_POINTER_BYTES, LargePointer, NewRecord, Record, content_crc,
     standalone_bytes,
@@ -25,11 +26,10 @@ pub(crate) struct Operations {
     hashes: Vec<u64>,
     /// Large values, by the number of their record. They are written when the commit is.
     large: Vec<(usize, Vec<u8>)>,
-}
-
-/// Bytes that a value takes in its record, at most.
-pub(crate) fn inline_bytes(value: &[u8]) -> usize {
-    if value.len() > INLINE_VALUE_BYTES_MAX { LARGE_POINTER_BYTES } else { value.len() }
+    /// Bytes of them.
+    large_bytes: usize,
+    /// Values that were written as they came.
+    aside: Option<Aside>,
 }
 
 impl Operations {
@@ -37,39 +37,117 @@ impl Operations {
         self.hashes.len()
     }
 
+    /// Bytes that are kept in memory until the commit is made.
+    #[cfg(test)]
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.builder.frame_bytes() + self.large_bytes
+    }
+
     /// Bytes that the commit takes in the log, with its large values.
     fn bytes(&self) -> usize {
-        let large: usize = self.large.iter().map(|(_, value)| value.len()).sum();
-        self.builder.frame_bytes() + large
+        self.builder.frame_bytes() + self.large_bytes + self.aside.as_ref().map_or(0, Aside::bytes) as usize
     }
 
-    /// Bytes that the commit would take in the log with one more record of these lengths.
-    pub(crate) fn frame_bytes_with(&self, key: &[u8], value: &[u8]) -> usize {
-        let value_bytes = inline_bytes(value);
-        self.builder.frame_bytes_with(key.len(), value_bytes)
+    /// Whether one more value goes to the log at once, for which the device may be waited.
+    pub(crate) fn goes_aside(&self, store: &Store, key: &[u8], value: &[u8]) -> bool {
+        let kept = self.builder.frame_bytes_with(key.len(), value.len()) + self.large_bytes;
+        value.len() > COMMIT_VALUE_BYTES_KEPT && kept as u64 > store.log.commit_bytes_kept()
     }
 
+    /// Refuses what would make the commit too long with one more record whose value takes so many bytes there.
+    fn check_fits(&self, key: &[u8], value_bytes: usize) -> Result<()> {
+        match self.builder.frame_bytes_with(key.len(), value_bytes) as u64 {
+            ..=COMMIT_BYTES_MAX => Ok(()),
+            _ => Err(too_large()),
+        }
+    }
+
+    /// Adds a put. After an error the operations are as they were before.
     pub(crate) fn put(
         &mut self,
+        store: &Store,
         hash: u64,
         (keyspace, compression): NumberAndCompression,
         key: &[u8],
         value: &[u8],
-    ) {
-        if value.len() > INLINE_VALUE_BYTES_MAX {
+    ) -> Result<()> {
+        if self.goes_aside(store, key, value) {
+            self.check_fits(key, LARGE_POINTER_BYTES)?;
+            let pointer = self.aside.get_or_insert_with(|| Aside::of(store)).push(store, value, hash)?;
+            let value = &pointer.encode();
+            self.builder.push(&NewRecord { kind: Kind::LargePut, keyspace, key, value });
+        } else if value.len() > INLINE_VALUE_BYTES_MAX {
+            self.check_fits(key, LARGE_POINTER_BYTES)?;
             let number = self.builder.push_large(keyspace, key);
             self.large.push((number, value.to_vec()));
-        } else if let Some(value) = pack(value, compression) {
-            self.builder.push(&NewRecord { kind: Kind::CompressedPut, keyspace, key, value: &value });
+            self.large_bytes += value.len();
         } else {
-            self.builder.push(&NewRecord { kind: Kind::Put, keyspace, key, value });
+            self.check_fits(key, value.len())?;
+            match pack(value, compression) {
+                Some(value) => {
+                    self.builder.push(&NewRecord { kind: Kind::CompressedPut, keyspace, key, value: &value })
+                }
+                None => self.builder.push(&NewRecord { kind: Kind::Put, keyspace, key, value }),
+            };
         }
         self.hashes.push(hash);
+        Ok(())
     }
 
-    pub(crate) fn delete(&mut self, hash: u64, keyspace: u16, key: &[u8]) {
+    pub(crate) fn delete(&mut self, hash: u64, keyspace: u16, key: &[u8]) -> Result<()> {
+        self.check_fits(key, 0)?;
         self.builder.push(&NewRecord { kind: Kind::Tombstone, keyspace, key, value: &[] });
         self.hashes.push(hash);
+        Ok(())
+    }
+}
+
+/// The error of a commit that does not fit the largest segment.
+fn too_large() -> Error {
+    Error::InvalidArgument(format!(
+        "the commit would take more than {COMMIT_BYTES_MAX} bytes in the log, values that stand by themselves counted with \
+         {LARGE_POINTER_BYTES}; split it into several"
+    ))
+}
+
+/// What writes take in the log that are not in their order yet, at most.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CommitBytes {
+    /// If all values stand with their keys that can.
+    with_values: u64,
+    /// If all stand aside that can.
+    by_reference: u64,
+}
+
+/// What a write costs in the log beside its key and value, at most.
+const WRITE_OVERHEAD_BYTES: usize = 44;
+
+impl CommitBytes {
+    /// With one write more, and without the one that it replaces. Refuses what might be too long for a commit.
+    pub(crate) fn with(
+        self,
+        store: &Store,
+        key: &[u8],
+        value: Option<&[u8]>,
+        replaced: Option<Option<&[u8]>>,
+    ) -> Result<CommitBytes> {
+        let bytes = |value: Option<&[u8]>, longest: usize| {
+            let value_bytes = value.map_or(0, <[u8]>::len);
+            let value_bytes = if value_bytes > longest { LARGE_POINTER_BYTES } else { value_bytes };
+            (key.len() + value_bytes + WRITE_OVERHEAD_BYTES) as u64
+        };
+        let sum = |before: u64, longest: usize| {
+            before + bytes(value, longest) - replaced.map_or(0, |replaced| bytes(replaced, longest))
+        };
+        let with_values = sum(self.with_values, INLINE_VALUE_BYTES_MAX);
+        let by_reference = sum(self.by_reference, COMMIT_VALUE_BYTES_KEPT);
+        // Values stand with their keys as long as the commit is short; then all go aside that can.
+        let longest = with_values.min(by_reference + store.log.commit_bytes_kept());
+        if longest > COMMIT_BYTES_MAX {
+            Err(too_large())
+        } else {
+            Ok(CommitBytes { with_values, by_reference })
+        }
     }
 }
 
@@ -88,7 +166,7 @@ impl Commit<'_> {
             Commit::One(record, ..) => {
                 record.kind == Kind::LargePut || record.value.len() > INLINE_VALUE_BYTES_MAX
             }
-            Commit::Many(operations) => !operations.large.is_empty(),
+            Commit::Many(operations) => !operations.large.is_empty() || operations.aside.is_some(),
         }
     }
 }
@@ -205,7 +283,8 @@ impl Store {
         }
         let overtaken = overtaken(&operations);
         operations.hashes.iter().for_each(|hash| self.keys.index.prefetch(*hash));
-        let Operations { mut builder, hashes, .. } = operations;
+        let Operations { mut builder, hashes, mut aside, .. } = operations;
+        aside.as_mut().map_or(Ok(()), |aside| aside.complete(self))?;
 
         // 2. Our turn: nobody else commits from here on.
         let mut committer = self.committer.lock();
@@ -222,7 +301,8 @@ impl Store {
             befores.push(Before { overtaken, ..before });
         }
 
-        // 3. Into the log.
+        // 3. Into the log. A sync that takes the frame along takes along what it names.
+        aside.into_iter().for_each(|aside| aside.publish(self));
         let sequence = self.log.appended() + 1;
         let mut frame = NewFrame::Batch(&mut builder);
         let appended = self.log.append(&mut committer.appender, &mut frame, sequence)?;

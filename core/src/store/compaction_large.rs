@@ -44,7 +44,7 @@ use crate::segment::{Bytes, Segment};
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
 /// Values that a job takes on, which takes some hundred bytes for each; what is left over is the next one's.
-const VALUES_MAX: usize = 1 << 18;
+const VALUES_MAX: usize = if cfg!(test) { 50 } else { 1 << 18 };
 /// Bytes a second that are copied while others write and there is little garbage.
 const BYTES_PER_SECOND: u64 = 128 << 20;
 /// How often it is looked whether to rest or to end.
@@ -129,12 +129,13 @@ impl Store {
         self.compact_large_once(&mut compactor, Effort::Full, bounds, &mut Compaction::default())
     }
 
-    /// Ends the segments of large values that are open, nobody writes to, and have garbage, so that they can be compacted.
+    /// Ends the segments of large values that are open, nobody writes to, and have garbage or nothing at all, so that they can be
+    /// compacted or given up.
     pub(super) fn end_large_with_garbage(&self) -> Result<()> {
         let live: HashMap<u64, u64> =
             self.log.live_segments().iter().map(|segment| (segment.serial, segment.live_bytes)).collect();
         let live_of = |serial| live.get(&serial).copied().unwrap_or(0);
-        self.log.end_large_segments(&|serial, bytes| is_worth_in_full(bytes, live_of(serial)))
+        self.log.end_large_segments(&|serial, bytes| bytes == 0 || is_worth_in_full(bytes, live_of(serial)))
     }
 
     /// Moves the live values out of some segments, if that is worth it: of those with serials below a bound, as long as they have

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::location::Location;
+use crate::options::COMMIT_BYTES_MAX;
 use crate::order::head;
 use crate::record::{NewRecord, Record, aligned, content_crc, standalone_header};
 
@@ -83,7 +84,7 @@ impl Job {
     pub(super) fn fitting(&self, order: &[usize]) -> (usize, u64) {
         let mut bytes = 0;
         for (count, item) in order.iter().filter_map(|number| self.items.get(*number)).enumerate() {
-            if bytes + item.copied_bytes > crate::log::frame_bytes_max() {
+            if bytes + item.copied_bytes > COMMIT_BYTES_MAX {
                 return (count, bytes);
             }
             bytes += item.copied_bytes;

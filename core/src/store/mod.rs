@@ -14,6 +14,7 @@
 //! The commit lock orders appending, publishing and the beginning of snapshots. It is never held while the device is
 //! waited for; who syncs takes it for a moment, inside of the turn to sync. Readers of keys do not take it.
 
+mod aside;
 mod background;
 mod backup;
 mod bulk;
@@ -56,7 +57,7 @@ pub use backup::Backup;
 pub(crate) use backup::prepare_empty;
 #[cfg(test)]
 pub(crate) use bulk_tests::{Rebuilt, rebuilt};
-pub(crate) use commit::{Commit, Operations, inline_bytes};
+pub(crate) use commit::{Commit, CommitBytes, Operations};
 pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
 pub(crate) use read::{Found, OpenedValue};

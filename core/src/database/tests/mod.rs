@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod histories;
 mod large_compaction;
+mod long_commits;
 mod model;
 mod power_cut;
 mod rebuilds;
