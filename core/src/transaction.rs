@@ -69,7 +69,7 @@ impl Work {
         let mut ordered = Vec::with_capacity(key.len() + 2);
         ordered_key(&mut ordered, keyspace, key);
         let replaced = self.writes.get(&ordered).map(Option::as_deref);
-        self.written = self.written.with(store, key, value, replaced)?;
+        self.written = self.written.with(store.log.commit_bytes_kept(), key, value, replaced)?;
         // Copies the writes only where a scan of this transaction is still looking at them.
         Arc::make_mut(&mut self.writes).insert(ordered, value.map(Arc::from));
         Ok(())

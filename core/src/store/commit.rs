@@ -3,153 +3,17 @@
 use std::sync::atomic::Ordering;
 
 use super::Store;
-use super::aside::Aside;
-use crate::batch::FrameBuilder;
+use super::operations::Operations;
 use crate::compression::pack;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keys::{Change, Old};
-use crate::keyspace::NumberAndCompression;
 use crate::location::Location;
 use crate::log::NewFrame;
-use crate::options::{COMMIT_BYTES_MAX, COMMIT_VALUE_BYTES_KEPT, Compression, Durability, KeyspaceOptions};
+use crate::options::{Compression, Durability, KeyspaceOptions};
 use crate::record::{
-    INLINE_VALUE_BYTES_MAX, Kind, LARGE_POINTER_BYTES, LargePointer, NewRecord, Record, content_crc,
-    standalone_bytes,
+    INLINE_VALUE_BYTES_MAX, Kind, LargePointer, NewRecord, Record, content_crc, standalone_bytes,
 };
 use crate::settings::encode_settings;
-
-/// The operations of a commit, encoded as they come.
-#[derive(Debug, Default)]
-pub(crate) struct Operations {
-    builder: FrameBuilder,
-    /// Hash of each record's key.
-    hashes: Vec<u64>,
-    /// Large values, by the number of their record. They are written when the commit is.
-    large: Vec<(usize, Vec<u8>)>,
-    /// Bytes of them.
-    large_bytes: usize,
-    /// Values that were written as they came.
-    aside: Option<Aside>,
-}
-
-impl Operations {
-    pub(crate) fn len(&self) -> usize {
-        self.hashes.len()
-    }
-
-    /// Bytes that are kept in memory until the commit is made.
-    #[cfg(test)]
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.builder.frame_bytes() + self.large_bytes
-    }
-
-    /// Bytes that the commit takes in the log, with its large values.
-    fn bytes(&self) -> usize {
-        self.builder.frame_bytes() + self.large_bytes + self.aside.as_ref().map_or(0, Aside::bytes) as usize
-    }
-
-    /// Whether one more value goes to the log at once, for which the device may be waited.
-    pub(crate) fn goes_aside(&self, store: &Store, key: &[u8], value: &[u8]) -> bool {
-        let kept = self.builder.frame_bytes_with(key.len(), value.len()) + self.large_bytes;
-        value.len() > COMMIT_VALUE_BYTES_KEPT && kept as u64 > store.log.commit_bytes_kept()
-    }
-
-    /// Refuses what would make the commit too long with one more record whose value takes so many bytes there.
-    fn check_fits(&self, key: &[u8], value_bytes: usize) -> Result<()> {
-        match self.builder.frame_bytes_with(key.len(), value_bytes) as u64 {
-            ..=COMMIT_BYTES_MAX => Ok(()),
-            _ => Err(too_large()),
-        }
-    }
-
-    /// Adds a put. After an error the operations are as they were before.
-    pub(crate) fn put(
-        &mut self,
-        store: &Store,
-        hash: u64,
-        (keyspace, compression): NumberAndCompression,
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<()> {
-        if self.goes_aside(store, key, value) {
-            self.check_fits(key, LARGE_POINTER_BYTES)?;
-            let pointer = self.aside.get_or_insert_with(|| Aside::of(store)).push(store, value, hash)?;
-            let value = &pointer.encode();
-            self.builder.push(&NewRecord { kind: Kind::LargePut, keyspace, key, value });
-        } else if value.len() > INLINE_VALUE_BYTES_MAX {
-            self.check_fits(key, LARGE_POINTER_BYTES)?;
-            let number = self.builder.push_large(keyspace, key);
-            self.large.push((number, value.to_vec()));
-            self.large_bytes += value.len();
-        } else {
-            self.check_fits(key, value.len())?;
-            match pack(value, compression) {
-                Some(value) => {
-                    self.builder.push(&NewRecord { kind: Kind::CompressedPut, keyspace, key, value: &value })
-                }
-                None => self.builder.push(&NewRecord { kind: Kind::Put, keyspace, key, value }),
-            };
-        }
-        self.hashes.push(hash);
-        Ok(())
-    }
-
-    pub(crate) fn delete(&mut self, hash: u64, keyspace: u16, key: &[u8]) -> Result<()> {
-        self.check_fits(key, 0)?;
-        self.builder.push(&NewRecord { kind: Kind::Tombstone, keyspace, key, value: &[] });
-        self.hashes.push(hash);
-        Ok(())
-    }
-}
-
-/// The error of a commit that does not fit the largest segment.
-fn too_large() -> Error {
-    Error::InvalidArgument(format!(
-        "the commit would take more than {COMMIT_BYTES_MAX} bytes in the log, values that stand by themselves counted with \
-         {LARGE_POINTER_BYTES}; split it into several"
-    ))
-}
-
-/// What writes take in the log that are not in their order yet, at most.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct CommitBytes {
-    /// If all values stand with their keys that can.
-    with_values: u64,
-    /// If all stand aside that can.
-    by_reference: u64,
-}
-
-/// What a write costs in the log beside its key and value, at most.
-const WRITE_OVERHEAD_BYTES: usize = 44;
-
-impl CommitBytes {
-    /// With one write more, and without the one that it replaces. Refuses what might be too long for a commit.
-    pub(crate) fn with(
-        self,
-        store: &Store,
-        key: &[u8],
-        value: Option<&[u8]>,
-        replaced: Option<Option<&[u8]>>,
-    ) -> Result<CommitBytes> {
-        let bytes = |value: Option<&[u8]>, longest: usize| {
-            let value_bytes = value.map_or(0, <[u8]>::len);
-            let value_bytes = if value_bytes > longest { LARGE_POINTER_BYTES } else { value_bytes };
-            (key.len() + value_bytes + WRITE_OVERHEAD_BYTES) as u64
-        };
-        let sum = |before: u64, longest: usize| {
-            before + bytes(value, longest) - replaced.map_or(0, |replaced| bytes(replaced, longest))
-        };
-        let with_values = sum(self.with_values, INLINE_VALUE_BYTES_MAX);
-        let by_reference = sum(self.by_reference, COMMIT_VALUE_BYTES_KEPT);
-        // Values stand with their keys as long as the commit is short; then all go aside that can.
-        let longest = with_values.min(by_reference + store.log.commit_bytes_kept());
-        if longest > COMMIT_BYTES_MAX {
-            Err(too_large())
-        } else {
-            Ok(CommitBytes { with_values, by_reference })
-        }
-    }
-}
 
 /// What is to be committed.
 pub(crate) enum Commit<'a> {
@@ -166,7 +30,7 @@ impl Commit<'_> {
             Commit::One(record, ..) => {
                 record.kind == Kind::LargePut || record.value.len() > INLINE_VALUE_BYTES_MAX
             }
-            Commit::Many(operations) => !operations.large.is_empty() || operations.aside.is_some(),
+            Commit::Many(operations) => operations.has_large(),
         }
     }
 }
@@ -281,7 +145,7 @@ impl Store {
             let hash = operations.hashes.get(number).copied().unwrap_or_default();
             operations.builder.point(number, &self.log.append_large(&value, hash)?);
         }
-        let overtaken = overtaken(&operations);
+        let overtaken = operations.overtaken();
         operations.hashes.iter().for_each(|hash| self.keys.index.prefetch(*hash));
         let Operations { mut builder, hashes, mut aside, .. } = operations;
         aside.as_mut().map_or(Ok(()), |aside| aside.complete(self))?;
@@ -443,30 +307,4 @@ pub(super) fn change_of<'a>(
         large: if is_large { LargePointer::parse(record.value) } else { None },
         old,
     }
-}
-
-/// For each record whether a later one has the same key: only the last one of a key counts.
-fn overtaken(operations: &Operations) -> Vec<bool> {
-    let mut overtaken = vec![false; operations.len()];
-    let mut by_hash: Vec<(u64, usize)> = operations.hashes.iter().copied().zip(0..).collect();
-    by_hash.sort_unstable();
-    if by_hash.windows(2).all(|pair| pair[0].0 != pair[1].0) {
-        return overtaken;
-    }
-    let records: Vec<Record<'_>> = operations.builder.records().map(|(_, record)| record).collect();
-    for alike in by_hash.chunk_by(|one, other| one.0 == other.0) {
-        let mut seen: Vec<&Record<'_>> = Vec::new();
-        for (_, number) in alike.iter().rev() {
-            let record = &records[*number];
-            overtaken[*number] = seen.iter().any(|later| is_same_key(later, record));
-            if !overtaken[*number] {
-                seen.push(record);
-            }
-        }
-    }
-    overtaken
-}
-
-fn is_same_key(one: &Record<'_>, other: &Record<'_>) -> bool {
-    one.shape.keyspace == other.shape.keyspace && one.key == other.key
 }

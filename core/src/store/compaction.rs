@@ -145,7 +145,7 @@ impl Store {
     }
 
     /// Gives up segments of large values in which no value is of use any more.
-    pub(super) fn empty_large(&self, compactor: &mut Compactor) {
+    pub(super) fn empty_large(&self, compactor: &mut Compactor, effort: Effort) {
         let is_dead = |one: &Settled| one.entry.kind == SegmentKind::Large && one.live.records == 0;
         let emptied: HashSet<u64> = compactor.emptied.iter().map(|one| one.entry.serial).collect();
         let dead = || {
@@ -155,7 +155,7 @@ impl Store {
         let first: HashSet<u64> = dead().map(|one| one.entry.serial).collect();
         // A value may have been written there whose commit is still under way. Nobody has begun one since it was sealed, and
         // whoever had before is done when everybody has moved on.
-        if first.is_empty() || !crate::epoch::everybody_has_moved_on(self.generation) {
+        if first.is_empty() || !self.has_everybody_moved_on(effort) {
             return;
         }
         compactor.emptied.extend(dead().filter(|one| first.contains(&one.entry.serial)));

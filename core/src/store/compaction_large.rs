@@ -51,6 +51,8 @@ const BYTES_PER_SECOND: u64 = 128 << 20;
 const LOOK_EVERY_BYTES: u64 = 256 << 10;
 /// Bytes in segments for a hundred live ones from which copying is not held back any more.
 const PRESSURE_UNHINDERED: u64 = 160;
+/// How often `compact` waits for those who are inside of a call, about a twentieth of a second each time.
+const FULL_ATTEMPTS: u32 = 200;
 /// What a walk over headers reads at a time where nothing is mapped.
 const WALK_BYTES: usize = 16 << 10;
 
@@ -108,7 +110,7 @@ impl Store {
                 }
                 other => other?,
             };
-            self.empty_large(compactor);
+            self.empty_large(compactor, effort);
             // At the end of all there is a checkpoint anyway; before that only room is a reason for one.
             let urgency = if effort == Effort::Full { Effort::Busy } else { effort };
             self.checkpoint_if_due(compactor, urgency)?;
@@ -149,7 +151,7 @@ impl Store {
     ) -> Result<bool> {
         let victims = self.large_victims(compactor, effort, bounds);
         // A value may have been written to a victim whose commit is still under way: it is not to be taken for garbage.
-        if victims.is_empty() || !crate::epoch::everybody_has_moved_on(self.generation) {
+        if victims.is_empty() || !self.has_everybody_moved_on(effort) {
             return Ok(false);
         }
         self.sync_written()?;
@@ -186,6 +188,16 @@ impl Store {
         }
         done.bytes_freed = done.bytes_freed.saturating_sub(job.bytes);
         Ok(true)
+    }
+
+    /// Waits until everybody who is inside of a call has left it, and whether that came to pass. Who wants all of the room back
+    /// waits longer for those who write much; the background comes again.
+    pub(super) fn has_everybody_moved_on(&self, effort: Effort) -> bool {
+        let attempts = if effort == Effort::Full { FULL_ATTEMPTS } else { 1 };
+        let may_go_on = || !self.wake.is_stopping();
+        (0..attempts)
+            .take_while(|attempt| *attempt == 0 || may_go_on())
+            .any(|_| crate::epoch::everybody_has_moved_on(self.generation))
     }
 
     /// The segments that are worth it, together, the emptiest first. What is wholly dead needs no copy.

@@ -106,7 +106,7 @@ impl Store {
         let mut done = Compaction::default();
         self.pace.set(self.pressure());
         // What is wholly dead needs no room, and makes some.
-        self.empty_large(&mut compactor);
+        self.empty_large(&mut compactor, effort);
         while self.compact_with_room(&mut compactor, effort, u64::MAX, &mut done)? {
             self.checkpoint_if_due(&mut compactor, effort)?;
             self.pace.set(self.pressure());
@@ -191,7 +191,7 @@ impl Store {
             goes_on =
                 self.compact_large(&mut compactor, Effort::Full, before_serial, &mut done, &mut tell)?;
         }
-        self.empty_large(&mut compactor);
+        self.empty_large(&mut compactor, Effort::Full);
         self.checkpoint(&mut compactor)?;
         self.write_missing_hints();
         self.forget_leaving(&mut compactor);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::model::{Driven, Random, all_options, open, open_image};
 use super::rebuilds::all_agree;
 use crate::database::{Batch, OpenDB};
-use crate::disk::SimulatedDisk;
+use crate::disk::{Call, Fault, SimulatedDisk};
 use crate::options::{
     COMMIT_BYTES_MAX, COMMIT_VALUE_BYTES_KEPT, Compression, Durability, KEY_BYTES_MAX, KeyspaceOptions,
     Options, SEGMENT_BYTES_MAX,
@@ -246,6 +246,39 @@ fn a_full_device_refuses_one_value_and_the_batch_goes_on_with_others() {
     }
 }
 
+/// Values are gathered and written together, so the one that meets the full device is not the only one of them.
+#[test]
+fn a_full_device_under_gathered_values_loses_none_that_was_taken() {
+    let options = &all_options(4 << 20)[1];
+    let disk = SimulatedDisk::new();
+    let db = open(&disk, options).unwrap();
+    let value: Arc<[u8]> = Random(32).bytes(100_000);
+    let (mut batch, mut taken, mut refused) = (db.batch(), 0, 0);
+    for number in 0..230 {
+        let result = batch.put("default", &key(taken), &value);
+        match result {
+            Ok(()) => taken += 1,
+            Err(error) => {
+                assert!(matches!(error, Error::NoSpace(_)), "{error}");
+                refused += 1;
+            }
+        }
+        // Behind those that are kept; each second write of gathered values fails.
+        if number > 170 && number % 16 == 0 {
+            disk.fail_after(Fault::next(Call::Write, std::io::ErrorKind::StorageFull));
+        }
+    }
+    disk.clear_faults();
+    assert!(refused > 1, "{refused} of them");
+    batch.commit().unwrap();
+    assert_has(&db, &vec![value; taken], "with room again");
+    let stats = db.stats().unwrap();
+    assert_eq!(stats.large_bytes, stats.large_live_bytes, "nothing of what was refused is there");
+    db.flush().unwrap();
+    let values = vec![Random(32).bytes(100_000); taken];
+    assert_has(&open(&disk.crash(&mut || 3), options).unwrap(), &values, "on the device");
+}
+
 /// Whatever call fails while a long commit is made, and then the power: all of it is there or nothing.
 #[test]
 fn a_long_commit_that_dies_anywhere_is_there_as_a_whole_or_not_at_all() {
@@ -264,7 +297,7 @@ fn a_long_commit_that_dies_anywhere_is_there_as_a_whole_or_not_at_all() {
         let dying = disk.process_death();
         let db = open(&dying, options).unwrap();
         for _ in 0..200 {
-            dying.fail_after(crate::disk::Fault::any_after(calls, std::io::ErrorKind::Other));
+            dying.fail_after(Fault::any_after(calls, std::io::ErrorKind::Other));
         }
         let mut batch = db.batch();
         let put = values
