@@ -26,8 +26,8 @@
 //! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
 //! 2  log  index  order  cache  keyspace
 //! 1  segment  disk  epoch                    one file; the operating system; values that may be taken away
-//! 0  record  batch  manifest  mark  checkpoint  checksum  compression  settings  compaction  location  options  error
-//!    prefetch                                pure: no I/O, no threads, no clock
+//! 0  record  batch  manifest  mark  checkpoint  checksum  compression  settings  compaction  compaction_large  location
+//!    options  error  prefetch                pure: no I/O, no threads, no clock
 //! ```
 //!
 //! `FORMAT.md` beside the sources describes the files byte by byte.
@@ -37,6 +37,7 @@ mod cache;
 mod checkpoint;
 mod checksum;
 mod compaction;
+mod compaction_large;
 mod compression;
 mod conflict;
 mod database;
@@ -70,8 +71,9 @@ pub use database::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use options::{
-    AppendMode, Compression, Durability, KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX,
-    KeyspaceOptions, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, VALUE_BYTES_MAX,
+    AppendMode, COMMIT_BYTES_MAX, COMMIT_KEPT_BYTES_MAX, COMMIT_VALUE_BYTES_KEPT, Compression, Durability,
+    KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX, KeyspaceOptions, Options, SEGMENT_BYTES_MAX,
+    SEGMENT_BYTES_MIN, VALUE_BYTES_MAX,
 };
 pub use recovery::Recovery;
 pub use scan::Scan;

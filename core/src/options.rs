@@ -15,6 +15,17 @@ pub const KEYSPACES_MAX: usize = (1 << 12) - 1;
 pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 /// Largest size of a segment: a location in the index has 25 bits for the offset, in units of 8 bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 28;
+/// Most that one commit, be it a put, a batch or a transaction, takes in the log: a frame that fills the largest segment. Each
+/// write counts with its key and at most 44 bytes, and with its value; but of a commit that has grown over
+/// [`COMMIT_KEPT_BYTES_MAX`] further values of more than [`COMMIT_VALUE_BYTES_KEPT`] bytes, and of all commits those over 1 MiB,
+/// count with 24 bytes. So some four million values of any length fit, if the keys are short.
+pub const COMMIT_BYTES_MAX: u64 = SEGMENT_BYTES_MAX - 64; // its header
+/// Bytes of a commit, values over 1 MiB included, that are kept in memory until it is made, and together in the log; of smaller
+/// [`Options::segment_bytes`] than 16 MiB four segments' worth. Further values go to the log as they come, into segments of large
+/// values.
+pub const COMMIT_KEPT_BYTES_MAX: u64 = 64 << 20;
+/// Longest value, in bytes, that stands with its key in any commit: longer ones take less room there by a reference.
+pub const COMMIT_VALUE_BYTES_KEPT: usize = 64;
 
 /// What a commit waits for before it returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

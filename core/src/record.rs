@@ -353,6 +353,11 @@ pub(crate) fn large_owner(header: &[u8]) -> Option<u64> {
     u64_at(header, 8)
 }
 
+/// The length of the large value that follows a header, its checksum not looked at.
+pub(crate) fn large_length(header: &[u8]) -> Option<u32> {
+    u32_at(header, 4)
+}
+
 /// The header that stands before a large value with this CRC. `owner` is the hash of its keyspace and key.
 pub(crate) fn large_header(length: u32, owner: u64, value_crc: u32, salt: u32) -> [u8; LARGE_HEADER_BYTES] {
     let mut header = [0; LARGE_HEADER_BYTES];

@@ -8,20 +8,16 @@ use parking_lot::Mutex;
 use crate::conflict::ReadSet;
 use crate::error::{Error, Result};
 use crate::keys::ordered_key;
-use crate::log::frame_bytes_max;
 use crate::options::Durability;
 use crate::scan::{Entry, OwnWrites, Scan, Walk};
-use crate::store::{Commit, KeyRange, Operations, Pin, Store, inline_bytes};
-
-/// What a write costs in the log beside its key and value, at most.
-const WRITE_OVERHEAD_BYTES: usize = 44;
+use crate::store::{Commit, CommitBytes, KeyRange, Operations, Pin, Store};
 
 /// A transaction under way. Dropping it rolls it back.
 pub(crate) struct Work {
     pin: Arc<Pin>,
     reads: Arc<Mutex<ReadSet>>,
     writes: Arc<OwnWrites>,
-    written_bytes: usize,
+    written: CommitBytes,
 }
 
 impl Work {
@@ -30,7 +26,7 @@ impl Work {
             pin: Arc::new(store.pin(true)),
             reads: Arc::default(),
             writes: Arc::default(),
-            written_bytes: 0,
+            written: CommitBytes::default(),
         }
     }
 
@@ -62,18 +58,18 @@ impl Work {
         Ok(exists)
     }
 
-    /// Keeps a write aside; `None` deletes.
-    pub(crate) fn write(&mut self, keyspace: u16, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+    /// Keeps a write back; `None` deletes.
+    pub(crate) fn write(
+        &mut self,
+        store: &Store,
+        keyspace: u16,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<()> {
         let mut ordered = Vec::with_capacity(key.len() + 2);
         ordered_key(&mut ordered, keyspace, key);
-        let bytes =
-            |value: Option<&[u8]>| key.len() + inline_bytes(value.unwrap_or_default()) + WRITE_OVERHEAD_BYTES;
-        let replaced = self.writes.get(&ordered).map_or(0, |before| bytes(before.as_deref()));
-        let written_bytes = self.written_bytes - replaced + bytes(value);
-        if written_bytes as u64 > frame_bytes_max() {
-            return Err(too_large());
-        }
-        self.written_bytes = written_bytes;
+        let replaced = self.writes.get(&ordered).map(Option::as_deref);
+        self.written = self.written.with(store.log.commit_bytes_kept(), key, value, replaced)?;
         // Copies the writes only where a scan of this transaction is still looking at them.
         Arc::make_mut(&mut self.writes).insert(ordered, value.map(Arc::from));
         Ok(())
@@ -130,21 +126,13 @@ impl Work {
             match value {
                 Some(value) => {
                     let compression = store.keys.keyspaces.compression(keyspace);
-                    operations.put(hash, (keyspace, compression), key, value);
+                    operations.put(store, hash, (keyspace, compression), key, value)?;
                 }
-                None => operations.delete(hash, keyspace, key),
+                None => operations.delete(hash, keyspace, key)?,
             }
         }
         store.commit(Commit::Many(operations), durability, &mut |store| checked.check_since(store))
     }
-}
-
-/// The error of a commit that does not fit the largest segment.
-pub(crate) fn too_large() -> Error {
-    Error::InvalidArgument(format!(
-        "the commit would take more than {} bytes in the log; split it into several",
-        frame_bytes_max()
-    ))
 }
 
 /// A scan whose range is in a read set.

@@ -244,7 +244,8 @@ fn a_key_written_again_and_again_takes_its_room_once() {
         transaction.delete("default", b"k").unwrap();
         transaction.put("default", b"k", b"short").unwrap();
     }
-    let refused = (0..300_u32).find_map(|key| transaction.put("default", &key.to_be_bytes(), &value).err());
+    let long_key = |number: u32| [&number.to_be_bytes()[..], &[0; 60_000]].concat();
+    let refused = (0..5_000).find_map(|number| transaction.put("default", &long_key(number), b"").err());
     assert_eq!(refused.map(|error| error.kind()), Some(ErrorKind::InvalidArgument));
     transaction.rollback().unwrap();
 }

@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use super::engine::Handle;
 use crate::error::Result;
-use crate::log::frame_bytes_max;
 use crate::options::{Durability, check_key, check_value};
 use crate::store::{Commit, Operations};
-use crate::transaction::too_large;
 
 /// Writes that are collected and then committed as one: after a crash all of them are there or none is. It reads nothing,
 /// so it never conflicts. Of several writes to one key the last counts. Dropped without a commit, nothing happens.
@@ -30,11 +28,13 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a put.
+    /// Adds a put. Of a batch that has grown long ([`crate::COMMIT_KEPT_BYTES_MAX`]) further values are written to the device as
+    /// they come, so that it takes little memory; nobody sees them before the commit, and without one their room is used again.
     ///
     /// # Errors
     /// [`crate::Error::KeyspaceNotFound`] for a keyspace that was never created; [`crate::Error::InvalidArgument`] for a
-    /// key or value over its limit, or when the batch would not fit the largest segment (256 MiB).
+    /// key or value over its limit, or when the batch would be too long for one commit ([`crate::COMMIT_BYTES_MAX`]); for what
+    /// is written as it comes, as [`crate::OpenDB::put`]. After an error the batch is as it was before and may go on.
     pub fn put(&mut self, keyspace: &str, key: &[u8], value: &[u8]) -> Result<()> {
         check_value(value)?;
         self.add(keyspace, key, Some(value))
@@ -53,15 +53,15 @@ impl Batch {
         let store = self.handle.writable(&guard)?;
         check_key(key)?;
         let (keyspace, compression) = store.keys.keyspaces.to_write(keyspace)?;
-        if self.operations.frame_bytes_with(key, value.unwrap_or_default()) as u64 > frame_bytes_max() {
-            return Err(too_large());
-        }
         let hash = store.keys.hash(keyspace, key);
-        match value {
-            Some(value) => self.operations.put(hash, (keyspace, compression), key, value),
-            None => self.operations.delete(hash, keyspace, key),
+        let Some(value) = value else { return self.operations.delete(hash, keyspace, key) };
+        if !self.operations.goes_aside(store, key, value) {
+            return self.operations.put(store, hash, (keyspace, compression), key, value);
         }
-        Ok(())
+        // No guard lives while the device may be waited for.
+        drop(guard);
+        let store = self.handle.store_to_write()?;
+        self.operations.put(&store, hash, (keyspace, compression), key, value)
     }
 
     /// Number of writes, also of those that a later one overtakes.

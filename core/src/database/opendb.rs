@@ -388,7 +388,7 @@ impl OpenDB {
             large_bytes: log.large_bytes,
             large_live_bytes,
             bytes_appended: log.bytes_appended,
-            bytes_copied: figures.bytes_copied,
+            bytes_copied: figures.bytes_copied + figures.bytes_moved,
             bytes_checkpointed: figures.bytes_checkpointed,
             bytes_hinted: figures.bytes_hinted,
             bytes_ordered: order.bytes_written,

@@ -21,9 +21,9 @@ pub struct Stats {
     pub dead_bytes: u64,
     /// Bytes that the segment files were allocated with.
     pub allocated_bytes: u64,
-    /// Bytes of commits appended to the log since it was opened.
+    /// Bytes of commits since it was opened, large values included.
     pub bytes_appended: u64,
-    /// Bytes of records that compaction has written anew since then.
+    /// Bytes of records and large values that compaction has written anew since then.
     pub bytes_copied: u64,
     /// Bytes of checkpoints written since then.
     pub bytes_checkpointed: u64,

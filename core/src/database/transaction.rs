@@ -68,7 +68,7 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Transaction::get`], and [`crate::Error::InvalidArgument`] for a key or value over its limit or a transaction
-    /// that would not fit the largest segment (256 MiB).
+    /// that would be too long for one commit ([`crate::COMMIT_BYTES_MAX`]).
     pub fn put(&mut self, keyspace: &str, key: &[u8], value: &[u8]) -> Result<()> {
         check_value(value)?;
         self.write(keyspace, key, Some(value))
@@ -84,9 +84,10 @@ impl Transaction {
 
     fn write(&mut self, keyspace: &str, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let guard = self.handle.pin()?;
-        let keyspace = self.handle.writable(&guard)?.keys.keyspaces.number(keyspace)?;
+        let store = self.handle.writable(&guard)?;
+        let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_key(key)?;
-        self.work.write(keyspace, key, value)
+        self.work.write(store, keyspace, key, value)
     }
 
     /// All entries whose keys begin with `prefix`, in byte order of the keys, own writes included.

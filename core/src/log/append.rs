@@ -10,7 +10,7 @@ use crate::checksum::Salt;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::manifest::SegmentKind;
-use crate::options::SEGMENT_BYTES_MAX;
+use crate::options::COMMIT_BYTES_MAX;
 use crate::record::{ALIGNMENT, NewRecord, standalone_bytes, standalone_header};
 use crate::segment::Segment;
 
@@ -152,10 +152,9 @@ impl Log {
 
     /// Goes on in a new segment, which has room for `needed` bytes. `last_sequence` is the last one of the old segment.
     pub(super) fn roll(&self, appender: &mut Appender, needed: u64, last_sequence: u64) -> Result<()> {
-        if needed > frame_bytes_max() {
+        if needed > COMMIT_BYTES_MAX {
             return Err(Error::InvalidArgument(format!(
-                "the commit takes {needed} bytes in the log, at most {} are allowed; split it",
-                frame_bytes_max()
+                "the commit takes {needed} bytes in the log, at most {COMMIT_BYTES_MAX} are allowed; split it"
             )));
         }
         let mut state = self.state.lock();
@@ -182,9 +181,4 @@ impl Log {
         appender.active = Some(self.active(segment));
         Ok(())
     }
-}
-
-/// Longest frame: one that fills the largest segment.
-pub(crate) fn frame_bytes_max() -> u64 {
-    SEGMENT_BYTES_MAX - crate::manifest::SEGMENT_HEADER_BYTES as u64
 }

@@ -146,6 +146,13 @@ impl Log {
         segments
     }
 
+    /// What is live in one segment.
+    pub(crate) fn live_in(&self, segment: &Segment) -> LiveCount {
+        let guard = self.pin();
+        let slot = self.segments.by_serial(segment.serial(), &guard);
+        slot.map_or_else(LiveCount::default, |slot| slot.live.count())
+    }
+
     /// Bytes that a new log segment would have now.
     pub(crate) fn usual_segment_bytes(&self) -> u64 {
         let state = self.state.lock();

@@ -4,10 +4,11 @@
 //! *Invariant:* a segment is in the pool, or one writer has it, or it is full. Only who has it appends to it, so its
 //! published values stand one behind the other, and what was written and given up is written over.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use super::Log;
-use super::state::Unsynced;
+use super::state::{SegmentRoom, Unsynced};
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
 use crate::manifest::SegmentKind;
@@ -34,6 +35,13 @@ impl LargePool {
         self.idle.push(segment);
     }
 
+    /// Takes out all that are wanted.
+    pub(super) fn take_idle(&mut self, is_wanted: impl Fn(&Arc<Segment>) -> bool) -> Vec<Arc<Segment>> {
+        let (taken, idle) = self.idle.drain(..).partition(is_wanted);
+        self.idle = idle;
+        taken
+    }
+
     /// Takes out the segment with the least room, which is to be full.
     fn take_fullest(&mut self) -> Option<Arc<Segment>> {
         let fullest = self.idle.iter().enumerate().min_by_key(|(_, segment)| room(segment));
@@ -42,12 +50,12 @@ impl LargePool {
     }
 }
 
-fn room(segment: &Segment) -> u64 {
+pub(super) fn room(segment: &Segment) -> u64 {
     segment.capacity().saturating_sub(segment.published())
 }
 
 /// A call that writes to a large-value segment. The end of the log waits for it.
-struct UnderWay<'a>(&'a Log);
+pub(super) struct UnderWay<'a>(&'a Log);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
@@ -76,12 +84,12 @@ impl LargeWrite {
 }
 
 /// Bytes that a large value takes in its segment.
-fn stored_bytes(length: u32) -> u64 {
+pub(super) fn stored_bytes(length: u32) -> u64 {
     aligned(LARGE_HEADER_BYTES + length as usize) as u64
 }
 
 /// The bytes that follow a large value.
-fn padding(length: u32) -> &'static [u8] {
+pub(super) fn padding(length: u32) -> &'static [u8] {
     let content = LARGE_HEADER_BYTES + length as usize;
     &[0; ALIGNMENT][..aligned(content) - content]
 }
@@ -94,12 +102,12 @@ impl Log {
             .map_err(|_| Error::Internal("a value over the limit came as far as the log".to_owned()))?;
         let crc = crc32c(0, value);
         let _under_way = self.begin_large_call()?;
-        let segment = self.check_out(stored_bytes(length))?;
+        let segment = self.check_out(stored_bytes(length), 0)?;
         let offset = segment.published();
         let header = large_header(length, owner, crc, self.salt(segment.serial()).at(offset));
         let appended = segment.append(&[&header, value, padding(length)]);
         if appended.is_ok() {
-            segment.publish(offset + stored_bytes(length));
+            self.publish_large(&segment, offset + stored_bytes(length));
         }
         let serial = segment.serial();
         self.give_back(segment);
@@ -110,7 +118,7 @@ impl Log {
     /// Begins a large value of this length, which is written piece by piece.
     pub(crate) fn begin_large(&self, length: u32, owner: u64) -> Result<LargeWrite> {
         let _under_way = self.begin_large_call()?;
-        let segment = self.check_out(stored_bytes(length))?;
+        let segment = self.check_out(stored_bytes(length), 0)?;
         // Its header is known when all of it is. Until then nothing that looks like one stands there.
         match segment.append(&[&[0; LARGE_HEADER_BYTES]]) {
             Ok(offset) => Ok(LargeWrite { segment: Arc::downgrade(&segment), offset, length, crc: 0, owner }),
@@ -142,8 +150,15 @@ impl Log {
         let header = large_header(length, owner, crc, self.salt(segment.serial()).at(offset));
         let written = segment.append_more(padding(length)).and_then(|()| segment.fill_in(offset, &header));
         written.map_err(|error| self.failed_large(error))?;
-        segment.publish(offset + stored_bytes(length));
+        self.publish_large(&segment, offset + stored_bytes(length));
         Ok(LargePointer { serial: segment.serial(), offset, length, crc })
+    }
+
+    /// Lets the values of commits be read that end here at most.
+    pub(super) fn publish_large(&self, segment: &Segment, end: u64) {
+        let before = segment.published();
+        segment.publish(end);
+        self.large_bytes_appended.fetch_add(segment.published() - before, Ordering::Relaxed);
     }
 
     /// Gives up a large value. What was written of it is written over by the next one.
@@ -153,29 +168,35 @@ impl Log {
         }
     }
 
-    fn begin_large_call(&self) -> Result<UnderWay<'_>> {
+    pub(super) fn begin_large_call(&self) -> Result<UnderWay<'_>> {
         let mut pool = self.large.lock();
         self.check_writable()?;
         pool.under_way += 1;
         Ok(UnderWay(self))
     }
 
-    fn failed_large(&self, error: Error) -> Error {
+    pub(super) fn failed_large(&self, error: Error) -> Error {
         match error {
             Error::NoSpace(_) | Error::Closed => error,
             _ => self.poisoned_by(error),
         }
     }
 
-    /// A segment with so much room, for the caller alone until he gives it back.
-    fn check_out(&self, needed: u64) -> Result<Arc<Segment>> {
+    /// A segment with so much room, for the caller alone until he gives it back. A new one gets as much as is wanted, where that
+    /// can be had.
+    pub(super) fn check_out(&self, needed: u64, wanted: u64) -> Result<Arc<Segment>> {
         {
             let mut pool = self.large.lock();
             if let Some(at) = pool.idle.iter().position(|segment| room(segment) >= needed) {
                 return Ok(pool.idle.swap_remove(at));
             }
         }
-        let segment = self.create_large_segment(needed)?;
+        let segment = match self.create_large_segment(SegmentRoom::Usual(needed.max(wanted))) {
+            Err(Error::NoSpace(_)) if wanted > needed => {
+                self.create_large_segment(SegmentRoom::Usual(needed))?
+            }
+            other => other?,
+        };
         // There are only as many open as were ever written to at a time: the new one comes in the place of another,
         // except where this value will fill it.
         if room(&segment) >= needed + LARGE_BYTES_MIN {
@@ -185,8 +206,8 @@ impl Log {
         Ok(segment)
     }
 
-    fn create_large_segment(&self, needed: u64) -> Result<Arc<Segment>> {
-        let planned = self.plan_segment(&mut self.state.lock(), SegmentKind::Large, needed)?;
+    pub(super) fn create_large_segment(&self, room: SegmentRoom) -> Result<Arc<Segment>> {
+        let planned = self.plan_segment(&mut self.state.lock(), SegmentKind::Large, room)?;
         // Nobody waits while the file is made.
         let made = self.make_segment(&planned);
         let mut state = self.state.lock();
@@ -195,7 +216,7 @@ impl Log {
         Ok(segment)
     }
 
-    fn give_back(&self, segment: Arc<Segment>) {
+    pub(super) fn give_back(&self, segment: Arc<Segment>) {
         if room(&segment) < LARGE_BYTES_MIN {
             self.note_full(&segment);
         } else {
@@ -204,7 +225,7 @@ impl Log {
     }
 
     /// Has a segment sealed by the next sync. Nobody writes to it any more.
-    fn note_full(&self, segment: &Segment) {
+    pub(super) fn note_full(&self, segment: &Segment) {
         let mut state = self.state.lock();
         let full = state.large.iter_mut().find(|one| one.segment.serial() == segment.serial());
         full.into_iter().for_each(|one| one.full = Some(0));

@@ -18,6 +18,7 @@ mod append;
 mod backup;
 mod copies;
 mod large;
+mod large_series;
 mod manifest_file;
 mod mark_file;
 mod read;
@@ -34,12 +35,14 @@ use parking_lot::{Condvar, Mutex};
 use crate::disk::{Disk, FileIdentity, LOCK_FILE_NAME};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Result};
+use crate::options::COMMIT_KEPT_BYTES_MAX;
 use crate::segment::{Access, Segment};
 
-pub(crate) use append::{Appender, NewFrame, frame_bytes_max};
+pub(crate) use append::{Appender, NewFrame};
 pub(crate) use backup::LogImage;
 pub(crate) use copies::Settled;
 pub(crate) use large::{LargeRead, LargeWrite};
+pub(crate) use large_series::LargeSeries;
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
 pub(crate) use mark_file::{MARK_NAME, MarkFile, check_mark, read_mark};
 pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
@@ -72,7 +75,7 @@ pub(crate) struct LogStats {
     pub(crate) appended: u64,
     pub(crate) durable: u64,
     pub(crate) syncs: u64,
-    /// Since it was opened.
+    /// Since it was opened, large values included.
     pub(crate) bytes_appended: u64,
 }
 
@@ -95,6 +98,8 @@ pub(crate) struct Log {
     appended: AtomicU64,
     /// Bytes of frames appended since the log was opened.
     bytes_appended: AtomicU64,
+    /// Bytes of large values written for commits since then.
+    large_bytes_appended: AtomicU64,
     /// Sequence up to which everything is on the device.
     durable: AtomicU64,
     syncs: AtomicU64,
@@ -122,6 +127,12 @@ impl Log {
     /// Bytes of frames appended since the log was opened.
     pub(crate) fn bytes_appended(&self) -> u64 {
         self.bytes_appended.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of a commit that are kept until it is made, and stand together in the log.
+    pub(crate) fn commit_bytes_kept(&self) -> u64 {
+        let four_segments = self.config.sizes.fixed.map(|bytes| 4 * bytes);
+        four_segments.unwrap_or(COMMIT_KEPT_BYTES_MAX).min(COMMIT_KEPT_BYTES_MAX)
     }
 
     /// The disk, the directory and the identity of the database, for what is kept beside the log.
@@ -208,7 +219,7 @@ impl Log {
         let mut stats = self.state.lock().sizes();
         stats.appended = self.appended();
         stats.durable = self.durable();
-        stats.bytes_appended = self.bytes_appended.load(Ordering::Relaxed);
+        stats.bytes_appended = self.bytes_appended() + self.large_bytes_appended.load(Ordering::Relaxed);
         stats.syncs = self.syncs.load(Ordering::Relaxed);
         stats
     }

@@ -52,6 +52,15 @@ impl SegmentSizes {
     }
 }
 
+/// How much room a new segment gets for its content.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SegmentRoom {
+    /// As segments usually have, and at least so many bytes.
+    Usual(u64),
+    /// Just so many bytes, where the content is known before.
+    Exact(u64),
+}
+
 /// A segment that may hold bytes which are not on the device.
 #[derive(Debug, Clone)]
 pub(super) struct Unsynced {
@@ -217,6 +226,7 @@ impl Log {
             sync_turn: Mutex::new(()),
             appended: AtomicU64::new(durable),
             bytes_appended: AtomicU64::new(0),
+            large_bytes_appended: AtomicU64::new(0),
             durable: AtomicU64::new(durable),
             syncs: AtomicU64::new(0),
             poison: OnceLock::new(),
@@ -232,22 +242,31 @@ impl Log {
         kind: SegmentKind,
         needed: u64,
     ) -> Result<Arc<Segment>> {
-        let planned = self.plan_segment(state, kind, needed)?;
+        let room = match kind {
+            SegmentKind::Copy => SegmentRoom::Exact(needed),
+            SegmentKind::Log | SegmentKind::Large => SegmentRoom::Usual(needed),
+        };
+        let planned = self.plan_segment(state, kind, room)?;
         let made = self.make_segment(&planned);
         self.enter_segment(state, planned, made)
     }
 
     /// Decides on the next segment. What was planned is entered, also if it could not be made.
-    pub(super) fn plan_segment(&self, state: &mut State, kind: SegmentKind, needed: u64) -> Result<Planned> {
+    pub(super) fn plan_segment(
+        &self,
+        state: &mut State,
+        kind: SegmentKind,
+        room: SegmentRoom,
+    ) -> Result<Planned> {
         self.check_not_poisoned()?;
         self.check_directory()?;
         let number = self.segments.take_number()?;
         let slot = number.number;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
-        let capacity = match kind {
-            SegmentKind::Copy => SegmentSizes::exact(needed),
-            _ => self.config.sizes.capacity(state.allocated(), needed),
+        let capacity = match room {
+            SegmentRoom::Exact(bytes) => SegmentSizes::exact(bytes),
+            SegmentRoom::Usual(needed) => self.config.sizes.capacity(state.allocated(), needed),
         };
         let path = self.config.directory.join(segment_name(serial));
         let entry = SegmentEntry {

@@ -6,7 +6,7 @@ use super::{Recovery, Shown, Start, Visit};
 use crate::batch::FrameBuilder;
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::log::{Appender, FrameWalk, Log, NewFrame, Walked};
+use crate::log::{Appender, FrameWalk, LargeSeries, Log, NewFrame, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::record::{Frame, Kind, LARGE_HEADER_BYTES, LargePointer, NewRecord, content_crc, large_owner};
 use crate::segment::Segment;
@@ -220,21 +220,29 @@ pub(super) fn rewrite(log: &Log, scanned: &[Scanned], found: &Found, recovery: &
 
 fn rewrite_frame(log: &Log, appender: &mut Appender, scanned: &[Scanned], frame: &Frame<'_>) -> Result<()> {
     let mut builder = FrameBuilder::default();
+    let mut values = LargeSeries::default();
     for (_, record) in frame.records() {
-        let pointer = moved(log, scanned, &record.again())?;
+        let pointer = moved(log, scanned, &mut values, &record.again())?;
         let value = pointer.as_ref().map_or(record.value, |pointer| pointer.as_slice());
         let again = NewRecord { value, ..record.again() };
         if record.shape.is_standalone() {
+            publish(log, &mut values)?;
             let content = content_crc(again.key, again.value);
             return log.append(appender, &mut NewFrame::Record(again, content), frame.sequence).map(drop);
         }
         builder.push(&again);
     }
+    publish(log, &mut values)?;
     log.append(appender, &mut NewFrame::Batch(&mut builder), frame.sequence).map(drop)
 }
 
 /// Writes a large value anew and gives the pointer to it; `None` for other records.
-fn moved(log: &Log, scanned: &[Scanned], record: &NewRecord<'_>) -> Result<Option<[u8; 24]>> {
+fn moved(
+    log: &Log,
+    scanned: &[Scanned],
+    values: &mut LargeSeries,
+    record: &NewRecord<'_>,
+) -> Result<Option<[u8; 24]>> {
     if record.kind != Kind::LargePut {
         return Ok(None);
     }
@@ -246,5 +254,12 @@ fn moved(log: &Log, scanned: &[Scanned], record: &NewRecord<'_>) -> Result<Optio
     };
     let bytes = file.segment.read(pointer.offset, LARGE_HEADER_BYTES + pointer.length as usize)?;
     let (header, value) = bytes.split_at_checked(LARGE_HEADER_BYTES).unwrap_or_default();
-    log.append_large(value, large_owner(header).unwrap_or(0)).map(|pointer| Some(pointer.encode()))
+    log.push_large(values, value, large_owner(header).unwrap_or(0)).map(|pointer| Some(pointer.encode()))
+}
+
+/// Lets the values of a frame be read that were written anew. Nothing is given up meanwhile.
+fn publish(log: &Log, values: &mut LargeSeries) -> Result<()> {
+    log.complete_series(values)?;
+    log.publish_series(values);
+    Ok(())
 }

@@ -253,6 +253,21 @@ impl Segment {
         Ok(())
     }
 
+    /// Appends the concatenation of `parts` at a place that is not published and up to which everything was appended. What
+    /// had been appended from there on is given up, also after an error.
+    pub(crate) fn append_at(&self, offset: u64, parts: &[&[u8]]) -> Result<()> {
+        let writer = &mut *self.writer.lock();
+        if offset < self.body.published.load(Ordering::Relaxed) || offset > writer.appended {
+            return Err(Error::Internal(format!(
+                "bytes at {offset} of segment {} were published before they were there, or would leave a gap",
+                self.body.serial
+            )));
+        }
+        writer.appended = offset;
+        writer.appended = self.write(writer, offset, parts)?;
+        Ok(())
+    }
+
     /// Writes over bytes that were appended and not published yet.
     pub(crate) fn fill_in(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let writer = &mut *self.writer.lock();

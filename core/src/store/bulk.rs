@@ -295,7 +295,8 @@ impl Bulk<'_> {
     }
 
     /// Whether a record is newer than another one of its key that comes before it. In the log it is. Of a copy only the sequence
-    /// tells; where that is the same, a copy is the record that it was made of, unless a tombstone says that this is over.
+    /// tells; where that is the same, a copy is the record that it was made of, and of two copies the later one counts, which
+    /// may name another place for a large value. A tombstone among them says that this is over.
     fn is_newer(&self, record: &Candidate, other: &Candidate, guard: &Guard) -> Result<bool> {
         let is_copy = |candidate: &Candidate| {
             self.sources.get(candidate.source as usize).is_some_and(|source| source.is_copy)
@@ -306,8 +307,7 @@ impl Bulk<'_> {
         let sequence =
             |candidate: &Candidate| self.log.record_at(self.location(candidate)?, guard)?.sequence(self.log);
         let (new, old) = (sequence(record)?, sequence(other)?);
-        let ends_it = is_copy(record) && record.entry.kind() == Kind::Tombstone && other.entry.is_put();
-        Ok(new > old || new == old && ends_it)
+        Ok(new > old || new == old && is_copy(record) && other.entry.is_put())
     }
 
     fn location(&self, candidate: &Candidate) -> Result<Location> {

@@ -3,75 +3,17 @@
 use std::sync::atomic::Ordering;
 
 use super::Store;
-use crate::batch::FrameBuilder;
+use super::operations::Operations;
 use crate::compression::pack;
 use crate::error::Result;
 use crate::keys::{Change, Old};
-use crate::keyspace::NumberAndCompression;
 use crate::location::Location;
 use crate::log::NewFrame;
 use crate::options::{Compression, Durability, KeyspaceOptions};
 use crate::record::{
-    INLINE_VALUE_BYTES_MAX, Kind, LARGE_POINTER_BYTES, LargePointer, NewRecord, Record, content_crc,
-    standalone_bytes,
+    INLINE_VALUE_BYTES_MAX, Kind, LargePointer, NewRecord, Record, content_crc, standalone_bytes,
 };
 use crate::settings::encode_settings;
-
-/// The operations of a commit, encoded as they come.
-#[derive(Debug, Default)]
-pub(crate) struct Operations {
-    builder: FrameBuilder,
-    /// Hash of each record's key.
-    hashes: Vec<u64>,
-    /// Large values, by the number of their record. They are written when the commit is.
-    large: Vec<(usize, Vec<u8>)>,
-}
-
-/// Bytes that a value takes in its record, at most.
-pub(crate) fn inline_bytes(value: &[u8]) -> usize {
-    if value.len() > INLINE_VALUE_BYTES_MAX { LARGE_POINTER_BYTES } else { value.len() }
-}
-
-impl Operations {
-    pub(crate) fn len(&self) -> usize {
-        self.hashes.len()
-    }
-
-    /// Bytes that the commit takes in the log, with its large values.
-    fn bytes(&self) -> usize {
-        let large: usize = self.large.iter().map(|(_, value)| value.len()).sum();
-        self.builder.frame_bytes() + large
-    }
-
-    /// Bytes that the commit would take in the log with one more record of these lengths.
-    pub(crate) fn frame_bytes_with(&self, key: &[u8], value: &[u8]) -> usize {
-        let value_bytes = inline_bytes(value);
-        self.builder.frame_bytes_with(key.len(), value_bytes)
-    }
-
-    pub(crate) fn put(
-        &mut self,
-        hash: u64,
-        (keyspace, compression): NumberAndCompression,
-        key: &[u8],
-        value: &[u8],
-    ) {
-        if value.len() > INLINE_VALUE_BYTES_MAX {
-            let number = self.builder.push_large(keyspace, key);
-            self.large.push((number, value.to_vec()));
-        } else if let Some(value) = pack(value, compression) {
-            self.builder.push(&NewRecord { kind: Kind::CompressedPut, keyspace, key, value: &value });
-        } else {
-            self.builder.push(&NewRecord { kind: Kind::Put, keyspace, key, value });
-        }
-        self.hashes.push(hash);
-    }
-
-    pub(crate) fn delete(&mut self, hash: u64, keyspace: u16, key: &[u8]) {
-        self.builder.push(&NewRecord { kind: Kind::Tombstone, keyspace, key, value: &[] });
-        self.hashes.push(hash);
-    }
-}
 
 /// What is to be committed.
 pub(crate) enum Commit<'a> {
@@ -88,7 +30,7 @@ impl Commit<'_> {
             Commit::One(record, ..) => {
                 record.kind == Kind::LargePut || record.value.len() > INLINE_VALUE_BYTES_MAX
             }
-            Commit::Many(operations) => !operations.large.is_empty(),
+            Commit::Many(operations) => operations.has_large(),
         }
     }
 }
@@ -203,9 +145,10 @@ impl Store {
             let hash = operations.hashes.get(number).copied().unwrap_or_default();
             operations.builder.point(number, &self.log.append_large(&value, hash)?);
         }
-        let overtaken = overtaken(&operations);
+        let overtaken = operations.overtaken();
         operations.hashes.iter().for_each(|hash| self.keys.index.prefetch(*hash));
-        let Operations { mut builder, hashes, .. } = operations;
+        let Operations { mut builder, hashes, mut aside, .. } = operations;
+        aside.as_mut().map_or(Ok(()), |aside| aside.complete(self))?;
 
         // 2. Our turn: nobody else commits from here on.
         let mut committer = self.committer.lock();
@@ -222,7 +165,8 @@ impl Store {
             befores.push(Before { overtaken, ..before });
         }
 
-        // 3. Into the log.
+        // 3. Into the log. A sync that takes the frame along takes along what it names.
+        aside.into_iter().for_each(|aside| aside.publish(self));
         let sequence = self.log.appended() + 1;
         let mut frame = NewFrame::Batch(&mut builder);
         let appended = self.log.append(&mut committer.appender, &mut frame, sequence)?;
@@ -363,30 +307,4 @@ pub(super) fn change_of<'a>(
         large: if is_large { LargePointer::parse(record.value) } else { None },
         old,
     }
-}
-
-/// For each record whether a later one has the same key: only the last one of a key counts.
-fn overtaken(operations: &Operations) -> Vec<bool> {
-    let mut overtaken = vec![false; operations.len()];
-    let mut by_hash: Vec<(u64, usize)> = operations.hashes.iter().copied().zip(0..).collect();
-    by_hash.sort_unstable();
-    if by_hash.windows(2).all(|pair| pair[0].0 != pair[1].0) {
-        return overtaken;
-    }
-    let records: Vec<Record<'_>> = operations.builder.records().map(|(_, record)| record).collect();
-    for alike in by_hash.chunk_by(|one, other| one.0 == other.0) {
-        let mut seen: Vec<&Record<'_>> = Vec::new();
-        for (_, number) in alike.iter().rev() {
-            let record = &records[*number];
-            overtaken[*number] = seen.iter().any(|later| is_same_key(later, record));
-            if !overtaken[*number] {
-                seen.push(record);
-            }
-        }
-    }
-    overtaken
-}
-
-fn is_same_key(one: &Record<'_>, other: &Record<'_>) -> bool {
-    one.shape.keyspace == other.shape.keyspace && one.key == other.key
 }

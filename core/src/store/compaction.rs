@@ -49,7 +49,7 @@ const PRESSURE_BYTES_MIN: u64 = 128 << 20;
 pub struct Compaction {
     /// Segment files that were given up.
     pub segments_removed: u64,
-    /// Bytes of records that were written anew.
+    /// Bytes of records and large values that were written anew.
     pub bytes_copied: u64,
     /// Bytes of the segments that were given up, less those that took their place.
     pub bytes_freed: u64,
@@ -77,7 +77,7 @@ pub(super) struct Compactor {
     /// Bytes that were retired so far.
     retired_bytes: u64,
     /// Segments that cannot be read from end to end: they stay as they are.
-    unreadable: HashSet<u64>,
+    pub(super) unreadable: HashSet<u64>,
     /// Number of the last checkpoint; 0 where there was none.
     pub(super) checkpoint: u64,
     /// The last commit that it counts.
@@ -165,7 +165,7 @@ impl Store {
     }
 
     /// Gives up segments of large values in which no value is of use any more.
-    pub(super) fn empty_large(&self, compactor: &mut Compactor) {
+    pub(super) fn empty_large(&self, compactor: &mut Compactor, effort: Effort) {
         let is_dead = |one: &Settled| one.entry.kind == SegmentKind::Large && one.live.records == 0;
         let emptied: HashSet<u64> = compactor.emptied.iter().map(|one| one.entry.serial).collect();
         let dead = || {
@@ -175,7 +175,7 @@ impl Store {
         let first: HashSet<u64> = dead().map(|one| one.entry.serial).collect();
         // A value may have been written there whose commit is still under way. Nobody has begun one since it was sealed, and
         // whoever had before is done when everybody has moved on.
-        if first.is_empty() || !crate::epoch::everybody_has_moved_on(self.generation) {
+        if first.is_empty() || !self.has_everybody_moved_on(effort) {
             return;
         }
         compactor.emptied.extend(dead().filter(|one| first.contains(&one.entry.serial)));

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Figures {
     compactions: AtomicU64,
     bytes_copied: AtomicU64,
+    bytes_moved: AtomicU64,
     bytes_pinned: AtomicU64,
     checkpoints: AtomicU64,
     bytes_checkpointed: AtomicU64,
@@ -20,6 +21,8 @@ pub(crate) struct FiguresNow {
     pub(crate) compactions: u64,
     /// Bytes of records that compaction has written anew.
     pub(crate) bytes_copied: u64,
+    /// Bytes of large values that it has.
+    pub(crate) bytes_moved: u64,
     /// Bytes of retired segments that a snapshot or a reader keeps.
     pub(crate) bytes_pinned: u64,
     /// Checkpoints written.
@@ -34,6 +37,11 @@ impl Figures {
     pub(super) fn compacted(&self, bytes: u64) {
         self.compactions.fetch_add(1, Ordering::Relaxed);
         self.bytes_copied.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn moved(&self, bytes: u64) {
+        self.compactions.fetch_add(1, Ordering::Relaxed);
+        self.bytes_moved.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(super) fn pinned(&self, bytes: u64) {
@@ -58,6 +66,7 @@ impl Figures {
         FiguresNow {
             compactions: read(&self.compactions),
             bytes_copied: read(&self.bytes_copied),
+            bytes_moved: read(&self.bytes_moved),
             bytes_pinned: read(&self.bytes_pinned),
             checkpoints: read(&self.checkpoints),
             bytes_checkpointed: read(&self.bytes_checkpointed),

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::location::Location;
 use crate::moves::{Copies, Fate};
+use crate::options::COMMIT_BYTES_MAX;
 use crate::order::head;
 use crate::record::{NewRecord, Record, aligned, content_crc, standalone_header};
 
@@ -110,7 +111,7 @@ impl Job {
     pub(super) fn fitting(&self, order: &[usize]) -> (usize, u64) {
         let mut bytes = 0;
         for (count, item) in order.iter().filter_map(|number| self.items.get(*number)).enumerate() {
-            if bytes + item.copied_bytes > crate::log::frame_bytes_max() {
+            if bytes + item.copied_bytes > COMMIT_BYTES_MAX {
                 return (count, bytes);
             }
             bytes += item.copied_bytes;
@@ -122,17 +123,28 @@ impl Job {
 impl Batch {
     /// Encodes a copy; returns the bytes that it takes.
     pub(super) fn push(&mut self, item: usize, record: &Record<'_>, sequence: u64, salt: u32) -> u64 {
+        self.push_new(item, &record.again(), record.stored_bytes() as u64, sequence, salt)
+    }
+
+    /// Encodes what takes the place of a record that has so many bytes; returns the bytes that it takes.
+    pub(super) fn push_new(
+        &mut self,
+        item: usize,
+        new: &NewRecord<'_>,
+        old_bytes: u64,
+        sequence: u64,
+        salt: u32,
+    ) -> u64 {
         let at = self.bytes.len();
-        let new: NewRecord<'_> = record.again();
         let content = content_crc(new.key, new.value);
         // The lag says nothing here: what stands in a segment of copies had been durable or is synced with it.
-        let header = standalone_header(&new, content, sequence, sequence, salt);
+        let header = standalone_header(new, content, sequence, sequence, salt);
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(new.key);
         self.bytes.extend_from_slice(new.value);
         self.bytes.resize(aligned(self.bytes.len()), 0);
         let stored = (self.bytes.len() - at) as u64;
-        self.moves.push((at, item, record.stored_bytes() as u64, stored));
+        self.moves.push((at, item, old_bytes, stored));
         stored
     }
 

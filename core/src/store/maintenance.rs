@@ -108,12 +108,16 @@ impl Store {
         }
         let mut done = Compaction::default();
         self.pace.set(self.pressure());
+        // What is wholly dead needs no room, and makes some.
+        self.empty_large(&mut compactor, effort);
         while self.compact_with_room(&mut compactor, effort, u64::MAX, &mut done)? {
             self.checkpoint_if_due(&mut compactor, effort)?;
             self.pace.set(self.pressure());
         }
-        self.empty_large(&mut compactor);
-        self.checkpoint_if_due(&mut compactor, effort)?;
+        self.compact_large(&mut compactor, effort, u64::MAX, &mut done, &mut |_| {
+            self.pace.set(self.pressure());
+            true
+        })?;
         self.forget_leaving(&mut compactor);
         // Segments that are overwritten soon are not worth their hints.
         self.tidy_hints(effort == Effort::Rest || self.pressure() < PRESSURE_OF_HINTS);
@@ -151,7 +155,7 @@ impl Store {
         (0..most).take_while(|_| compact()).for_each(drop);
     }
 
-    fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {
+    pub(super) fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {
         let image = self.keys.index.len() * INDEX_BYTES_PER_KEY;
         let least = CHECKPOINT_BYTES_MIN.min(4 * self.log.usual_segment_bytes());
         let interval = (CHECKPOINT_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
@@ -185,6 +189,7 @@ impl Store {
             Err(Error::NoSpace(_)) => {}
             other => other?,
         }
+        self.end_large_with_garbage()?;
         self.sync_written()?;
         let before_serial = self.log.next_serial();
         let (mut done, mut how_far) = (Compaction::default(), CompactionProgress::default());
@@ -194,7 +199,15 @@ impl Store {
             how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
             goes_on = self.tell(progress, &how_far);
         }
-        self.empty_large(&mut compactor);
+        if goes_on {
+            let mut tell = |done: &Compaction| {
+                how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
+                self.tell(progress, &how_far)
+            };
+            goes_on =
+                self.compact_large(&mut compactor, Effort::Full, before_serial, &mut done, &mut tell)?;
+        }
+        self.empty_large(&mut compactor, Effort::Full);
         self.checkpoint(&mut compactor)?;
         self.write_missing_hints();
         self.forget_leaving(&mut compactor);

@@ -14,6 +14,7 @@
 //! The commit lock orders appending, publishing and the beginning of snapshots. It is never held while the device is
 //! waited for; who syncs takes it for a moment, inside of the turn to sync. Readers of keys do not take it.
 
+mod aside;
 mod background;
 mod backup;
 mod bulk;
@@ -22,12 +23,14 @@ mod bulk_tests;
 mod checkpoint;
 mod commit;
 mod compaction;
+mod compaction_large;
 mod figures;
 mod hidden;
 mod hints;
 mod job;
 mod maintenance;
 mod moves;
+mod operations;
 mod read;
 mod rebuild;
 mod recent;
@@ -57,9 +60,10 @@ pub use backup::Backup;
 pub(crate) use backup::prepare_empty;
 #[cfg(test)]
 pub(crate) use bulk_tests::{Rebuilt, rebuilt};
-pub(crate) use commit::{Commit, Operations, inline_bytes};
+pub(crate) use commit::Commit;
 pub use compaction::{Compaction, CompactionProgress};
 pub(crate) use hidden::Pin;
+pub(crate) use operations::{CommitBytes, Operations};
 pub(crate) use read::{Found, OpenedValue};
 pub(crate) use recent::KeyRange;
 pub use verify::{Verification, Violation};

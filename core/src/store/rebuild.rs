@@ -83,9 +83,10 @@ impl<'a> Rebuild<'a> {
         let Some(mut old) = self.keys.find(log, hash, keyspace, key, &guard)? else { return Ok(Some(None)) };
         if self.has_copies {
             let sequence = old.sequence(log)?;
-            // A copy is the same record as the one in the log that has its sequence.
+            // A copy is the same record as the one in the log that has its sequence, and of two copies the later one counts: it
+            // may name another place for a large value.
             let is_same = sequence == shown.sequence && old.is_in(SegmentKind::Copy);
-            if sequence > shown.sequence || is_same {
+            if sequence > shown.sequence || is_same && !shown.is_copy {
                 return Ok(None);
             }
         }

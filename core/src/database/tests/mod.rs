@@ -5,6 +5,8 @@ mod compacting;
 mod damage;
 mod faults;
 mod histories;
+mod large_compaction;
+mod long_commits;
 mod model;
 mod power_cut;
 mod rebuilds;

@@ -139,6 +139,12 @@ pub(super) struct Commit {
     writes: Vec<(Name, Option<Arc<[u8]>>)>,
 }
 
+impl FromIterator<(Name, Option<Arc<[u8]>>)> for Commit {
+    fn from_iter<T: IntoIterator<Item = (Name, Option<Arc<[u8]>>)>>(writes: T) -> Commit {
+        Commit { writes: writes.into_iter().collect(), ..Commit::default() }
+    }
+}
+
 /// The commits so far. The first has sequence 1.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {

@@ -46,7 +46,12 @@ fn write_hints(driven: &Driven) {
 }
 
 /// All ways lead to the same end. Gives how many commits were read one by one, by the reference and with hints.
-fn all_agree(disk: &SimulatedDisk, options: &Options, random: &mut Random, context: &str) -> (u64, u64) {
+pub(super) fn all_agree(
+    disk: &SimulatedDisk,
+    options: &Options,
+    random: &mut Random,
+    context: &str,
+) -> (u64, u64) {
     let (expected, all) = rebuild(disk, options, 0).unwrap();
     let (found, hinted) = rebuild(disk, options, 1).unwrap();
     assert_eq!(found, expected, "with hints, {context}");
