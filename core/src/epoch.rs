@@ -162,6 +162,15 @@ impl<T: Send + Sync + 'static> Retirable<T> {
             .is_ok()
     }
 
+    /// Whether there is a value, which may be gone the next moment. Takes no guard, which costs more than this.
+    #[inline]
+    pub(crate) fn is_filled(&self) -> bool {
+        // SAFETY: the pointer is only compared with null and nothing is read through it, so what it names need not be kept
+        // from being dropped; nothing is retired under this guard.
+        let guard = unsafe { crossbeam_epoch::unprotected() };
+        !self.value.load(Ordering::Acquire, guard).is_null()
+    }
+
     /// The value, unless it was retired. A guard of another process finds nothing.
     #[inline]
     pub(crate) fn get<'g>(&'g self, guard: &'g Guard) -> Option<&'g T> {
@@ -263,9 +272,10 @@ mod tests {
             for _ in 0..if cfg!(miri) { 10 } else { 1000 } {
                 let (drops, cell) = counted(generation);
                 assert_eq!(cell.get(&pin(generation)).unwrap().word, 7);
+                assert!(cell.is_filled());
                 assert!(cell.retire());
                 assert_eq!(drops_of(&drops), 1);
-                assert!(cell.get(&pin(generation)).is_none());
+                assert!(cell.get(&pin(generation)).is_none() && !cell.is_filled());
                 assert!(!cell.retire(), "it is retired only once");
                 drop(cell);
                 assert_eq!(drops_of(&drops), 1);

@@ -157,12 +157,24 @@ impl TrackedWalk {
         TrackedWalk { walk, track: None }
     }
 
+    /// The next entry, if it was read before.
+    pub(crate) fn take(&mut self) -> Option<Entry> {
+        let entry = self.walk.take()?;
+        self.note(&entry);
+        Some(entry)
+    }
+
     pub(crate) fn step(&mut self, store: &Store) -> Result<Option<Entry>> {
         let entry = self.walk.step(store)?;
-        if let (Some(track), Some((key, _))) = (&mut self.track, &entry) {
+        entry.iter().for_each(|entry| self.note(entry));
+        Ok(entry)
+    }
+
+    /// Remembers that an entry was given.
+    fn note(&mut self, (key, _): &Entry) {
+        if let Some(track) = &mut self.track {
             ordered_key(track.last.get_or_insert_default(), track.keyspace, key);
         }
-        Ok(entry)
     }
 }
 

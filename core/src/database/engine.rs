@@ -145,10 +145,14 @@ impl Handle {
         }
     }
 
-    /// Refuses if this handle is closed or belongs to the parent of a fork.
+    /// Refuses if this handle is closed or belongs to the parent of a fork, with the errors of [`Handle::pin`] and
+    /// [`Handle::store`].
+    #[inline]
     pub(super) fn check_open(&self) -> Result<()> {
-        let guard = self.pin()?;
-        self.store(&guard).map(|_| ())
+        if generation() != self.engine.generation {
+            return Err(Error::Forked);
+        }
+        if self.store.is_filled() { Ok(()) } else { Err(Error::Closed) }
     }
 
     /// What commits through this handle wait for.

@@ -27,6 +27,10 @@ impl Steps {
 }
 
 fn step(handle: &Handle, walk: &mut TrackedWalk) -> Result<Option<Entry>> {
+    handle.check_open()?;
+    if let Some(entry) = walk.take() {
+        return Ok(Some(entry));
+    }
     let guard = handle.pin()?;
     walk.step(handle.store(&guard)?)
 }

@@ -3,7 +3,7 @@
 use super::candidates::Candidates;
 use super::image::ShardImage;
 use super::slot::Tag;
-use super::table::{LINE_SLOTS, Table};
+use super::table::{LINE_SLOTS, Sketch, Table};
 use crate::checkpoint::ShardShape;
 use crate::error::Result;
 use crate::location::Location;
@@ -21,6 +21,9 @@ const GROWTH_LINES: usize = 6;
 /// Lines after the last home line. Three are enough for all but one table in some hundreds; that one gets more.
 const OVERFLOW_LINES: usize = 3;
 
+/// No table can have this sketch.
+const ABSENT: u64 = u64::MAX;
+
 /// One of the index's shards, on one cache line so that neighbours do not slow each other down.
 #[repr(align(64))]
 pub(super) struct Shard {
@@ -31,8 +34,8 @@ pub(super) struct Shard {
     writer: Mutex<Writer>,
     /// Entries of the table. Changed by the writer only; readable without a lock.
     entries: AtomicU64,
-    /// 1 while the table is still where a checkpoint has put it.
-    absent: AtomicU64,
+    /// [`ABSENT`] while the table is still where a checkpoint has put it, and its sketch afterwards.
+    sketch: AtomicU64,
 }
 
 /// What only the writer needs.
@@ -50,7 +53,7 @@ impl Shard {
             table: RwLock::new(Table::new(0, 0)),
             writer: Mutex::new(Writer { removed: 0, home_lines: 0 }),
             entries: AtomicU64::new(0),
-            absent: AtomicU64::new(0),
+            sketch: AtomicU64::new(0),
         }
     }
 
@@ -63,14 +66,14 @@ impl Shard {
             writer.removed = shape.removed as u32;
             writer.home_lines = shape.home_lines;
         }
-        shard.absent.store(u64::from(shape.lines > 0), Ordering::Relaxed);
+        shard.sketch.store(if shape.lines > 0 { ABSENT } else { 0 }, Ordering::Relaxed);
         shard
     }
 
     #[inline]
     pub(super) fn is_absent(&self) -> bool {
         // Acquire: whoever sees that it is there also finds the table that was put in.
-        self.absent.load(Ordering::Acquire) != 0
+        self.sketch.load(Ordering::Acquire) == ABSENT
     }
 
     /// Puts in the table, unless somebody else has. After an error it is still to be read.
@@ -78,8 +81,7 @@ impl Shard {
         let writer = self.writer.lock();
         if self.is_absent() {
             let table = Table::from_words(&read()?, writer.home_lines as usize);
-            *self.table.write() = table;
-            self.absent.store(0, Ordering::Release);
+            drop(self.put_in(table));
         }
         Ok(())
     }
@@ -109,8 +111,11 @@ impl Shard {
         self.table.read().memory_bytes()
     }
 
+    /// Takes no lock, which would wait for whatever was asked for before. A table that is just being exchanged is loaded in
+    /// vain, or one that is absent not at all.
+    #[inline]
     pub(super) fn prefetch(&self, tag: Tag) {
-        self.table.read().prefetch(tag);
+        Sketch::from_word(self.sketch.load(Ordering::Relaxed)).prefetch(tag);
     }
 
     pub(super) fn find(&self, tag: Tag) -> Candidates {
@@ -140,7 +145,7 @@ impl Shard {
             // More room behind the home lines always helps, as in a table that grows.
             overflow_lines = (overflow_lines * 2).max(1);
         };
-        *self.table.write() = table;
+        drop(self.put_in(table));
         writer.removed = 0;
         self.entries.store(count as u64, Ordering::Relaxed);
     }
@@ -179,11 +184,20 @@ impl Shard {
     fn reshape(&self, writer: &mut Writer, added: Option<(Tag, Location)>) {
         // 1. Build it aside. The table cannot change meanwhile, as the caller is the writer; readers go on.
         let new = self.reshaped(added);
-        // 2. Swap. Only here are readers kept out. The lock is released at the end of the statement.
-        let old = std::mem::replace(&mut *self.table.write(), new);
+        // 2. Swap.
+        let old = self.put_in(new);
         writer.removed = 0;
         // 3. Give back the old one, which nobody can see any more.
         drop(old);
+    }
+
+    /// Puts a table in, by the writer, and gives the one that was there before. Only here are readers kept out: the lock is
+    /// released at the end of the statement.
+    fn put_in(&self, table: Table) -> Table {
+        let sketch = table.sketch();
+        let old = std::mem::replace(&mut *self.table.write(), table);
+        self.sketch.store(sketch.word(), Ordering::Release);
+        old
     }
 
     fn reshaped(&self, added: Option<(Tag, Location)>) -> Table {

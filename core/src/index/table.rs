@@ -6,7 +6,7 @@
 use super::candidates::Candidates;
 use super::slot::{self, Tag};
 use crate::location::Location;
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_address;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Slots of a line: eight words are a cache line, and eight spill bits are a Bloom filter worth having.
@@ -61,6 +61,35 @@ impl Iterator for Selected {
     }
 }
 
+/// Bytes of a line, which addresses of lines are a multiple of.
+const LINE_BYTES: u64 = align_of::<Line>() as u64;
+/// Bits of an address of the process, and those that are left beside it in a word.
+const ADDRESS_BITS: u32 = 48;
+const HOME_LINES_BITS: u32 = 64 - ADDRESS_BITS + LINE_BYTES.trailing_zeros();
+
+/// Where a table's home lines are and how many, in one word. The table may be gone: a sketch is good for loading ahead only.
+#[derive(Clone, Copy)]
+pub(super) struct Sketch(u64);
+
+impl Sketch {
+    pub(super) fn from_word(word: u64) -> Sketch {
+        Sketch(word)
+    }
+
+    /// Never all ones: there is no room for so many lines behind the last address.
+    pub(super) fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Starts loading the home line of the tag, where most lookups end.
+    #[inline]
+    pub(super) fn prefetch(self, tag: Tag) {
+        let home_lines = self.0 & ((1 << HOME_LINES_BITS) - 1);
+        let line = (self.0 >> HOME_LINES_BITS) + tag.home_line(home_lines as usize) as u64;
+        prefetch_address((line * LINE_BYTES) as usize);
+    }
+}
+
 /// The lines that entries call home, and a few after them, which take what spills from the last ones.
 pub(super) struct Table {
     lines: Box<[Line]>,
@@ -108,11 +137,12 @@ impl Table {
         self.lines.get(tag.home_line(self.home_lines)..).unwrap_or_default()
     }
 
-    /// Starts loading the home line of the tag, where most lookups end.
-    pub(super) fn prefetch(&self, tag: Tag) {
-        if let Some(line) = self.lines_from_home(tag).first() {
-            prefetch(line);
-        }
+    /// Where the home lines are, for [`Sketch::prefetch`].
+    pub(super) fn sketch(&self) -> Sketch {
+        let address = self.lines.as_ptr().addr() as u64;
+        // Addresses that do not fit, or so many lines, are not met; they would only not be loaded ahead.
+        let fits = address >> ADDRESS_BITS == 0 && (self.home_lines as u64) < 1 << HOME_LINES_BITS;
+        Sketch(if fits { ((address / LINE_BYTES) << HOME_LINES_BITS) | self.home_lines as u64 } else { 0 })
     }
 
     /// Collects the locations under the tag.

@@ -1,5 +1,7 @@
 //! Reading records by location, large values by pointer, and whole segments frame by frame.
 
+use std::ops::Range;
+
 use super::segments::{Live, Slot};
 use super::{LargeRead, Log};
 use crate::checksum::Salt;
@@ -137,12 +139,13 @@ impl Log {
         Ok(RecordAt { slot, location, bytes, shape })
     }
 
-    /// Starts loading the first bytes of the record at `location`, where they are mapped, and does not wait. What has been
-    /// paged out is not fetched.
+    /// Starts loading these bytes of the record at `location`, where they are mapped, and does not wait. What has been paged
+    /// out is not fetched.
     #[inline]
-    pub(crate) fn prefetch(&self, location: Location, bytes: usize, guard: &Guard) {
+    pub(crate) fn prefetch(&self, location: Location, bytes: Range<usize>, guard: &Guard) {
         let slot = self.segments.get(location.slot(), guard);
-        if let Some(bytes) = slot.and_then(|slot| slot.segment.borrow(location.offset(), bytes)) {
+        let offset = location.offset() + bytes.start as u64;
+        if let Some(bytes) = slot.and_then(|slot| slot.segment.borrow(offset, bytes.len())) {
             prefetch_all(bytes);
         }
     }
@@ -269,6 +272,22 @@ impl<'a> RecordAt<'a> {
             Kind::CompressedPut => unpack(record.value).ok_or_else(|| self.bad_compression()),
             _ => Ok(record.value.to_vec()),
         }
+    }
+
+    /// A copy of the value. Where it stands as it is and is no longer than `small_bytes`, it is put behind what is in `small`
+    /// already, and `None` is given.
+    #[inline]
+    pub(crate) fn copy_value_behind(
+        &mut self,
+        log: &Log,
+        small: &mut Vec<u8>,
+        small_bytes: usize,
+    ) -> Result<Option<Vec<u8>>> {
+        if self.shape.kind != Kind::Put || self.shape.value_bytes > small_bytes {
+            return self.copy_value(log).map(Some);
+        }
+        small.extend_from_slice(self.checked()?.value);
+        Ok(None)
     }
 
     /// The large value that the record names, to be read piece by piece; `None` where the value stands in the record.

@@ -1,92 +1,193 @@
-//! Keys taken from the cursor ahead of their entries, so that the memory they lead to is on its way when it is needed.
+//! Entries read ahead, some at a time, so that the memory they lead to is on its way when it is needed.
 //!
 //! For each entry two places must be looked at that are most likely in no cache: a line of the index, and behind it a
-//! record. One after the other they would be waited for in vain; for a batch of keys they are asked for at once. This
-//! only prepares: an entry is looked up when it is its turn, with the same answer as without.
+//! record. One after the other they would be waited for in vain, so a batch is read in steps, each for all of its keys:
+//! the index is asked for, then looked at, then the records are asked for, then read. Nothing that makes the processor
+//! wait for what was asked for before, as a lock does, may stand between two askings.
+//!
+//! A batch is read under one guard, so a location that the index gave leads to the same record until the batch is read.
+//! Entries wait in it as the snapshot sees them, whatever is committed meanwhile.
 
+use std::ops::Range;
+
+use super::walk::Entry;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::keys::split_ordered_key;
+use crate::location::Location;
 use crate::order::Cursor;
 use crate::store::Store;
 
-/// Keys of the first batch. Each batch is twice the one before, up to [`KEYS_MAX`], so that a scan that ends early has
-/// not asked for much more than it gave. A scan that wants no more than twice as many gets them at once.
+/// Entries of the first batch: of a scan without a limit, which may end with its first entry while each one may have to be
+/// fetched from the device, and of others. Each batch is twice the one before, up to [`KEYS_MAX`], so that a scan that ends
+/// early has not read much more than it gave. A scan that wants no more than twice as many gets them at once.
+const KEYS_MIN_UNLIMITED: usize = 2;
 const KEYS_MIN: usize = 8;
 const KEYS_MAX: usize = 64;
 /// Bytes of keys at which a batch is full, however few they are.
 const KEY_BYTES_MAX: usize = 64 << 10;
-/// What is asked for of a record: the header and a short key, and a value of a few lines.
-const RECORD_BYTES: usize = 64;
-const RECORD_AND_VALUE_BYTES: usize = 256;
+/// Bytes of values that wait to be taken, at which no more are read.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+/// The longest value that is copied twice, rather than to have memory of its own while it waits.
+const SMALL_VALUE_BYTES: usize = 1 << 10;
+/// What is asked for of a record at first: its header and the beginning of its key.
+const HEAD_BYTES: usize = 64;
+/// And then, where values are wanted: one of a few lines.
+const RECORD_BYTES: usize = 256;
 
-/// Some keys in the order of the cursor.
+/// What a scan wants of each key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) keyspace: u16,
+    pub(super) sequence: u64,
+    pub(super) keys_only: bool,
+}
+
+/// Some keys in the order of the cursor, and the entries of the first of them.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// The keys, one behind the other.
+    /// The keys, one behind the other, and the small values in the same way.
     arena: Vec<u8>,
+    values: Vec<u8>,
     keys: Vec<Key>,
-    /// Keys already taken.
-    taken: usize,
+    /// Keys already read.
+    read: usize,
     /// Keys of the next batch.
     size: usize,
-    /// What the cursor failed with, to be told when its turn comes.
+    /// Entries that were read, and how many of them were taken.
+    ready: Vec<Ready>,
+    taken: usize,
+    /// What came behind them: to be told when its turn comes.
     failure: Option<Error>,
 }
 
 struct Key {
     hash: u64,
+    start: usize,
     end: usize,
+    /// Where its record is, if nothing else comes into question.
+    location: Option<Location>,
+}
+
+/// An entry that was read. Memory of its own is made for it when it is taken: what is given back before the next one is
+/// asked for can then be used again for that, which is several times cheaper than new memory for many at once.
+struct Ready {
+    key: Range<usize>,
+    value: Value,
+}
+
+enum Value {
+    Small(Range<usize>),
+    Owned(Vec<u8>),
 }
 
 impl Batch {
-    /// The next key with its hash.
+    /// The next entry, if it was read already.
     #[inline]
-    pub(super) fn take(&mut self) -> Option<(u64, &[u8])> {
-        let key = self.keys.get(self.taken)?;
-        let start =
-            self.taken.checked_sub(1).and_then(|before| self.keys.get(before)).map_or(0, |key| key.end);
+    pub(super) fn take(&mut self) -> Option<Entry> {
+        let ready = self.ready.get_mut(self.taken)?;
         self.taken += 1;
-        Some((key.hash, self.arena.get(start..key.end).unwrap_or_default()))
+        let (_, key) = split_ordered_key(self.arena.get(ready.key.clone())?)?;
+        let value = match &mut ready.value {
+            Value::Small(place) => self.values.get(place.clone())?.to_vec(),
+            Value::Owned(value) => std::mem::take(value),
+        };
+        Some((key.to_vec(), value))
     }
 
-    /// Takes the next keys from the cursor, at most `most`, and begins to load what they lead to. False at the end.
-    pub(super) fn fill(
-        &mut self,
-        cursor: &mut Cursor,
-        store: &Store,
-        guard: &Guard,
-        most: u64,
-        keys_only: bool,
-    ) -> Result<bool> {
+    /// Reads the next entries, for when all were taken. False where no key is left of those that were taken from the
+    /// cursor.
+    pub(super) fn read(&mut self, store: &Store, wanted: Wanted, guard: &Guard) -> Result<bool> {
+        self.ready.clear();
+        self.values.clear();
+        self.taken = 0;
+        if self.read == self.keys.len() {
+            return Ok(false);
+        }
+        self.find(store);
+        self.ask(store, wanted, guard);
+        let mut bytes = 0;
+        while self.read < self.keys.len() && bytes < VALUE_BYTES_MAX {
+            match self.read_one(store, wanted, guard) {
+                Ok(value_bytes) => bytes += value_bytes,
+                Err(error) => {
+                    self.read = self.keys.len();
+                    // What came before is still to be given.
+                    if self.ready.is_empty() {
+                        return Err(error);
+                    }
+                    self.failure = Some(error);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads the entry of the next key, if the snapshot sees one, and gives the bytes of its value.
+    #[inline]
+    fn read_one(&mut self, store: &Store, wanted: Wanted, guard: &Guard) -> Result<usize> {
+        let Some(key) = self.keys.get(self.read) else { return Ok(0) };
+        self.read += 1;
+        let place = key.start..key.end;
+        let Some((_, name)) = self.arena.get(place.clone()).and_then(split_ordered_key) else { return Ok(0) };
+        let named = (key.hash, wanted.keyspace, name);
+        let record = store.scan_record(named, key.location, wanted.sequence, guard)?;
+        let Some(mut record) = record else { return Ok(0) };
+        let start = self.values.len();
+        let owned = if wanted.keys_only {
+            None
+        } else {
+            record.copy_value_behind(&store.log, &mut self.values, SMALL_VALUE_BYTES)?
+        };
+        let value = owned.map_or(Value::Small(start..self.values.len()), Value::Owned);
+        let bytes = match &value {
+            Value::Small(place) => place.len(),
+            Value::Owned(value) => value.len(),
+        };
+        self.ready.push(Ready { key: place, value });
+        Ok(bytes)
+    }
+
+    /// Asks the index where the records are.
+    fn find(&mut self, store: &Store) {
+        for key in self.keys.iter_mut().skip(self.read) {
+            // An index that cannot be read is told when the key's turn comes.
+            let found = store.keys.index.candidates(key.hash).ok();
+            key.location = found.filter(|found| found.len() == 1).and_then(|mut found| found.next());
+        }
+    }
+
+    /// Begins to load the records.
+    fn ask(&self, store: &Store, wanted: Wanted, guard: &Guard) {
+        let locations = || self.keys.iter().skip(self.read).filter_map(|key| key.location);
+        locations().for_each(|location| store.log.prefetch(location, 0..HEAD_BYTES, guard));
+        if !wanted.keys_only {
+            locations().for_each(|location| store.log.prefetch(location, HEAD_BYTES..RECORD_BYTES, guard));
+        }
+    }
+
+    /// Takes the next keys from the cursor, at most `most`, and begins to load what the index has of them. False at the
+    /// end.
+    pub(super) fn fill(&mut self, cursor: &mut Cursor, store: &Store, most: u64) -> Result<bool> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
         self.arena.clear();
         self.keys.clear();
-        self.taken = 0;
-        self.size = (self.size * 2).clamp(KEYS_MIN, KEYS_MAX);
+        self.read = 0;
+        let size_min = if most == u64::MAX { KEYS_MIN_UNLIMITED } else { KEYS_MIN };
+        self.size = (self.size * 2).clamp(size_min, KEYS_MAX);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let size = if most <= 2 * self.size { most } else { self.size };
         while self.keys.len() < size && self.arena.len() < KEY_BYTES_MAX {
             match cursor.next() {
                 Ok(Some(ordered)) => self.push(ordered, store),
                 Ok(None) => break,
-                // What came before is still to be given.
                 Err(error) if !self.keys.is_empty() => {
                     self.failure = Some(error);
                     break;
                 }
                 Err(error) => return Err(error),
-            }
-        }
-        let bytes = if keys_only { RECORD_BYTES } else { RECORD_AND_VALUE_BYTES };
-        for key in &self.keys {
-            // Mostly there is one; where there are more, one of them is a good guess. An index that cannot be read is told
-            // when the key's turn comes.
-            let found = store.keys.index.candidates(key.hash).ok();
-            if let Some(location) = found.and_then(|mut found| found.next()) {
-                store.log.prefetch(location, bytes, guard);
             }
         }
         Ok(!self.keys.is_empty())
@@ -96,7 +197,8 @@ impl Batch {
         let Some((keyspace, key)) = split_ordered_key(ordered) else { return };
         let hash = store.keys.hash(keyspace, key);
         store.keys.index.prefetch(hash);
+        let start = self.arena.len();
         self.arena.extend_from_slice(ordered);
-        self.keys.push(Key { hash, end: self.arena.len() });
+        self.keys.push(Key { hash, start, end: self.arena.len(), location: None });
     }
 }

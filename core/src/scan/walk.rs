@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::batch::Batch;
+use super::batch::{Batch, Wanted};
 use super::{Scan, as_slice, is_empty};
 use crate::error::Result;
 use crate::keys::{ordered_key, split_ordered_key};
@@ -56,7 +56,7 @@ pub(crate) struct Walk {
     left: u64,
     /// `None` once it has come to its end, and all that it gave was looked at.
     cursor: Option<ParkedCursor>,
-    /// Keys that the cursor gave ahead.
+    /// Entries read ahead.
     batch: Batch,
     own: Option<OwnRange>,
     /// The next stored entry, when an own write has to come first.
@@ -90,6 +90,17 @@ impl Walk {
         Ok(Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, batch, own, stored: None })
     }
 
+    /// The next entry, if it was read before and no own write can come first.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<Entry> {
+        if self.left == 0 || self.own.is_some() || self.stored.is_some() {
+            return None;
+        }
+        let entry = self.batch.take()?;
+        self.left -= 1;
+        Some(entry)
+    }
+
     /// The next entry, in the store that the walk was begun in.
     pub(crate) fn step(&mut self, store: &Store) -> Result<Option<Entry>> {
         if self.left == 0 {
@@ -118,18 +129,21 @@ impl Walk {
     }
 
     fn next_stored(&mut self, store: &Store) -> Result<Option<Entry>> {
+        if let Some(entry) = self.batch.take() {
+            return Ok(Some(entry));
+        }
         let guard = store.log.pin();
+        let wanted =
+            Wanted { keyspace: self.keyspace, sequence: self.pin.sequence, keys_only: self.keys_only };
         loop {
-            while let Some((hash, ordered)) = self.batch.take() {
-                let Some((_, key)) = split_ordered_key(ordered) else { continue };
-                let record = store.scan_record(hash, self.keyspace, key, self.pin.sequence, &guard)?;
-                let Some(mut record) = record else { continue };
-                let value = if self.keys_only { Vec::new() } else { record.copy_value(&store.log)? };
-                return Ok(Some((key.to_vec(), value)));
+            while self.batch.read(store, wanted, &guard)? {
+                if let Some(entry) = self.batch.take() {
+                    return Ok(Some(entry));
+                }
             }
             let Some(cursor) = &self.cursor else { return Ok(None) };
-            let (batch, left, keys_only) = (&mut self.batch, self.left, self.keys_only);
-            if !cursor.with(|cursor| batch.fill(cursor, store, &guard, left, keys_only))? {
+            let (batch, left) = (&mut self.batch, self.left);
+            if !cursor.with(|cursor| batch.fill(cursor, store, left))? {
                 self.cursor = None;
             }
         }

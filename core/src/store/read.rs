@@ -9,6 +9,7 @@ use super::Store;
 use crate::cache::Entry;
 use crate::epoch::Guard;
 use crate::error::Result;
+use crate::location::Location;
 use crate::log::{LargeRead, Log, RecordAt, Value};
 
 /// A read that took this long has waited for storage; one from memory takes a tenth of it.
@@ -124,16 +125,21 @@ impl Store {
         Ok(self.look(keyspace, key, at, &self.log.pin())?.is_some())
     }
 
-    /// The record of a key for a scan, which neither asks the cache nor fills it.
+    /// The record of a key for a scan, which neither asks the cache nor fills it. A location, if there is one, is what the
+    /// index has given for the key under this guard, and all of it.
+    #[inline]
     pub(crate) fn scan_record<'g>(
         &'g self,
-        hash: u64,
-        keyspace: u16,
-        key: &[u8],
+        (hash, keyspace, key): (u64, u16, &[u8]),
+        location: Option<Location>,
         at: u64,
         guard: &'g Guard,
     ) -> Result<Option<RecordAt<'g>>> {
-        if let Some(record) = self.keys.find(&self.log, hash, keyspace, key, guard)?
+        let newest = match location {
+            Some(location) => self.log.find(location, keyspace, key, guard)?,
+            None => self.keys.find(&self.log, hash, keyspace, key, guard)?,
+        };
+        if let Some(record) = newest
             && record.sequence(&self.log)? <= at
         {
             return Ok(Some(record));

@@ -12,5 +12,6 @@ mod power_cut;
 mod rebuilds;
 mod regressions;
 mod salvage;
+mod scans;
 mod sync_order;
 mod values;

@@ -1,0 +1,104 @@
+//! Scans, which read some entries ahead of the one that is asked for.
+
+use std::path::Path;
+
+use super::model::{PATH, Random, all_options, open};
+use crate::disk::{Disk, OpenMode, SimulatedDisk};
+use crate::log::segment_name;
+use crate::manifest::SEGMENT_HEADER_BYTES;
+use crate::options::{Compression, KeyspaceOptions};
+use crate::record::standalone_bytes;
+use crate::{Error, OpenDB, Scan};
+
+const VALUE_BYTES: usize = 500;
+
+fn key(number: u64) -> Vec<u8> {
+    format!("key {number:03}").into_bytes()
+}
+
+fn value(number: u64) -> Vec<u8> {
+    vec![number as u8; VALUE_BYTES]
+}
+
+fn filled(db: &OpenDB, count: u64) {
+    (0..count).for_each(|number| db.put(&key(number), &value(number)).unwrap());
+}
+
+/// However long a value is, and however it is stored, it is given in its turn and with its own key.
+#[test]
+fn values_of_every_length_are_given_in_their_turn() {
+    let mut random = Random(1);
+    let lengths = [0, 1, 1024, 1025, 40_000, 200, 70_000, (1 << 20) + 1];
+    for options in all_options(4 << 20) {
+        for compression in [Compression::None, Compression::Lz4] {
+            let db = open(&SimulatedDisk::new(), &options).unwrap();
+            let pages =
+                db.keyspace_with_options("pages", KeyspaceOptions::new().compression(compression)).unwrap();
+            let mut expected: Vec<_> = (0..80)
+                .map(|number| (key(number), random.compressible(lengths[number as usize % 8]).to_vec()))
+                .collect();
+            expected.iter().for_each(|(key, value)| pages.put(key, value).unwrap());
+            let scanned = |scan: &Scan| -> Vec<_> { pages.iter(scan).unwrap().map(Result::unwrap).collect() };
+            assert!(scanned(&Scan::all()) == expected);
+            for limit in [1, 7, 16, 17, 79] {
+                assert!(scanned(&Scan::all().limit(limit)) == expected[..limit as usize]);
+            }
+            let keys: Vec<_> = pages.keys(&Scan::all()).unwrap().map(Result::unwrap).collect();
+            assert!(keys.iter().eq(expected.iter().map(|(key, _)| key)));
+            expected.reverse();
+            assert!(scanned(&Scan::all().reverse()) == expected);
+        }
+    }
+}
+
+/// What was read before a damaged value is given before the damage is told, and then there is nothing more.
+#[test]
+fn damage_is_told_when_its_turn_comes() {
+    for options in all_options(1 << 20) {
+        let disk = SimulatedDisk::new();
+        let db = open(&disk, &options).unwrap();
+        filled(&db, 100);
+        let file = disk.open(&Path::new(PATH).join(segment_name(1)), OpenMode::ReadWrite).unwrap();
+        let record = standalone_bytes(&key(0), &value(0));
+        for damaged in [60, 20, 1, 0] {
+            let offset = SEGMENT_HEADER_BYTES + damaged * record + record / 2;
+            file.write_all_at(b"damage", offset as u64).unwrap();
+            for scan in [Scan::all(), Scan::all().limit(61)] {
+                let mut entries = db.iter(&scan).unwrap();
+                for number in 0..damaged as u64 {
+                    assert_eq!(entries.next().unwrap().unwrap(), (key(number), value(number)));
+                }
+                assert!(matches!(entries.next(), Some(Err(Error::Corruption { segment: 1, .. }))));
+                assert!(entries.next().is_none());
+            }
+        }
+    }
+}
+
+/// What is committed, compacted or closed between two entries changes none of those that follow.
+#[test]
+fn a_scan_is_of_one_moment_whatever_happens_between_two_entries() {
+    for options in all_options(64 << 10) {
+        let db = open(&SimulatedDisk::new(), &options).unwrap();
+        filled(&db, 200);
+        let mut entries = db.iter(&Scan::all()).unwrap();
+        for number in 0..200_u64 {
+            assert_eq!(entries.next().unwrap().unwrap(), (key(number), value(number)), "{number}");
+            for other in (number % 7..200).step_by(7) {
+                match other % 2 {
+                    0 => db.delete(&key(other)).unwrap(),
+                    _ => db.put(&key(other), b"newer").unwrap(),
+                }
+            }
+            if number % 50 == 9 {
+                db.compact().unwrap();
+            }
+        }
+        assert!(entries.next().is_none());
+        let mut rest = db.iter(&Scan::all()).unwrap();
+        assert_eq!(rest.next().unwrap().unwrap(), (key(1), b"newer".to_vec()));
+        db.close().unwrap();
+        assert!(matches!(rest.next(), Some(Err(Error::Closed))), "entries that wait are given no more");
+        assert!(rest.next().is_none());
+    }
+}
