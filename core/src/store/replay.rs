@@ -101,12 +101,12 @@ impl<'a> Replay<'a> {
 fn ask_for(log: &Log, keys: &Keys, batch: &[Gathered], guard: &Guard) -> Result<()> {
     for one in batch {
         keys.index.prefetch(one.hash);
-        log.prefetch(one.location, RECORD_BYTES, guard);
+        log.prefetch(one.location, 0..RECORD_BYTES, guard);
     }
     for one in batch {
         // Mostly there is one at most, and it is the key's.
         if let Some(location) = keys.index.candidates(one.hash)?.next() {
-            log.prefetch(location, RECORD_BYTES, guard);
+            log.prefetch(location, 0..RECORD_BYTES, guard);
         }
     }
     Ok(())
