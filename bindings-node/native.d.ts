@@ -330,7 +330,7 @@ export interface StatsObject {
   bytesAppended: number
   /** Bytes of records that compaction has written anew. */
   bytesCopied: number
-  /** Bytes of checkpoints written. */
+  /** Bytes of checkpoints, and of lists of moves between them, written. */
   bytesCheckpointed: number
   /** Bytes of key runs written. */
   bytesOrdered: number

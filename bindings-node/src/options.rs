@@ -74,7 +74,7 @@ pub struct StatsObject {
     pub bytes_appended: i64,
     /// Bytes of records that compaction has written anew.
     pub bytes_copied: i64,
-    /// Bytes of checkpoints written.
+    /// Bytes of checkpoints, and of lists of moves between them, written.
     pub bytes_checkpointed: i64,
     /// Bytes of key runs written.
     pub bytes_ordered: i64,

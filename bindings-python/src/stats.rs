@@ -86,7 +86,7 @@ record! {
         bytes_appended: u64,
         /// Bytes of records that compaction has written anew since the database was opened.
         bytes_copied: u64,
-        /// Bytes of checkpoints written since the database was opened.
+        /// Bytes of checkpoints, and of lists of moves between them, written since the database was opened.
         bytes_checkpointed: u64,
         /// Bytes of key runs written since the database was opened.
         bytes_ordered: u64,

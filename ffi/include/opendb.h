@@ -445,7 +445,7 @@ typedef struct {
      */
     uint64_t bytes_copied;
     /**
-     * Bytes of checkpoints written since then.
+     * Bytes of checkpoints, and of lists of moves between them, written since then.
      */
     uint64_t bytes_checkpointed;
     /**

@@ -77,7 +77,7 @@ pub struct Stats {
     pub bytes_appended: u64,
     /// Bytes of records that compaction has written anew since then.
     pub bytes_copied: u64,
-    /// Bytes of checkpoints written since then.
+    /// Bytes of checkpoints, and of lists of moves between them, written since then.
     pub bytes_checkpointed: u64,
     /// Bytes of key runs written since then.
     pub bytes_ordered: u64,

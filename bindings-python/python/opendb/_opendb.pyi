@@ -702,7 +702,7 @@ class Stats:
 
     @property
     def bytes_checkpointed(self) -> int:
-        """Bytes of checkpoints written since the database was opened."""
+        """Bytes of checkpoints, and of lists of moves between them, written since the database was opened."""
 
     @property
     def bytes_ordered(self) -> int:

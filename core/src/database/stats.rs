@@ -25,7 +25,7 @@ pub struct Stats {
     pub bytes_appended: u64,
     /// Bytes of records and large values that compaction has written anew since then.
     pub bytes_copied: u64,
-    /// Bytes of checkpoints written since then.
+    /// Bytes of checkpoints, and of lists of moves between them, written since then.
     pub bytes_checkpointed: u64,
     /// Bytes of hints written since then.
     pub bytes_hinted: u64,

@@ -50,6 +50,15 @@ impl Log {
         Ok(target)
     }
 
+    /// Seals the segments that were ended when everything in them was on the device already: no sync had a reason to.
+    pub(crate) fn seal_ended(&self) -> Result<()> {
+        let _turn = self.sync_turn.lock();
+        self.check_not_poisoned()?;
+        self.check_directory()?;
+        let log = self.state.lock().log.clone();
+        self.seal_full(self.durable(), &[], &[], &log)
+    }
+
     /// Seals the segments that were full when they were synced, unless they have commits behind the sync's target: the
     /// manifest that names a segment as sealed also says that all its commits are durable. With the seals goes how far the large
     /// values are durable: recovery does not look into a sealed segment for the values that it names.

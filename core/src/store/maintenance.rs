@@ -191,6 +191,7 @@ impl Store {
         }
         self.end_large_with_garbage()?;
         self.sync_written()?;
+        self.log.seal_ended()?;
         let before_serial = self.log.next_serial();
         let (mut done, mut how_far) = (Compaction::default(), CompactionProgress::default());
         how_far.bytes_total = self.log.stats().allocated_bytes;

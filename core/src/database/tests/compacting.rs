@@ -55,6 +55,19 @@ fn compaction_gives_back_what_was_overwritten_and_everything_is_still_there() {
     }
 }
 
+/// The segment that is ended for it has to be sealed, also if no sync has anything left to do.
+#[test]
+fn what_is_on_the_device_already_is_compacted_as_well() {
+    for options in all_options(4 << 20) {
+        let db = overwritten(&SimulatedDisk::new(), &options);
+        db.flush().unwrap();
+        assert!(db.compact().unwrap().segments_removed > 0);
+        let stats = db.stats().unwrap();
+        assert!(stats.log_bytes < stats.live_bytes * 11 / 10, "{stats:?}");
+        assert_whole(&db);
+    }
+}
+
 #[test]
 fn whoever_says_no_ends_it_early_and_is_told_nothing_more() {
     let options = &all_options(64 << 10)[1];
