@@ -31,8 +31,8 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Bytes in segments for a hundred live ones from which writers are held back, and the most that they are: for each KiB so
 /// many nanoseconds when there are as many again.
-const PRESSURE_HELD_BACK: u64 = 152;
-const PRESSURE_MOST: u64 = 160;
+const PRESSURE_HELD_BACK: u64 = 150;
+const PRESSURE_MOST: u64 = 156;
 const NANOSECONDS_PER_KIB_MAX: u64 = 20_000;
 /// Who has so much to make good for rests for it.
 const REST_NANOSECONDS: u64 = 500_000;
