@@ -6,6 +6,7 @@
 //! and the log that is read behind it says so. Of those the hash is kept, for nobody can compare their keys any more.
 
 use crate::checksum::crc32c;
+use crate::groups::{read_groups, write_groups};
 use crate::location::Location;
 use crate::manifest::{NUMBER_MAX, SEGMENTS_MAX};
 use crate::record::{ALIGNMENT, u32_at, u64_at};
@@ -17,8 +18,6 @@ const COPIES_BYTES: usize = 24;
 const EMPTIED_BYTES: usize = 24;
 const CHECKED_FROM: usize = 16;
 const LOCATION_BYTES: usize = 5;
-/// Groups of seven bits that an offset takes at most.
-const GROUPS_MAX: u32 = 4;
 
 /// What became of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +69,10 @@ impl Emptied {
         let mut fates = Vec::with_capacity(self.fates.len() * 7);
         let mut before = 0;
         for (offset, fate) in &self.fates {
-            let units = (offset - before) / ALIGNMENT as u64;
+            let units = (offset - before) as usize / ALIGNMENT;
             before = *offset;
-            let is_dead = u64::from(matches!(fate, Fate::Dead(_)));
-            put_groups(&mut fates, units << 1 | is_dead);
+            let is_dead = usize::from(matches!(fate, Fate::Dead(_)));
+            write_groups(&mut fates, units << 1 | is_dead);
             match fate {
                 Fate::Moved(to) => fates.extend_from_slice(&to.bits().to_le_bytes()[..LOCATION_BYTES]),
                 Fate::Dead(hash) => fates.extend_from_slice(&hash.to_le_bytes()),
@@ -96,8 +95,9 @@ impl Emptied {
         let mut fates = Vec::new();
         let mut offset = 0;
         for _ in 0..u32_at(head, 12)? {
-            let word = take_groups(&mut fates_bytes)?;
-            offset += (word >> 1) * ALIGNMENT as u64;
+            let (word, behind) = read_groups(fates_bytes, 0)?;
+            fates_bytes = fates_bytes.get(behind..)?;
+            offset += ((word >> 1) * ALIGNMENT) as u64;
             let fate = if word & 1 == 0 {
                 let (location, rest) = fates_bytes.split_first_chunk::<LOCATION_BYTES>()?;
                 fates_bytes = rest;
@@ -178,28 +178,6 @@ impl Moves {
         }
         rest.is_empty().then_some(moves)
     }
-}
-
-/// Writes a number in groups of seven bits, lowest first.
-fn put_groups(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-fn take_groups(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for group in 0..GROUPS_MAX {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << (7 * group);
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -243,12 +243,4 @@ impl Log {
         state.large.retain(|one| !is_meant(&one));
         self.write_manifest(&mut state)
     }
-
-    fn sync_segments<'a>(&self, mut segments: impl Iterator<Item = &'a Arc<Segment>>) -> Result<()> {
-        self.check_not_poisoned()?;
-        segments.try_for_each(|segment| {
-            self.check_in_place(segment)?;
-            segment.sync().map_err(|error| self.poisoned_by(error))
-        })
-    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::disk::{Disk, FileIdentity, OpenMode};
 use crate::error::{Error, Result};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
+use crate::numbered::{number_of_name, numbered_name};
 
 /// Name of the manifest.
 pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
@@ -14,13 +15,12 @@ const SEGMENT_SUFFIX: &str = ".segment";
 
 /// The file name of a segment.
 pub(crate) fn segment_name(serial: u64) -> String {
-    format!("{serial:016x}{SEGMENT_SUFFIX}")
+    numbered_name(serial, SEGMENT_SUFFIX)
 }
 
 /// The serial of a segment's file name; `None` for any other name.
 pub(crate) fn serial_of_name(name: &str) -> Option<u64> {
-    let serial = u64::from_str_radix(name.strip_suffix(SEGMENT_SUFFIX)?, 16).ok()?;
-    (segment_name(serial) == name).then_some(serial)
+    number_of_name(name, SEGMENT_SUFFIX)
 }
 
 /// Reads the manifest of a directory; `None` where there is none.

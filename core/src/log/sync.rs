@@ -1,10 +1,12 @@
 //! Putting the log on the device, and sealing what is full.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::state::Unsynced;
 use crate::error::Result;
+use crate::segment::Segment;
 
 impl Log {
     /// Puts everything appended before this call on the device, and returns the sequence up to which everything is. Callers
@@ -36,10 +38,7 @@ impl Log {
         };
         // Large values first: a durable record must find its value.
         let large_ends: Vec<u64> = large.iter().map(|one| one.segment.published()).collect();
-        for one in large.iter().chain(&log) {
-            self.check_in_place(&one.segment)?;
-            one.segment.sync().map_err(|error| self.poisoned_by(error))?;
-        }
+        self.sync_segments(large.iter().chain(&log).map(|one| &one.segment))?;
         self.durable.store(target, Ordering::Release);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         if !recovering {
@@ -48,6 +47,18 @@ impl Log {
         }
         self.seal_full(target, &large, &large_ends, &log)?;
         Ok(target)
+    }
+
+    /// Puts what was written to segments on the device.
+    pub(super) fn sync_segments<'a>(
+        &self,
+        mut segments: impl Iterator<Item = &'a Arc<Segment>>,
+    ) -> Result<()> {
+        self.check_not_poisoned()?;
+        segments.try_for_each(|segment| {
+            self.check_in_place(segment)?;
+            segment.sync().map_err(|error| self.poisoned_by(error))
+        })
     }
 
     /// Seals the segments that were ended when everything in them was on the device already: no sync had a reason to.

@@ -9,6 +9,7 @@
 
 use super::bounds::head;
 use crate::checksum::crc32c;
+use crate::groups::{read_groups, write_groups};
 use crate::prefetch::prefetch_all;
 use crate::record::u32_at;
 use crate::segment::Slice;
@@ -127,8 +128,8 @@ pub(super) fn entry_at(entries: &[u8], offset: usize) -> Option<Entry<'_>> {
         let rest = entries.get(offset + 2..next)?;
         return Some(Entry { shared: shared.into(), rest, next });
     }
-    let (shared, offset) = read_length(entries, offset)?;
-    let (length, offset) = read_length(entries, offset)?;
+    let (shared, offset) = read_groups(entries, offset)?;
+    let (length, offset) = read_groups(entries, offset)?;
     let next = offset.checked_add(length)?;
     Some(Entry { shared, rest: entries.get(offset..next)?, next })
 }
@@ -162,8 +163,8 @@ impl BlockBuilder {
         }
         let shared = if is_restart { 0 } else { shared };
         let rest = &key[shared..];
-        write_length(&mut self.entries, shared);
-        write_length(&mut self.entries, rest.len());
+        write_groups(&mut self.entries, shared);
+        write_groups(&mut self.entries, rest.len());
         self.entries.extend_from_slice(rest);
         self.count += 1;
     }
@@ -207,29 +208,6 @@ pub(super) fn shared_length(a: &[u8], b: &[u8]) -> usize {
     shared + a[shared..].iter().zip(&b[shared..]).take_while(|(a, b)| a == b).count()
 }
 
-fn write_length(bytes: &mut Vec<u8>, mut length: usize) {
-    while length >= 0x80 {
-        bytes.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    bytes.push(length as u8);
-}
-
-/// The length at `offset`, and the offset behind it.
-fn read_length(bytes: &[u8], mut offset: usize) -> Option<(usize, usize)> {
-    let mut length = 0;
-    for shift in [0, 7, 14, 21] {
-        let byte = *bytes.get(offset)?;
-        offset += 1;
-        length |= usize::from(byte & 0x7F) << shift;
-        if byte < 0x80 {
-            return Some((length, offset));
-        }
-    }
-    // No key is as long as that.
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,11 +241,11 @@ mod tests {
     fn lengths_of_every_width_come_back() {
         for length in [0, 1, 127, 128, 16_383, 16_384, 65_537, (1 << 28) - 1] {
             let mut bytes = vec![9];
-            write_length(&mut bytes, length);
-            assert_eq!(read_length(&bytes, 1), Some((length, bytes.len())));
-            assert_eq!(read_length(&bytes[..bytes.len() - 1], 1), None);
+            write_groups(&mut bytes, length);
+            assert_eq!(read_groups(&bytes, 1), Some((length, bytes.len())));
+            assert_eq!(read_groups(&bytes[..bytes.len() - 1], 1), None);
         }
-        assert_eq!(read_length(&[0xFF; 9], 0), None);
+        assert_eq!(read_groups(&[0xFF; 9], 0), None);
     }
 
     #[test]

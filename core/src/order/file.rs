@@ -12,6 +12,7 @@ use super::footer::{FOOTER_BYTES, Footer, HEADER_BYTES, is_header};
 use crate::checksum::{Salt, crc32c};
 use crate::disk::{Disk, FileIdentity};
 use crate::error::{Error, Result};
+use crate::numbered::{number_of_name, numbered_name};
 use crate::prefetch::prefetch_all;
 use crate::record::u32_at;
 use crate::segment::{Access, Segment, Slice};
@@ -35,13 +36,7 @@ pub(crate) struct RunFiles {
 
 /// The name of a run's file.
 fn run_name(number: u64) -> String {
-    format!("{number:016x}{RUN_SUFFIX}")
-}
-
-/// The number of a run file's name; `None` for any other name.
-fn number_of_name(name: &str) -> Option<u64> {
-    let number = u64::from_str_radix(name.strip_suffix(RUN_SUFFIX)?, 16).ok()?;
-    (run_name(number) == name).then_some(number)
+    numbered_name(number, RUN_SUFFIX)
 }
 
 impl RunFiles {
@@ -66,7 +61,7 @@ impl RunFiles {
     /// directory yet. What stays is in nobody's way.
     pub(crate) fn remove_all_but(&self, keep: &[u64]) {
         let numbers = self.disk.list(&self.directory).unwrap_or_default();
-        for number in numbers.iter().filter_map(|name| number_of_name(name)) {
+        for number in numbers.iter().filter_map(|name| number_of_name(name, RUN_SUFFIX)) {
             if !keep.contains(&number) {
                 let _best_effort = self.disk.remove(&self.path(number));
             }
@@ -278,9 +273,9 @@ mod tests {
     #[test]
     fn names_and_numbers_agree() {
         assert_eq!(run_name(26), "000000000000001a.run");
-        assert_eq!(number_of_name("000000000000001a.run"), Some(26));
+        assert_eq!(number_of_name("000000000000001a.run", RUN_SUFFIX), Some(26));
         for name in ["1a.run", "000000000000001A.run", "000000000000001a.segment", "+00000000000001a.run"] {
-            assert_eq!(number_of_name(name), None, "{name}");
+            assert_eq!(number_of_name(name, RUN_SUFFIX), None, "{name}");
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::index::{Index, ShardSource};
 use crate::log::{LiveCount, Log, LogConfig};
 use crate::manifest::Manifest;
+use crate::numbered::{number_of_name, numbered_name};
 use crate::order::{OrderImage, RunRef};
 use crate::recovery::Start;
 
@@ -37,13 +38,12 @@ const SUFFIX: &str = ".checkpoint";
 const WRITE_BYTES: usize = 1 << 20;
 
 fn name(number: u64) -> String {
-    format!("{number:016x}{SUFFIX}")
+    numbered_name(number, SUFFIX)
 }
 
 /// The number of a checkpoint's file name; `None` for any other name.
 fn number_of(file_name: &str) -> Option<u64> {
-    let number = u64::from_str_radix(file_name.strip_suffix(SUFFIX)?, 16).ok()?;
-    (name(number) == file_name).then_some(number)
+    number_of_name(file_name, SUFFIX)
 }
 
 /// What a checkpoint says of the log, once it is opened.

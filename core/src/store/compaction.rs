@@ -11,8 +11,8 @@
 //! # Invariants
 //! - Until step 5 everything that a recovery needs is where it was: a copy counts only with the checkpoint that knows it, or
 //!   with the list of moves that names it.
-//! - A tombstone is left out only when no segment but the victims and the emptied ones has an older record that could be of its
-//!   key that does not vanish in the same manifest.
+//! - A tombstone is left out only when no segment but those that vanish in the same manifest has an older record that could be of
+//!   its key.
 //! - Whatever made a record dead is on the device before a manifest without it is.
 //! - There is one compaction at a time, and none during a checkpoint. So of two copies of one key the later one is the newer.
 //! - A segment is forgotten only when no version that a snapshot needs is in it, and every reader has moved on since.
@@ -29,7 +29,7 @@ use crate::location::Location;
 use crate::log::{FrameWalk, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
 use crate::moves::Copies;
-use crate::record::{Kind, Record, standalone_bytes};
+use crate::record::{Kind, LargePointer, Record, standalone_bytes};
 use crate::segment::Segment;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
@@ -222,7 +222,7 @@ impl Store {
         held_back: bool,
         done: &mut Compaction,
     ) -> Result<()> {
-        let (mut job, mut fates) = (Job::default(), Fates::default());
+        let (mut job, mut fates) = (Job::default(), Fates::new(at_once));
         for victim in &victims {
             self.gather(&mut job, &mut fates, victim).inspect_err(|_| {
                 compactor.unreadable.insert(victim.entry.serial);
@@ -301,7 +301,7 @@ impl Store {
         let mut candidates = self.keys.index.candidates(hash)?;
         let is_live = match kind {
             kind if kind.is_put() && !candidates.any(|candidate| candidate == location) => {
-                fates.is_dead(location, hash, kind == Kind::LargePut);
+                fates.note_dead(location, hash, kind == Kind::LargePut);
                 return Ok(());
             }
             Kind::Put | Kind::LargePut | Kind::CompressedPut => true,
@@ -426,22 +426,29 @@ impl Store {
             content.sequences = (item.sequence.min(least), item.sequence.max(most));
             content.kept_bytes += if item.is_live { 0 } else { stored };
             if batch.is_full() {
-                self.move_batch(job, fates, &mut batch, segment)?;
+                self.move_batch(job, &mut batch, segment, |_| None, |item, to| fates.note(item, to))?;
                 if self.wake.is_stopping() {
                     return Err(Error::Closed);
                 }
                 if held_back {
-                    std::thread::sleep(Duration::from_nanos(
-                        BATCH_BYTES as u64 * 1_000_000_000 / BYTES_PER_SECOND,
-                    ));
+                    hold_back(BATCH_BYTES as u64);
                 }
             }
         }
-        self.move_batch(job, fates, &mut batch, segment)
+        self.move_batch(job, &mut batch, segment, |_| None, |item, to| fates.note(item, to))
     }
 
-    /// Publishes a batch of copies and moves the index to them, where it has not moved on.
-    fn move_batch(&self, job: &Job, fates: &mut Fates, batch: &mut Batch, segment: &Segment) -> Result<()> {
+    /// Publishes a batch of copies and moves the index to them, where it has not moved on. `values` tells where the large value of
+    /// an item was and where it is, if it was moved; `moved` hears of each live item whether the index leads to its copy, which has so
+    /// many bytes.
+    pub(super) fn move_batch<'a>(
+        &self,
+        job: &Job,
+        batch: &mut Batch,
+        segment: &Segment,
+        values: impl Fn(usize) -> Option<(&'a LargePointer, &'a LargePointer)>,
+        mut moved: impl FnMut(&Item, Option<(Location, u64)>),
+    ) -> Result<()> {
         let start = segment.published();
         segment.append(&[&batch.bytes]).map_err(|error| self.log.poisoned_by(error))?;
         segment.publish(start + batch.bytes.len() as u64);
@@ -453,14 +460,15 @@ impl Store {
             if !item.is_live {
                 continue;
             }
+            let (was, is) = values(number).unzip();
             if self.keys.index.replace(item.hash, item.location, new) {
-                fates.is_moved(item.location, new, new_bytes);
-                self.log.count_live(new, new_bytes, None, &guard);
-                self.log.count_dead(item.location, old_bytes, None, &guard);
+                self.log.count_live(new, new_bytes, is, &guard);
+                self.log.count_dead(item.location, old_bytes, was, &guard);
+                moved(item, Some((new, new_bytes)));
                 let old_serial = self.log.serial(item.location, &guard)?;
                 self.cache.relocate((old_serial, item.location.offset()), (segment.serial(), new.offset()));
             } else {
-                fates.is_dead(item.location, item.hash, item.is_large);
+                moved(item, None);
             }
         }
         drop(guard);
@@ -469,13 +477,29 @@ impl Store {
         Ok(())
     }
 
-    /// Gives up the emptied segments: a manifest without them, and their files go.
+    /// Gives up the emptied segments.
     pub(super) fn retire_emptied(&self, compactor: &mut Compactor, checkpoint: Option<u64>) -> Result<()> {
+        let emptied = std::mem::take(&mut compactor.emptied);
+        self.retire(compactor, emptied, checkpoint, 0)
+    }
+
+    /// Gives up segments in which nothing is needed any more: a manifest without them, with this checkpoint and so many bytes of
+    /// moves, and their files go. After an error they count as emptied.
+    pub(super) fn retire(
+        &self,
+        compactor: &mut Compactor,
+        segments: Vec<Settled>,
+        checkpoint: Option<u64>,
+        moves_bytes: u64,
+    ) -> Result<()> {
+        let serials: Vec<u64> = segments.iter().map(|one| one.entry.serial).collect();
         // A newer record may be in memory only: without it the one that is given up would still count.
-        self.sync_written()?;
-        let serials: Vec<u64> = compactor.emptied.iter().map(|one| one.entry.serial).collect();
-        self.log.retire(&serials, checkpoint, 0)?;
-        compactor.leaving.append(&mut compactor.emptied);
+        let synced = self.sync_written();
+        if let Err(error) = synced.and_then(|()| self.log.retire(&serials, checkpoint, moves_bytes)) {
+            compactor.emptied.extend(segments);
+            return Err(error);
+        }
+        compactor.leaving.extend(segments);
         self.forget_leaving(compactor);
         Ok(())
     }
@@ -495,6 +519,11 @@ impl Store {
         });
         self.figures.pinned(compactor.leaving.iter().map(|one| one.segment.capacity()).sum());
     }
+}
+
+/// Rests for as long as so many bytes are to take.
+pub(super) fn hold_back(bytes: u64) {
+    std::thread::sleep(Duration::from_nanos(bytes * 1_000_000_000 / BYTES_PER_SECOND));
 }
 
 fn no_location() -> Error {

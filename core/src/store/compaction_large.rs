@@ -25,15 +25,13 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Store;
-use super::compaction::{Compaction, Compactor};
+use super::compaction::{Compaction, Compactor, hold_back};
 use super::job::{Batch, Item, Job};
 use crate::compaction::{Candidate, Effort};
 use crate::compaction_large::{choose_large, is_worth_in_full};
 use crate::error::{Error, Result};
-use crate::location::Location;
 use crate::log::Settled;
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
 use crate::record::{
@@ -45,8 +43,6 @@ use crate::segment::{Bytes, Segment};
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
 /// Values that a job takes on, which takes some hundred bytes for each; what is left over is the next one's.
 const VALUES_MAX: usize = if cfg!(test) { 50 } else { 1 << 18 };
-/// Bytes a second that are copied while others write and there is little garbage.
-const BYTES_PER_SECOND: u64 = 128 << 20;
 /// How often it is looked whether to rest or to end.
 const LOOK_EVERY_BYTES: u64 = 256 << 10;
 /// Bytes in segments for a hundred live ones from which copying is not held back any more.
@@ -310,7 +306,7 @@ impl Store {
             }
             let bytes = owed.replace(0);
             if held_back {
-                std::thread::sleep(Duration::from_nanos(bytes * 1_000_000_000 / BYTES_PER_SECOND));
+                hold_back(bytes);
             }
             Ok(())
         };
@@ -375,29 +371,10 @@ impl Store {
         self.move_named(job, &mut batch, segment)
     }
 
-    /// Publishes a batch of copies and moves the index to them, where it has not moved on.
     fn move_named(&self, job: &LargeJob, batch: &mut Batch, segment: &Segment) -> Result<()> {
-        let start = segment.published();
-        segment.append(&[&batch.bytes]).map_err(|error| self.log.poisoned_by(error))?;
-        segment.publish(start + batch.bytes.len() as u64);
-        let committer = self.committer.lock();
-        let guard = self.log.pin();
-        for (at, number, old_bytes, new_bytes) in batch.moves.drain(..) {
-            let (Some(item), Some(value)) = (job.records.items.get(number), job.values.get(number)) else {
-                continue;
-            };
-            let new = Location::new(segment.slot(), start + at as u64).ok_or_else(no_location)?;
-            if self.keys.index.replace(item.hash, item.location, new) {
-                self.log.count_live(new, new_bytes, value.to.as_ref(), &guard);
-                self.log.count_dead(item.location, old_bytes, Some(&value.from), &guard);
-                let old_serial = self.log.serial(item.location, &guard)?;
-                self.cache.relocate((old_serial, item.location.offset()), (segment.serial(), new.offset()));
-            }
-        }
-        drop(guard);
-        drop(committer);
-        batch.bytes.clear();
-        Ok(())
+        let values =
+            |number| job.values.get(number).and_then(|value: &Value| Some((&value.from, value.to.as_ref()?)));
+        self.move_batch(&job.records, batch, segment, values, |_, _| {})
     }
 }
 
@@ -432,8 +409,4 @@ impl Headers<'_> {
         self.at = end;
         Ok((end <= self.segment.published()).then_some((offset, length, owner)))
     }
-}
-
-fn no_location() -> Error {
-    Error::Internal("a record stands where no location leads".to_owned())
 }

@@ -15,6 +15,7 @@ use crate::hint::{HINT_HEADER_BYTES, HintDecoder, HintEntry, HintHeader, encode_
 use crate::keys::Keys;
 use crate::log::{FrameWalk, Log, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
+use crate::numbered::{number_of_name, numbered_name};
 use crate::record::Frame;
 use crate::segment::Segment;
 
@@ -23,13 +24,12 @@ const SUFFIX: &str = ".hint";
 const READ_BYTES: usize = 1 << 20;
 
 fn name(serial: u64) -> String {
-    format!("{serial:016x}{SUFFIX}")
+    numbered_name(serial, SUFFIX)
 }
 
 /// The serial of a hint's file name; `None` for any other name.
 fn serial_of(file_name: &str) -> Option<u64> {
-    let serial = u64::from_str_radix(file_name.strip_suffix(SUFFIX)?, 16).ok()?;
-    (name(serial) == file_name).then_some(serial)
+    number_of_name(file_name, SUFFIX)
 }
 
 /// Serials of the segments that have a hint, or of which none can be made, once the directory was looked through.

@@ -41,6 +41,7 @@ pub(super) struct Tombstone {
 /// What became of the puts of the victims.
 #[derive(Debug, Default)]
 pub(super) struct Fates {
+    is_wanted: bool,
     pub(super) of: Vec<(Location, Fate)>,
     pub(super) copies: Vec<Copies>,
     /// Whether one that is out of use names a large value: whoever takes its place has to know which.
@@ -48,13 +49,24 @@ pub(super) struct Fates {
 }
 
 impl Fates {
-    pub(super) fn is_dead(&mut self, location: Location, hash: u64, is_large: bool) {
-        self.of.push((location, Fate::Dead(hash as u32)));
+    /// They are noted only where a list will tell of them.
+    pub(super) fn new(is_wanted: bool) -> Fates {
+        Fates { is_wanted, ..Fates::default() }
+    }
+
+    pub(super) fn note_dead(&mut self, location: Location, hash: u64, is_large: bool) {
+        if self.is_wanted {
+            self.of.push((location, Fate::Dead(hash as u32)));
+        }
         self.loses_large |= is_large;
     }
 
-    pub(super) fn is_moved(&mut self, from: Location, to: Location, bytes: u64) {
-        self.of.push((from, Fate::Moved(to)));
+    /// Notes that an item has a copy with so many bytes now, or is out of use.
+    pub(super) fn note(&mut self, item: &Item, to: Option<(Location, u64)>) {
+        let Some((to, bytes)) = to else { return self.note_dead(item.location, item.hash, item.is_large) };
+        if self.is_wanted {
+            self.of.push((item.location, Fate::Moved(to)));
+        }
         if let Some(copies) = self.copies.last_mut() {
             copies.live_bytes += bytes;
             copies.live_records += 1;

@@ -28,18 +28,18 @@ use crate::location::Location;
 use crate::log::{LiveCount, Log, LogConfig, Settled};
 use crate::manifest::{SegmentEntry, SegmentKind};
 use crate::moves::{Emptied, Fate, Moves, Owner};
+use crate::numbered::{number_of_name, numbered_name};
 
 const SUFFIX: &str = ".moves";
 
 /// The file with what was moved since a checkpoint.
 pub(super) fn name(checkpoint: u64) -> String {
-    format!("{checkpoint:016x}{SUFFIX}")
+    numbered_name(checkpoint, SUFFIX)
 }
 
 /// The checkpoint of such a file; `None` for any other name.
 pub(super) fn number_of(file_name: &str) -> Option<u64> {
-    let number = u64::from_str_radix(file_name.strip_suffix(SUFFIX)?, 16).ok()?;
-    (name(number) == file_name).then_some(number)
+    number_of_name(file_name, SUFFIX)
 }
 
 /// What a checkpoint knows the whole of.
@@ -192,23 +192,13 @@ impl Store {
             compactor.emptied.extend(victims);
             return Ok(());
         };
-        // A newer record may be in memory only: without it the one that is given up would still count.
-        let serials: Vec<u64> = victims.iter().map(|one| one.entry.serial).collect();
-        let retired = self
-            .sync_written()
-            .and_then(|_| self.log.retire(&serials, Some(compactor.checkpoint), moves_bytes));
-        if let Err(error) = retired {
-            compactor.emptied.extend(victims);
-            return Err(error);
-        }
+        self.retire(compactor, victims, Some(compactor.checkpoint), moves_bytes)?;
         let mut listed_before = 0;
         if let Some(reach) = &mut compactor.reach {
             listed_before = std::mem::replace(&mut reach.moves_bytes, moves_bytes);
         }
         self.figures.listed(moves_bytes - listed_before);
         compactor.has_copied = true;
-        compactor.leaving.extend(victims);
-        self.forget_leaving(compactor);
         Ok(())
     }
 

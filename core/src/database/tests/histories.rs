@@ -2,11 +2,12 @@
 //! process and power cuts, in any order; after each step the database is verified from end to end.
 
 use std::env;
-use std::path::Path;
 
-use super::model::{Driven, PATH, Random, State, all_options, assert_same, open, open_image, read_all};
+use super::model::{
+    Driven, Random, State, all_options, assert_same, check, lose_checkpoints, open, open_image, read_all,
+};
 use crate::database::{OpenDB, Snapshot};
-use crate::disk::{Disk, SimulatedDisk};
+use crate::disk::SimulatedDisk;
 use crate::options::Options;
 use crate::{Durability, Scan};
 
@@ -30,21 +31,6 @@ struct History {
     kept: Vec<Kept>,
     random: Random,
     context: String,
-}
-
-/// Nothing of an open database is as it must not be.
-fn check(db: &OpenDB, context: &str) {
-    let found = db.verify().unwrap();
-    assert!(found.violations.is_empty(), "{:?}, {context}", found.violations);
-}
-
-/// So that everything is made anew from the segments.
-fn lose_checkpoints(disk: &SimulatedDisk) {
-    for name in disk.list(Path::new(PATH)).unwrap() {
-        if name.ends_with(".checkpoint") {
-            disk.remove(&Path::new(PATH).join(name)).unwrap();
-        }
-    }
 }
 
 impl History {

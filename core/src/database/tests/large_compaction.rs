@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::model::{
-    Driven, History, PATH, Random, State, all_options, assert_same, open, open_image, read_all,
+    Driven, History, PATH, Random, State, all_options, assert_same, check, lose_checkpoints, open,
+    open_image, read_all,
 };
 use super::rebuilds::all_agree;
 use crate::database::{OpenDB, Snapshot, ValueReader};
@@ -18,19 +19,6 @@ use crate::store::Commit;
 use crate::{Durability, Error};
 
 const LARGE: usize = (1 << 20) + 1;
-
-fn check(db: &OpenDB, context: &str) {
-    let found = db.verify().unwrap();
-    assert!(found.violations.is_empty(), "{:?}, {context}", found.violations);
-}
-
-fn lose_checkpoints(disk: &SimulatedDisk) {
-    for name in disk.list(Path::new(PATH)).unwrap() {
-        if name.ends_with(".checkpoint") {
-            disk.remove(&Path::new(PATH).join(name)).unwrap();
-        }
-    }
-}
 
 fn directory_bytes(disk: &SimulatedDisk) -> u64 {
     let length = |name: &String| {

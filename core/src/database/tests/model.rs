@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::database::{OpenDB, ValueWriter};
-use crate::disk::SimulatedDisk;
+use crate::disk::{Disk, SimulatedDisk};
 use crate::options::{AppendMode, Compression, Durability, KeyspaceOptions, Options};
 use crate::{Error, Result, Scan};
 
@@ -490,5 +490,20 @@ impl Driven {
             self.done(Durability::Buffered);
         }
         Ok(())
+    }
+}
+
+/// Nothing of an open database is as it must not be.
+pub(super) fn check(db: &OpenDB, context: &str) {
+    let found = db.verify().unwrap();
+    assert!(found.violations.is_empty(), "{:?}, {context}", found.violations);
+}
+
+/// So that everything is made anew from the segments.
+pub(super) fn lose_checkpoints(disk: &SimulatedDisk) {
+    for name in disk.list(Path::new(PATH)).unwrap() {
+        if name.ends_with(".checkpoint") {
+            disk.remove(&Path::new(PATH).join(name)).unwrap();
+        }
     }
 }
