@@ -117,6 +117,8 @@ export interface Stats {
   bytesCopied: number
   /** Checkpoints written, in bytes. */
   bytesCheckpointed: number
+  /** Hints written, in bytes. */
+  bytesHinted: number
   /** Key runs written, in bytes. */
   bytesOrdered: number
   /** Compactions, each of some segments. */

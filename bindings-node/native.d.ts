@@ -332,6 +332,8 @@ export interface StatsObject {
   bytesCopied: number
   /** Bytes of checkpoints, and of lists of moves between them, written. */
   bytesCheckpointed: number
+  /** Bytes of hints written. */
+  bytesHinted: number
   /** Bytes of key runs written. */
   bytesOrdered: number
   /** Compactions, each of some segments. */

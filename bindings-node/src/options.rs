@@ -76,6 +76,8 @@ pub struct StatsObject {
     pub bytes_copied: i64,
     /// Bytes of checkpoints, and of lists of moves between them, written.
     pub bytes_checkpointed: i64,
+    /// Bytes of hints written.
+    pub bytes_hinted: i64,
     /// Bytes of key runs written.
     pub bytes_ordered: i64,
     /// Compactions, each of some segments.
@@ -237,6 +239,7 @@ impl From<opendb::Stats> for StatsObject {
             bytes_appended: number(stats.bytes_appended),
             bytes_copied: number(stats.bytes_copied),
             bytes_checkpointed: number(stats.bytes_checkpointed),
+            bytes_hinted: number(stats.bytes_hinted),
             bytes_ordered: number(stats.bytes_ordered),
             compactions: number(stats.compactions),
             checkpoints: number(stats.checkpoints),

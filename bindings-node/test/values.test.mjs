@@ -177,7 +177,7 @@ test('stats has every number', (context) => {
   assert.ok(writeAmplification >= 1 && spaceAmplification >= 1)
   const names = [
     ...['keys', 'keyspaces', 'segments', 'logBytes', 'liveBytes', 'deadBytes', 'allocatedBytes', 'bytesAppended'],
-    ...['bytesCopied', 'bytesCheckpointed', 'bytesOrdered', 'compactions', 'checkpoints', 'largeBytes'],
+    ...['bytesCopied', 'bytesCheckpointed', 'bytesHinted', 'bytesOrdered', 'compactions', 'checkpoints', 'largeBytes'],
     ...['largeLiveBytes', 'lastSequence', 'durableSequence', 'syncs', 'snapshots', 'oldestSnapshotSeconds'],
     ...['pinnedBytes', 'versions', 'versionsBytes', 'indexBytes', 'orderBytes', 'orderRuns', 'orderFileBytes'],
     ...['cacheBytes', 'cacheHits', 'cacheMisses', 'cacheAdmissions'],

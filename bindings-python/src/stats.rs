@@ -88,6 +88,8 @@ record! {
         bytes_copied: u64,
         /// Bytes of checkpoints, and of lists of moves between them, written since the database was opened.
         bytes_checkpointed: u64,
+        /// Bytes of hints written since the database was opened.
+        bytes_hinted: u64,
         /// Bytes of key runs written since the database was opened.
         bytes_ordered: u64,
         /// Compactions since the database was opened, each of some segments.

@@ -71,7 +71,7 @@
 /** No counters yet: the beginning of every opendb_stats. */
 #define OPENDB_STATS_INIT { sizeof(opendb_stats), \
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, false, false, \
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0 }
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0 }
 
 /** Nothing done yet: the beginning of every opendb_compaction. */
 #define OPENDB_COMPACTION_INIT { sizeof(opendb_compaction), 0, 0, 0 }
@@ -448,6 +448,10 @@ typedef struct {
      * Bytes of checkpoints, and of lists of moves between them, written since then.
      */
     uint64_t bytes_checkpointed;
+    /**
+     * Bytes of hints written since then.
+     */
+    uint64_t bytes_hinted;
     /**
      * Bytes of key runs written since then.
      */

@@ -79,6 +79,8 @@ pub struct Stats {
     pub bytes_copied: u64,
     /// Bytes of checkpoints, and of lists of moves between them, written since then.
     pub bytes_checkpointed: u64,
+    /// Bytes of hints written since then.
+    pub bytes_hinted: u64,
     /// Bytes of key runs written since then.
     pub bytes_ordered: u64,
     /// Compactions since then, each of some segments.
@@ -139,6 +141,7 @@ impl Stats {
             bytes_appended: stats.bytes_appended,
             bytes_copied: stats.bytes_copied,
             bytes_checkpointed: stats.bytes_checkpointed,
+            bytes_hinted: stats.bytes_hinted,
             bytes_ordered: stats.bytes_ordered,
             compactions: stats.compactions,
             checkpoints: stats.checkpoints,

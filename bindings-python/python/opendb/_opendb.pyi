@@ -705,6 +705,10 @@ class Stats:
         """Bytes of checkpoints, and of lists of moves between them, written since the database was opened."""
 
     @property
+    def bytes_hinted(self) -> int:
+        """Bytes of hints written since the database was opened."""
+
+    @property
     def bytes_ordered(self) -> int:
         """Bytes of key runs written since the database was opened."""
 
