@@ -100,7 +100,8 @@ const STEPS: &[Step] = &[
         needs: &[],
         run: |project, log| {
             log.run(&mut project.cargo(
-                "test --locked --no-fail-fast --package xtask --package opendb-demo --package opendb-bench",
+                "test --locked --no-fail-fast --package xtask --package opendb-demo --package opendb-measure \
+                 --package opendb-bench",
             ))
         },
     },

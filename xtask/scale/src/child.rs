@@ -1,21 +1,19 @@
 //! What figures do in another process: this program started anew, so that an open is really the first one, a kill kills
 //! nobody else, and a limit of memory holds for one database alone. A child prints one object of JSON.
 
-use std::io::Write as _;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
 use opendb::{OpenDB, Options};
-use rustix::process::{Signal, getpid, kill_process};
 use serde_json::{Value, json};
 
-use crate::cgroup;
 use crate::engine;
-use crate::workload::{Keys, Random, Values, Zipfian, version_of};
+use opendb_measure::cgroup;
+use opendb_measure::child::{End, output_of, print_and_die, this_program};
+use opendb_measure::workload::{Keys, Random, Values, Zipfian, version_of};
 
 /// After so many checkpoints that came before the wanted bytes were written, a little less than the longest way between
 /// two of them has to do.
@@ -101,7 +99,7 @@ impl Database {
     }
 
     fn arguments(&self, task: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap_or_default());
+        let mut command = this_program();
         command.args(["child", task, "--path"]).arg(&self.path);
         command.args(["--keys", &self.keys.to_string(), "--value-bytes", &self.value_bytes.to_string()]);
         command.args(["--seed", &self.seed.to_string()]);
@@ -111,18 +109,18 @@ impl Database {
     /// Opens it in a child, up to the first value read; gives nanoseconds and more. A full check afterwards is not in
     /// the time.
     pub(crate) fn open_in_child(&self, verify: bool) -> Result<Value> {
-        output_of(self.arguments("open").args(verify.then_some("--verify")), None)
+        output_of(self.arguments("open").args(verify.then_some("--verify")), End::Well)
     }
 
     /// Overwrites in a child until `bytes` bytes stand behind the last checkpoint, and kills it.
     pub(crate) fn overwrite_in_child_and_kill(&self, bytes: u64) -> Result<Value> {
         let mut command = self.arguments("overwrite-and-die");
-        output_of(command.args(["--bytes", &bytes.to_string()]), Some(Signal::KILL))
+        output_of(command.args(["--bytes", &bytes.to_string()]), End::Killed)
     }
 
     /// Loads it in a child that joined a control group.
     pub(crate) fn load_in_group(&self, group: &Path) -> Result<Value> {
-        output_of(self.arguments("limited-load").arg("--cgroup").arg(group), None)
+        output_of(self.arguments("limited-load").arg("--cgroup").arg(group), End::Well)
     }
 
     /// Zipfian gets in a child that joined a control group.
@@ -136,20 +134,8 @@ impl Database {
         let mut command = self.arguments("limited-gets");
         command.arg("--cgroup").arg(group).args(["--cache-bytes", &cache_bytes.to_string()]);
         command.args(["--seconds", &seconds.to_string()]).args(mapped.then_some("--mapped"));
-        output_of(&mut command, None)
+        output_of(&mut command, End::Well)
     }
-}
-
-/// What a child printed. It must have ended well, or by the signal that was to end it.
-fn output_of(command: &mut Command, killed_by: Option<Signal>) -> Result<Value> {
-    let output =
-        command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("starting a child")?;
-    let as_wanted = match killed_by {
-        Some(signal) => output.status.signal() == Some(signal.as_raw()),
-        None => output.status.success(),
-    };
-    ensure!(as_wanted, "a child ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).context("reading what a child printed")
 }
 
 /// The work of a child.
@@ -203,10 +189,7 @@ fn overwrite_and_die(database: &Database, bytes: u64) -> Result<()> {
             version += 1;
         }
     }
-    let line = json!({"unreplayed_bytes": unreplayed.bytes, "checkpoints": unreplayed.checkpoints});
-    let mut output = std::io::stdout();
-    writeln!(output, "{line}").and_then(|()| output.flush()).context("printing")?;
-    kill_process(getpid(), Signal::KILL).context("killing this process")
+    print_and_die(&json!({"unreplayed_bytes": unreplayed.bytes, "checkpoints": unreplayed.checkpoints}))
 }
 
 /// How far the log has gone since the last checkpoint, as far as the statistics tell.
@@ -275,11 +258,6 @@ fn limited_gets(database: &Database, options: Options, duration: Duration) -> Re
         "cache_misses": stats.cache_misses,
         "cache_admissions": stats.cache_admissions,
     }))
-}
-
-/// A number of what a child printed.
-pub(crate) fn number(printed: &Value, name: &str) -> Result<f64> {
-    printed.get(name).and_then(Value::as_f64).with_context(|| format!("a child did not print {name}"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
-use crate::workload::VALUE_BYTES_MIN;
+use opendb_measure::workload::VALUE_BYTES_MIN;
 
 /// What every figure takes. A size that is not given is the figure's own, and a small one with `--short`; a figure leaves
 /// alone what it has no use for.

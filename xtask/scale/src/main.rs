@@ -3,23 +3,18 @@
 //!
 //! # Layout
 //! - [`flags`]: sizes, in their real and their short form
-//! - [`report`], [`histogram`]: lines of JSON; durations counted
-//! - [`workload`]: keys and values that nothing has to hold
+//! - [`report`]: lines of JSON
 //! - [`engine`]: what the store does not have yet
-//! - [`system`], [`cgroup`], [`child`]: memory and files as the system sees them; limits; this program in another process
-//! - [`lmdb`]: the store that scans are held against
+//! - [`child`]: what figures do in another process
 //! - [`figures`]: one module each
+//!
+//! Data, clocks and the machine are in `opendb-measure`, which the benchmark uses as well.
 
-mod cgroup;
 mod child;
 mod engine;
 mod figures;
 mod flags;
-mod histogram;
-mod lmdb;
 mod report;
-mod system;
-mod workload;
 
 use std::process::{Command, ExitCode};
 

@@ -155,24 +155,6 @@ impl Report {
     }
 }
 
-/// The middle one of some numbers, or the middle between the middle two; 0 of none.
-pub(crate) fn median(numbers: &[f64]) -> f64 {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    let at = |place: usize| sorted.get(place).copied().unwrap_or_default();
-    if sorted.len().is_multiple_of(2) {
-        (at(middle.saturating_sub(1)) + at(middle)) / 2.0
-    } else {
-        at(middle)
-    }
-}
-
-/// The largest of some numbers; 0 of none.
-pub(crate) fn largest(numbers: &[f64]) -> f64 {
-    numbers.iter().copied().fold(0.0, f64::max)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,13 +183,5 @@ mod tests {
         let skipped = line.outcome(Outcome::Skipped("no cgroup".to_owned()));
         assert!(!skipped.fails());
         assert_eq!(skipped.json("load", &json!({}))["skipped"], "no cgroup");
-    }
-
-    #[test]
-    fn the_median_of_an_even_number_is_between_the_middle_two() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert_eq!(median(&[]), 0.0);
-        assert_eq!(largest(&[1.0, 3.0, 2.0]), 3.0);
     }
 }

@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::engine;
 use crate::flags::{Flags, Sizes};
 use crate::report::{Line, Outcome, Report, Target};
-use crate::system::{directory_bytes, files_with_extension};
-use crate::workload::{KEY_BYTES, Keys, Random, Values};
+use opendb_measure::system::{directory_bytes, files_with_extension};
+use opendb_measure::workload::{KEY_BYTES, Keys, Random, Values};
 
 /// Looks at the directory for each time that as many puts as there are keys were made.
 const SAMPLES_PER_PASS: u64 = 20;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::flags::{Flags, Sizes};
 use crate::report::{Line, Report, Target};
-use crate::workload::{KEY_BYTES, Keys, Values, version_of};
+use opendb_measure::workload::{KEY_BYTES, Keys, Values, version_of};
 
 /// Overwrites one key, and looks at the versions and through the snapshot.
 pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {

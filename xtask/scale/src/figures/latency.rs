@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::engine;
 use crate::flags::{Flags, Sizes};
-use crate::histogram::Histogram;
 use crate::report::{Line, Report, Target};
-use crate::system;
-use crate::workload::{KEY_BYTES, Keys, Random, Values};
+use opendb_measure::histogram::Histogram;
+use opendb_measure::system;
+use opendb_measure::workload::{KEY_BYTES, Keys, Random, Values};
 
 const NANOSECONDS_PER_MILLISECOND: f64 = 1e6;
 /// What counts as slow, to see how often it happens.

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::flags::{Flags, Sizes};
 use crate::report::{Line, Report, Target};
-use crate::system;
-use crate::workload::{KEY_BYTES, Keys, Values};
+use opendb_measure::system;
+use opendb_measure::workload::{KEY_BYTES, Keys, Values};
 
 const SAMPLES: u64 = 200;
 /// An index with fewer keys is mostly its shards' smallest tables, and says nothing about a key.

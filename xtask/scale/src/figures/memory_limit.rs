@@ -3,11 +3,12 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::cgroup::Cgroup;
-use crate::child::{Database, number};
+use crate::child::Database;
 use crate::flags::{Flags, Sizes};
 use crate::report::{Line, Outcome, Report, Target};
-use crate::workload::KEY_BYTES;
+use opendb_measure::cgroup::Cgroup;
+use opendb_measure::child::number;
+use opendb_measure::workload::KEY_BYTES;
 
 /// Data to memory.
 const TIMES: u64 = 4;

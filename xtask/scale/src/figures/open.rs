@@ -6,11 +6,13 @@ use anyhow::{Context as _, Result};
 use opendb::OpenDB;
 use serde_json::{Value, json};
 
-use crate::child::{Database, number};
+use crate::child::Database;
 use crate::flags::{Flags, Sizes};
-use crate::report::{Line, Report, Target, median};
-use crate::system::files_with_extension;
-use crate::workload::KEY_BYTES;
+use crate::report::{Line, Report, Target};
+use opendb_measure::child::number;
+use opendb_measure::numbers::median;
+use opendb_measure::system::files_with_extension;
+use opendb_measure::workload::KEY_BYTES;
 
 const NANOSECONDS_PER_MILLISECOND: f64 = 1e6;
 const NANOSECONDS_PER_SECOND: f64 = 1e9;

@@ -9,9 +9,10 @@ use serde_json::json;
 
 use crate::engine;
 use crate::flags::{Flags, Sizes};
-use crate::lmdb::{Lmdb, with_lmdb};
-use crate::report::{Line, Outcome, Report, Target, largest, median};
-use crate::workload::{KEY_BYTES, Keys, Random, Values};
+use crate::report::{Line, Outcome, Report, Target};
+use opendb_measure::lmdb::{Lmdb, Settings, with_lmdb};
+use opendb_measure::numbers::{largest, median};
+use opendb_measure::workload::{KEY_BYTES, Keys, Random, Values};
 
 /// Bytes of a key that a prefix takes: of a million random keys, about fifteen have it.
 const PREFIX_BYTES: usize = 2;
@@ -70,7 +71,8 @@ pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
     );
     let db = newest.context("no database was loaded")?;
     let random = Random::new(flags.seed);
-    with_lmdb(directory.path(), keys, KEY_BYTES as u64 + value_bytes, |lmdb| {
+    let data_bytes = keys * (KEY_BYTES as u64 + value_bytes);
+    with_lmdb(directory.path(), Settings { data_bytes, ..Settings::default() }, |lmdb| {
         lmdb.load(numbers, &mut values, keys)?;
         Pair { db: &db, lmdb, numbers, random, rounds }.report(report)
     })?;
@@ -129,7 +131,7 @@ impl Pair<'_> {
     ) -> Result<()> {
         let (mut own, mut of_lmdb, mut borrowed) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.rounds {
-            let starts: Vec<_> = (0..SCANS_PER_TURN).map(|_| self.numbers.key(self.random.next())).collect();
+            let starts: Vec<_> = (0..SCANS_PER_TURN).map(|_| self.numbers.key(self.random.bits())).collect();
             // Who is first finds a colder processor, so they take turns at that as well.
             for turn in 0..2 {
                 for start in &starts {

@@ -9,16 +9,19 @@ use anyhow::{Context as _, Result};
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /// A group of processes that share a limit of memory. Removed when dropped.
-pub(crate) struct Cgroup {
+pub struct Cgroup {
     path: PathBuf,
 }
 
 impl Cgroup {
     /// Makes a group whose processes may hold `memory_bytes`, page cache and all, and swap nothing out. The inner error
     /// says why this machine cannot have one.
-    pub(crate) fn new(memory_bytes: u64) -> Result<Cgroup, String> {
+    ///
+    /// # Errors
+    /// Where the machine has no such groups.
+    pub fn new(memory_bytes: u64) -> Result<Cgroup, String> {
         let parent = parent()?;
-        let path = parent.join(format!("opendb-scale-{}", std::process::id()));
+        let path = parent.join(format!("opendb-measure-{}", std::process::id()));
         fs::create_dir(&path).map_err(|error| format!("creating {}: {error}", path.display()))?;
         let group = Cgroup { path };
         let limit = |file: &str, bytes: u64| {
@@ -33,7 +36,8 @@ impl Cgroup {
     }
 
     /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -47,7 +51,10 @@ impl Drop for Cgroup {
 }
 
 /// Moves this process into a group.
-pub(crate) fn join(group: &Path) -> Result<()> {
+///
+/// # Errors
+/// Where the group is gone.
+pub fn join(group: &Path) -> Result<()> {
     let path = group.join("cgroup.procs");
     fs::write(&path, std::process::id().to_string()).with_context(|| format!("writing {}", path.display()))
 }

@@ -6,7 +6,8 @@ const KEPT_BITS: u32 = 7;
 const KEPT: u64 = 1 << KEPT_BITS;
 
 /// Counts of durations in nanoseconds.
-pub(crate) struct Histogram {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Histogram {
     buckets: Vec<u64>,
     count: u64,
     slowest: u64,
@@ -14,12 +15,20 @@ pub(crate) struct Histogram {
 
 impl Histogram {
     /// With nothing counted.
-    pub(crate) fn new() -> Histogram {
+    #[must_use]
+    pub fn new() -> Histogram {
         Histogram { buckets: vec![0; bucket(u64::MAX) + 1], count: 0, slowest: 0 }
     }
 
+    /// Counts what another one has counted.
+    pub fn merge(&mut self, other: &Histogram) {
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(count, more)| *count += more);
+        self.count += other.count;
+        self.slowest = self.slowest.max(other.slowest);
+    }
+
     /// Counts one.
-    pub(crate) fn add(&mut self, nanoseconds: u64) {
+    pub fn add(&mut self, nanoseconds: u64) {
         if let Some(count) = self.buckets.get_mut(bucket(nanoseconds)) {
             *count += 1;
         }
@@ -28,22 +37,26 @@ impl Histogram {
     }
 
     /// How many were counted.
-    pub(crate) fn count(&self) -> u64 {
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.count
     }
 
     /// The longest one.
-    pub(crate) fn slowest(&self) -> u64 {
+    #[must_use]
+    pub fn slowest(&self) -> u64 {
         self.slowest
     }
 
     /// How many took this long or longer, to the width of a bucket.
-    pub(crate) fn at_least(&self, nanoseconds: u64) -> u64 {
+    #[must_use]
+    pub fn at_least(&self, nanoseconds: u64) -> u64 {
         self.buckets.iter().skip(bucket(nanoseconds)).sum()
     }
 
     /// The time within which this part of all ended; not under it by more than a bucket's width, and never over it.
-    pub(crate) fn quantile(&self, part: f64) -> u64 {
+    #[must_use]
+    pub fn quantile(&self, part: f64) -> u64 {
         let wanted = (self.count as f64 * part).ceil() as u64;
         let mut seen = 0;
         for (at, count) in self.buckets.iter().enumerate() {
@@ -53,6 +66,12 @@ impl Histogram {
             }
         }
         self.slowest
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        Histogram::new()
     }
 }
 
@@ -83,6 +102,17 @@ mod tests {
             }
         }
         assert!((1..100_000).all(|number| bucket(number) - bucket(number - 1) <= 1));
+    }
+
+    #[test]
+    fn what_two_have_counted_is_counted_by_one() {
+        let (mut odd, mut even, mut all) = (Histogram::new(), Histogram::new(), Histogram::new());
+        for number in 1..1000 {
+            if number % 2 == 0 { &mut even } else { &mut odd }.add(number);
+            all.add(number);
+        }
+        odd.merge(&even);
+        assert_eq!(odd, all);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! LMDB through `heed`, to hold scans against.
+//! LMDB through `heed`, the store that others are held against.
 
 use std::ops::Bound;
 use std::path::Path;
@@ -9,31 +9,54 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions};
 
 use crate::workload::{Keys, Values};
 
+/// The version of the crate that brings it.
+pub const VERSION: &str = "heed 0.23.1 (LMDB 0.9.70)";
+
 /// Address space for the map: much more than the data, since LMDB cannot grow it while it runs.
 const MAP_BYTES_MIN: u64 = 1 << 30;
 /// The map is a whole number of pages, of whatever size they are on this machine.
 const MAP_BYTES_UNIT: u64 = 1 << 20;
+/// Address space to data.
+const MAP_TIMES: u64 = 6;
 /// Puts of one transaction while loading. How it is loaded is not measured.
 const PUTS_PER_COMMIT: u64 = 10_000;
 
-/// An open LMDB.
-pub(crate) struct Lmdb<'env> {
-    environment: &'env Env,
-    database: Database<'env, Bytes, Bytes>,
+/// How LMDB is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    /// How many bytes of keys and values it is to have room for.
+    pub data_bytes: u64,
+    /// Dirty pages are written through a writable map (`MDB_WRITEMAP`) and not with system calls.
+    pub writable_map: bool,
+    /// Each commit is synced; without (`MDB_NOSYNC`) it survives the death of the process only.
+    pub synced: bool,
 }
 
-/// Opens LMDB in `directory`, with room for `entries` entries of `entry_bytes` bytes, and runs `work` on it.
-pub(crate) fn with_lmdb(
+/// An open LMDB.
+pub struct Lmdb<'env> {
+    /// The environment, which begins transactions.
+    pub environment: &'env Env,
+    /// The one database in it.
+    pub database: Database<'env, Bytes, Bytes>,
+}
+
+/// Opens LMDB in `directory` and runs `work` on it.
+///
+/// # Errors
+/// When it cannot be opened, and those of the work.
+pub fn with_lmdb<T>(
     directory: &Path,
-    entries: u64,
-    entry_bytes: u64,
-    work: impl FnOnce(&Lmdb<'_>) -> Result<()>,
-) -> Result<()> {
+    settings: Settings,
+    work: impl FnOnce(&Lmdb<'_>) -> Result<T>,
+) -> Result<T> {
     let mut options = EnvOpenOptions::new();
-    let map_bytes = (MAP_BYTES_MIN + entries * entry_bytes * 4).next_multiple_of(MAP_BYTES_UNIT);
+    let map_bytes = (MAP_BYTES_MIN + settings.data_bytes * MAP_TIMES).next_multiple_of(MAP_BYTES_UNIT);
     options.map_size(map_bytes as usize);
-    let environment =
-        open(&mut options, directory).with_context(|| format!("opening LMDB in {}", directory.display()))?;
+    let mut flags = EnvFlags::empty();
+    flags.set(EnvFlags::WRITE_MAP, settings.writable_map);
+    flags.set(EnvFlags::NO_SYNC, !settings.synced);
+    let environment = open(&mut options, flags, directory)
+        .with_context(|| format!("opening LMDB in {}", directory.display()))?;
     let transaction = environment.write_txn()?;
     let created = environment.create_databases_and_commit(transaction, |opener, transaction| {
         opener.create_database::<Bytes, Bytes>(transaction, None).map(CommitOrAbort::<_, ()>::Commit)
@@ -43,17 +66,20 @@ pub(crate) fn with_lmdb(
 }
 
 #[allow(unsafe_code)]
-fn open(options: &mut EnvOpenOptions, directory: &Path) -> heed::Result<Env> {
+fn open(options: &mut EnvOpenOptions, flags: EnvFlags, directory: &Path) -> heed::Result<Env> {
     // SAFETY: without syncs a crash of the system may damage the environment; it lives in a directory made for this
     // run, is used by this process alone and is deleted afterwards.
-    unsafe { options.flags(EnvFlags::NO_SYNC) };
+    unsafe { options.flags(flags) };
     // SAFETY: nothing else reads or writes the files of that directory while they are mapped.
     unsafe { options.open(directory) }
 }
 
 impl Lmdb<'_> {
     /// Puts the first `count` keys, in the order of their numbers.
-    pub(crate) fn load(&self, keys: Keys, values: &mut Values, count: u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of LMDB.
+    pub fn load(&self, keys: Keys, values: &mut Values, count: u64) -> Result<()> {
         let mut number = 0;
         while number < count {
             let mut transaction = self.environment.write_txn()?;
@@ -69,7 +95,10 @@ impl Lmdb<'_> {
     }
 
     /// Shows `visit` at most `count` entries from `start` on.
-    pub(crate) fn scan(&self, start: &[u8], count: usize, mut visit: impl FnMut(&[u8], &[u8])) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of LMDB.
+    pub fn scan(&self, start: &[u8], count: usize, mut visit: impl FnMut(&[u8], &[u8])) -> Result<()> {
         let transaction = self.environment.read_txn()?;
         let range = (Bound::Included(start), Bound::Unbounded);
         for entry in self.database.range(&transaction, &range)?.take(count) {

@@ -14,7 +14,10 @@ const BLOCK_BYTES: u64 = 512;
 /// `/proc/self/smaps_rollup`. `Anonymous` has the heap, the stacks, and those pages of private file maps that were written
 /// to and so became copies; pages of shared maps and clean pages of private ones are not in it. `Swap` is what of it was
 /// moved out.
-pub(crate) fn anonymous_bytes() -> Result<u64> {
+///
+/// # Errors
+/// Where the system does not tell.
+pub fn anonymous_bytes() -> Result<u64> {
     let path = "/proc/self/smaps_rollup";
     let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
     Ok((kib_of_field(&text, "Anonymous:")? + kib_of_field(&text, "Swap:")?) << 10)
@@ -22,7 +25,8 @@ pub(crate) fn anonymous_bytes() -> Result<u64> {
 
 /// For how long this thread has been ready to run and had no processor, in nanoseconds since it began; 0 where the kernel
 /// does not say.
-pub(crate) fn nanoseconds_without_processor() -> u64 {
+#[must_use]
+pub fn nanoseconds_without_processor() -> u64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     text.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_default()
 }
@@ -33,11 +37,16 @@ fn kib_of_field(text: &str, name: &str) -> Result<u64> {
     number.with_context(|| format!("looking for {name}"))?.parse().with_context(|| format!("reading {name}"))
 }
 
-/// What the files of a directory take on the disk, in bytes. Files that go away meanwhile are not counted.
-pub(crate) fn directory_bytes(directory: &Path) -> Result<u64> {
+/// What the files of a directory and of those below it take on the disk, in bytes. Files that go away meanwhile are not
+/// counted.
+///
+/// # Errors
+/// Where the directory cannot be listed.
+pub fn directory_bytes(directory: &Path) -> Result<u64> {
     let mut bytes = 0;
     for path in files(directory)? {
-        match fs::metadata(&path) {
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => bytes += directory_bytes(&path)?,
             Ok(metadata) => bytes += metadata.blocks() * BLOCK_BYTES,
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("asking about {}", path.display())),
@@ -47,7 +56,10 @@ pub(crate) fn directory_bytes(directory: &Path) -> Result<u64> {
 }
 
 /// The files of a directory whose names end in this extension.
-pub(crate) fn files_with_extension(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// Where the directory cannot be listed.
+pub fn files_with_extension(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let has_it = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
     Ok(files(directory)?.into_iter().filter(has_it).collect())
 }
@@ -78,6 +90,9 @@ mod tests {
         fs::write(directory.path().join("b.checkpoint"), b"x").unwrap();
         let bytes = directory_bytes(directory.path()).unwrap();
         assert!((100_000..200_000).contains(&bytes), "{bytes}");
+        fs::create_dir(directory.path().join("below")).unwrap();
+        fs::write(directory.path().join("below/c"), vec![1; 100_000]).unwrap();
+        assert!(directory_bytes(directory.path()).unwrap() >= bytes + 100_000);
         assert_eq!(files_with_extension(directory.path(), "segment").unwrap().len(), 1);
     }
 }
