@@ -1,109 +1,178 @@
-//! OpenDB beside LMDB: the same puts and gets, in one process, in rounds whose order is shuffled, so that neither a warm
-//! processor nor a busy moment of the machine favours one of them.
+//! OpenDB beside the stores that a user would otherwise pick: the same work in one process, in rounds in which they take turns
+//! in an order of chance, so that neither a warm processor nor a busy moment of the machine favours one of them.
+//!
+//! Every store has the fastest setting that keeps what is promised, and every answer is checked: one that does less work is
+//! found out.
 //!
 //! # Layout
-//! - [`workload`]: keys, values and the order of the calls
-//! - [`store`], [`lmdb`]: the stores behind one trait
-//! - [`measure`]: one round
-//! - [`report`]: the table and the file
+//! - [`data`]: entries, and what every answer must be
+//! - [`stores`]: the stores behind one trait, with what is to be known of each
+//! - [`rows`], [`scenes`], [`run`]: what is measured; how; one round of one store
+//! - [`clock`]: how long calls take
+//! - [`report`], [`chart`]: tables, bars and a file for programs
 
-mod lmdb;
-mod measure;
+mod chart;
+mod clock;
+mod data;
 mod report;
-mod store;
-mod workload;
+mod rows;
+mod run;
+mod scenes;
+mod stores;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
-use clap::Parser;
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Parser, Subcommand};
+use opendb_measure::machine::Machine;
+use opendb_measure::workload::Random;
 
-use measure::Phase;
-use report::{Report, Sample};
-use store::Kind;
-use workload::{Random, Workload};
+use data::{Data, Order};
+use report::Report;
+use rows::{Group, ROWS};
+use run::{Plan, Run};
+use scenes::children;
+use stores::Kind;
 
-/// Puts and gets of OpenDB and LMDB, in one run.
+/// OpenDB beside other stores.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// How many keys are written, and how many calls each kind gets
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
-    keys: u32,
-    /// How many rounds; each runs every store once, in a shuffled order
+    /// How many keys are loaded
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    keys: Option<u32>,
+    /// Length of a value in bytes
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(24..=1024))]
+    value_bytes: u32,
+    /// How many rounds; each measures every store once, in a shuffled order
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// For how long a row is measured at most, in each round
+    #[arg(long)]
+    seconds: Option<f64>,
     /// Start of the random numbers
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Also measures an ordered map in memory, as the floor
+    /// What is measured; everything where it is not given
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Group>,
+    /// Which stores; all that are compiled in where it is not given
+    #[arg(long, value_delimiter = ',')]
+    stores: Vec<String>,
+    /// Fewer keys and less time, for a first look within minutes
     #[arg(long)]
-    floor: bool,
+    quick: bool,
     /// Directory in which the stores put their files; they are deleted afterwards
     #[arg(long, default_value = "target/bench")]
     directory: PathBuf,
-    /// File for the table in Markdown
+    /// Directory for the tables, the charts and the file for programs
     #[arg(long)]
-    markdown: Option<PathBuf>,
-    /// File for every sample in JSON
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Fails when a call of OpenDB takes more than this many times that of the faster LMDB
+    results: Option<PathBuf>,
+    /// Fails when OpenDB takes more than this many times what the best of the others takes, in any row
     #[arg(long)]
     ratio_max: Option<f64>,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// What is done in another process
+    #[command(hide = true, subcommand)]
+    Child(children::Task),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let report = run(&arguments)?;
-    let markdown = report.markdown();
-    println!("{markdown}");
-    if let Some(path) = &arguments.markdown {
-        fs::write(path, &markdown).with_context(|| format!("writing {}", path.display()))?;
+    if let Some(Task::Child(task)) = &arguments.task {
+        return children::child(task);
     }
-    if let Some(path) = &arguments.json {
-        fs::write(path, format!("{:#}\n", report.json()))
-            .with_context(|| format!("writing {}", path.display()))?;
+    let report = measure(arguments.plan()?)?;
+    println!("{}", report.markdown());
+    if let Some(directory) = &arguments.results {
+        write_results(&report, directory)?;
     }
+    let own: Vec<_> = report.failures().into_iter().filter(|(kind, ..)| *kind == Kind::OpenDb).collect();
+    ensure!(own.is_empty(), "OpenDB failed: {own:?}");
     arguments.ratio_max.map_or(Ok(()), |ratio_max| check_ratios(&report, ratio_max))
 }
 
-fn run(arguments: &Arguments) -> Result<Report> {
-    fs::create_dir_all(&arguments.directory)
-        .with_context(|| format!("creating {}", arguments.directory.display()))?;
-    let mut kinds = vec![Kind::OpenDb, Kind::Lmdb, Kind::LmdbWritableMap];
-    if arguments.floor {
-        kinds.push(Kind::Memory);
+impl Arguments {
+    fn plan(&self) -> Result<Plan> {
+        let named = self.stores.iter().map(|id| {
+            let kind =
+                Kind::named(id).with_context(|| format!("there is no store {id}; there are {}", ids()))?;
+            ensure!(kind.is_built(), "{id} is not compiled in: build with --features {id}");
+            Ok(kind)
+        });
+        let mut kinds: Vec<Kind> = named.collect::<Result<_>>()?;
+        if kinds.is_empty() {
+            kinds = Kind::ALL.into_iter().filter(|kind| kind.is_built()).collect();
+        }
+        let groups: BTreeSet<Group> = self.only.iter().copied().collect();
+        let (keys, seconds) = if self.quick { (100_000, 0.2) } else { (1_000_000, 5.0) };
+        let count = u64::from(self.keys.unwrap_or(keys));
+        fs::create_dir_all(&self.directory)
+            .with_context(|| format!("creating {}", self.directory.display()))?;
+        Ok(Plan {
+            data: Data { count, value_bytes: u64::from(self.value_bytes), seed: self.seed },
+            rounds: self.rounds,
+            time: Duration::try_from_secs_f64(self.seconds.unwrap_or(seconds)).context("--seconds")?,
+            groups: if groups.is_empty() { ROWS.iter().map(|row| row.group).collect() } else { groups },
+            kinds,
+            directory: self.directory.clone(),
+        })
     }
-    let keys = arguments.keys as usize;
-    let workload = Workload::new(keys, arguments.seed);
-    let mut order = kinds.clone();
-    let mut random = Random::new(arguments.seed);
+}
+
+fn ids() -> String {
+    Kind::ALL.map(|kind| kind.profile().id).join(", ")
+}
+
+/// Measures every store of the plan, as often as there are rounds.
+fn measure(plan: Plan) -> Result<Report> {
+    let machine = Machine::of(&plan.directory);
+    let order = Order::new(&plan.data);
+    let mut turns = plan.kinds.clone();
+    let mut random = Random::new(plan.data.seed);
     let mut samples = Vec::new();
-    for round in 1..=arguments.rounds {
-        random.shuffle(&mut order);
-        for &kind in &order {
-            eprintln!("round {round} of {}: {}", arguments.rounds, kind.name());
-            let directory = tempfile::tempdir_in(&arguments.directory)?;
-            kind.with_store(directory.path(), keys, &mut |store| {
-                let timings = measure::run_round(store, &workload)?;
-                samples.extend(timings.into_iter().map(|(phase, timing)| Sample { kind, phase, timing }));
-                Ok(())
-            })
-            .with_context(|| format!("measuring {}", kind.name()))?;
+    for round in 1..=plan.rounds {
+        random.shuffle(&mut turns);
+        for kind in turns.iter().copied() {
+            eprintln!("round {round} of {}: {}", plan.rounds, kind.profile().name);
+            samples.extend(Run { plan: &plan, order: &order, kind, round, samples: Vec::new() }.measure());
         }
     }
-    Ok(Report { kinds, keys, rounds: arguments.rounds as usize, samples })
+    Ok(Report { plan, machine, samples })
+}
+
+fn write_results(report: &Report, directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
+    let write = |name: &str, text: String| {
+        let path = directory.join(name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    };
+    write("results.md", report.markdown())?;
+    write("summary.md", report.summary())?;
+    write("results.json", format!("{:#}\n", report.json()))?;
+    for (name, heading, blocks) in report.charts() {
+        write(&format!("{name}.svg"), chart::svg(heading, &blocks))?;
+    }
+    Ok(())
 }
 
 fn check_ratios(report: &Report, ratio_max: f64) -> Result<()> {
-    let slower: Vec<&str> = Phase::ALL
-        .into_iter()
-        .filter(|phase| report.ratio(*phase).is_some_and(|ratio| ratio > ratio_max))
-        .map(Phase::name)
+    let slower: Vec<String> = ROWS
+        .iter()
+        .filter_map(|row| report.ratio(row).map(|ratio| (row, ratio)))
+        .filter(|(_, ratio)| *ratio > ratio_max)
+        .map(|(row, ratio)| format!("{} ({ratio:.2})", row.title))
         .collect();
     if !slower.is_empty() {
-        bail!("slower than {ratio_max} times the faster LMDB: {}", slower.join("; "));
+        bail!("more than {ratio_max} times the best of the others: {}", slower.join("; "));
     }
     Ok(())
 }

@@ -9,9 +9,6 @@ use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions};
 
 use crate::workload::{Keys, Values};
 
-/// The version of the crate that brings it.
-pub const VERSION: &str = "heed 0.23.1 (LMDB 0.9.70)";
-
 /// Address space for the map: much more than the data, since LMDB cannot grow it while it runs.
 const MAP_BYTES_MIN: u64 = 1 << 30;
 /// The map is a whole number of pages, of whatever size they are on this machine.
