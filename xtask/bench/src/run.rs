@@ -1,6 +1,7 @@
 //! One round of one store: what is measured, and what came of it.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -100,17 +101,21 @@ impl Run<'_> {
     /// Measures every row of the plan.
     pub(crate) fn measure(mut self) -> Vec<Sample> {
         for scene in SCENES {
-            let (before, groups) = (self.samples.len(), scene.groups);
+            let groups = scene.groups;
             if !groups.iter().any(|group| self.wants(*group)) || self.lacks_all_of(groups) {
                 self.fill_in(groups, None);
                 continue;
             }
-            let result = (scene.run)(&mut self);
-            let failure = result.err().map(|error| format!("{error:#}"));
+            // A store that panics has failed, and the others go on.
+            let result = catch_unwind(AssertUnwindSafe(|| (scene.run)(&mut self)));
+            let failure = match result {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(format!("{error:#}")),
+                Err(_) => Some("it panicked".to_owned()),
+            };
             if let Some(failure) = &failure {
                 eprintln!("{} failed: {failure}", self.kind.profile().name);
             }
-            debug_assert!(self.samples.len() >= before);
             self.fill_in(groups, failure.as_deref());
         }
         self.samples
@@ -199,5 +204,52 @@ impl Run<'_> {
 
     fn add(&mut self, row: &'static Row, outcome: Outcome, details: Value) {
         self.samples.push(Sample { kind: self.kind, row, round: self.round, outcome, details });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::find;
+
+    fn plan(directory: PathBuf, groups: &[Group]) -> Plan {
+        Plan {
+            data: Data { count: 500, value_bytes: 100, seed: 7 },
+            rounds: 1,
+            time: Duration::from_millis(20),
+            groups: groups.iter().copied().collect(),
+            kinds: vec![Kind::SortedMap, Kind::HashMap],
+            directory,
+        }
+    }
+
+    #[test]
+    fn every_wanted_row_has_an_outcome_and_no_other_one_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let plan = plan(directory.path().to_owned(), &[Group::Get, Group::Scan, Group::Durable]);
+        let order = Order::new(&plan.data);
+        for kind in plan.kinds.clone() {
+            let run = Run { plan: &plan, order: &order, kind, round: 1, samples: Vec::new() };
+            let samples = run.measure();
+            for row in ROWS {
+                let outcomes: Vec<&Outcome> =
+                    samples.iter().filter(|sample| sample.row == row).map(|sample| &sample.outcome).collect();
+                assert_eq!(outcomes.len(), usize::from(plan.groups.contains(&row.group)), "{}", row.id);
+                let lacking = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Lacks(_)));
+                let lacks = plan.groups.contains(&row.group) && kind.profile().lacks(row.call).is_some();
+                assert_eq!(lacking, lacks, "{}", row.id);
+            }
+            assert!(!samples.iter().any(|sample| matches!(sample.outcome, Outcome::Failed(_))));
+        }
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_opened_has_failed_in_every_row() {
+        let plan = plan(PathBuf::from("/nowhere"), &[Group::Get]);
+        let order = Order::new(&plan.data);
+        let run = Run { plan: &plan, order: &order, kind: Kind::SortedMap, round: 1, samples: Vec::new() };
+        let samples = run.measure();
+        let uniform = samples.iter().find(|sample| sample.row == find("get-uniform").unwrap());
+        assert!(matches!(uniform.unwrap().outcome, Outcome::Failed(_)));
     }
 }
