@@ -6,7 +6,8 @@ use std::ops::Bound;
 use anyhow::Result;
 use opendb_measure::workload::Seen;
 use redb::{
-    Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction,
+    AccessGuard, Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition,
+    WriteTransaction,
 };
 
 use super::{Change, Entry, Lookup, OwnEntry, Setup, Store, Visit, Work, show_collected};
@@ -93,7 +94,7 @@ impl Store for Redb {
     fn update(&self, key: &[u8], change: Change<'_>) -> Result<u64> {
         let transaction = self.begin()?;
         let mut table = transaction.open_table(TABLE)?;
-        let value = change(table.get(key)?.as_ref().map(|value| value.value()).unwrap_or_default())?;
+        let value = change(table.get(key)?.as_ref().map(AccessGuard::value).unwrap_or_default())?;
         table.insert(key, &value[..])?;
         drop(table);
         transaction.commit()?;

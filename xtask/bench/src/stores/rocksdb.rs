@@ -128,8 +128,10 @@ impl Store for Transactional {
         for conflicts in 0.. {
             let transaction =
                 self.database.transaction_opt(&self.write, &OptimisticTransactionOptions::default());
-            let value = transaction.get_pinned_for_update(key, true)?;
-            let value = change(value.as_deref().unwrap_or_default())?;
+            let value = {
+                let present = transaction.get_pinned_for_update(key, true)?;
+                change(present.as_deref().unwrap_or_default())?
+            };
             transaction.put(key, value)?;
             match transaction.commit() {
                 Ok(()) => return Ok(conflicts),
