@@ -499,6 +499,7 @@ impl Store {
             compactor.emptied.extend(segments);
             return Err(error);
         }
+        self.remove_hints(&serials);
         compactor.leaving.extend(segments);
         self.forget_leaving(compactor);
         Ok(())
