@@ -33,6 +33,7 @@
 //! `FORMAT.md` beside the sources describes the files byte by byte.
 
 mod batch;
+mod bits;
 mod cache;
 mod checkpoint;
 mod checksum;
@@ -57,6 +58,7 @@ mod moves;
 mod numbered;
 mod options;
 mod order;
+mod packed;
 mod prefetch;
 mod record;
 mod recovery;

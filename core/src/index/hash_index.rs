@@ -51,7 +51,7 @@ impl Index {
         match (shard.image(), &self.source) {
             (Some(image), _) => Ok(image),
             (None, Some(source)) => Ok(ShardImage {
-                shape: source.shape(number).unwrap_or_default(),
+                home_lines: source.shape(number).unwrap_or_default().home_lines,
                 words: source.words(number)?,
             }),
             (None, None) => Ok(ShardImage::default()),

@@ -2,7 +2,7 @@
 
 use super::candidates::Candidates;
 use super::image::ShardImage;
-use super::slot::Tag;
+use super::slot::{self, Tag};
 use super::table::{LINE_SLOTS, Sketch, Table};
 use crate::checkpoint::ShardShape;
 use crate::error::Result;
@@ -43,7 +43,7 @@ struct Writer {
     /// Entries removed since the table got its shape. Each may have left spill bits behind that send lookups on for
     /// nothing.
     removed: u32,
-    /// Home lines of a table that is still to be read.
+    /// Home lines that a table which is still to be read had.
     home_lines: u32,
 }
 
@@ -60,13 +60,9 @@ impl Shard {
     /// A shard whose table is still to be read.
     pub(super) fn absent(shape: ShardShape) -> Shard {
         let shard = Shard::new();
-        shard.entries.store(shape.entries, Ordering::Relaxed);
-        {
-            let mut writer = shard.writer.lock();
-            writer.removed = shape.removed as u32;
-            writer.home_lines = shape.home_lines;
-        }
-        shard.sketch.store(if shape.lines > 0 { ABSENT } else { 0 }, Ordering::Relaxed);
+        shard.entries.store(shape.entries.into(), Ordering::Relaxed);
+        shard.writer.lock().home_lines = shape.home_lines;
+        shard.sketch.store(if shape.entries > 0 { ABSENT } else { 0 }, Ordering::Relaxed);
         shard
     }
 
@@ -77,29 +73,26 @@ impl Shard {
     }
 
     /// Puts in the table, unless somebody else has. After an error it is still to be read.
-    pub(super) fn load(&self, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<()> {
+    pub(super) fn load(&self, read: impl FnOnce() -> Result<Vec<u64>>) -> Result<()> {
         let writer = self.writer.lock();
         if self.is_absent() {
-            let table = Table::from_words(&read()?, writer.home_lines as usize);
-            drop(self.put_in(table));
+            let words = read()?;
+            let entries = || words.iter().filter_map(|word| slot::parts(*word));
+            // No more lines than so many entries may have, whatever is said.
+            let home_lines = home_lines_for(words.len(), writer.home_lines as usize);
+            drop(self.put_in(filled(home_lines, entries)));
         }
         Ok(())
     }
 
     /// The table as it is now; `None` where it is still to be read. Nobody may change the shard meanwhile.
     pub(super) fn image(&self) -> Option<ShardImage> {
-        let writer = self.writer.lock();
+        let _writer = self.writer.lock();
         if self.is_absent() {
             return None;
         }
         let table = self.table.read();
-        let shape = ShardShape {
-            home_lines: table.home_lines() as u32,
-            lines: table.lines() as u32,
-            entries: self.entries(),
-            removed: u64::from(writer.removed),
-        };
-        Some(ShardImage { shape, words: table.words() })
+        Some(ShardImage { home_lines: table.home_lines() as u32, words: table.words() })
     }
 
     pub(super) fn entries(&self) -> u64 {
@@ -135,17 +128,7 @@ impl Shard {
     /// Puts in a table of these entries, of the size that inserting them one by one would have led to. There was none before.
     pub(super) fn fill<I: Iterator<Item = (Tag, Location)>>(&self, entries: impl Fn() -> I, count: usize) {
         let mut writer = self.writer.lock();
-        let home_lines = home_lines_for(count, 0);
-        let mut overflow_lines = overflow_lines_for(home_lines);
-        let table = loop {
-            let table = Table::new(home_lines, overflow_lines);
-            if entries().all(|(tag, location)| table.place(tag, location)) {
-                break table;
-            }
-            // More room behind the home lines always helps, as in a table that grows.
-            overflow_lines = (overflow_lines * 2).max(1);
-        };
-        drop(self.put_in(table));
+        drop(self.put_in(filled(home_lines_for(count, 0), entries)));
         writer.removed = 0;
         self.entries.store(count as u64, Ordering::Relaxed);
     }
@@ -229,6 +212,19 @@ impl Shard {
     }
 }
 
+/// A table with these entries, and as many lines behind its home lines as they need.
+fn filled<I: Iterator<Item = (Tag, Location)>>(home_lines: usize, entries: impl Fn() -> I) -> Table {
+    let mut overflow_lines = overflow_lines_for(home_lines);
+    loop {
+        let table = Table::new(home_lines, overflow_lines);
+        if entries().all(|(tag, location)| table.place(tag, location)) {
+            return table;
+        }
+        // More room behind the home lines always helps, as in a table that grows.
+        overflow_lines = (overflow_lines * 2).max(1);
+    }
+}
+
 /// Most entries that a table with this many home lines takes before it grows.
 fn entries_max(home_lines: usize) -> usize {
     home_lines * ENTRIES_PER_100_LINES_MAX / 100
@@ -259,6 +255,22 @@ mod tests {
     #[test]
     fn a_shard_is_one_cache_line() {
         assert_eq!((size_of::<Shard>(), align_of::<Shard>()), (64, 64));
+    }
+
+    #[test]
+    fn a_shard_that_is_read_has_its_entries_and_no_more_lines_than_they_may_have() {
+        let words: Vec<u64> =
+            (1..=1000).map(|n| ((n * 8000) << 40) | Location::new(9, n * 8).unwrap().bits()).collect();
+        for home_lines in [0, 1, 170, 300, u32::MAX] {
+            let shard = Shard::absent(ShardShape { home_lines, entries: 1000 });
+            assert!(shard.is_absent() && shard.image().is_none());
+            shard.load(|| Ok(words.clone())).unwrap();
+            let mut image = shard.image().unwrap();
+            image.words.sort_unstable();
+            assert_eq!((image.words, shard.entries()), (words.clone(), 1000));
+            assert!(shard.table_bytes() <= 304 * 64, "{} bytes", shard.table_bytes());
+            assert!(image.home_lines == home_lines || ![170, 300].contains(&home_lines));
+        }
     }
 
     #[test]

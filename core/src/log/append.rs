@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::manifest::SegmentKind;
 use crate::options::COMMIT_BYTES_MAX;
-use crate::record::{ALIGNMENT, NewRecord, standalone_bytes, standalone_header};
+use crate::record::{ALIGNMENT, NewRecord, StandaloneHeader};
 use crate::segment::Segment;
 
 /// The background is woken each time this many bytes have been appended.
@@ -27,9 +27,9 @@ pub(crate) enum NewFrame<'a> {
 }
 
 impl NewFrame<'_> {
-    fn bytes(&self) -> u64 {
+    fn bytes(&self, sequence: u64) -> u64 {
         match self {
-            NewFrame::Record(record, _) => standalone_bytes(record.key, record.value) as u64,
+            NewFrame::Record(record, _) => record.standalone_bytes(sequence) as u64,
             NewFrame::Batch(builder) => builder.frame_bytes() as u64,
         }
     }
@@ -108,7 +108,7 @@ impl Log {
         sequence: u64,
     ) -> Result<Appended> {
         self.check_writable()?;
-        let bytes = frame.bytes();
+        let bytes = frame.bytes(sequence);
         let fits =
             appender.active.as_ref().is_some_and(|active| active.end + bytes <= active.segment.capacity());
         if !fits {
@@ -137,10 +137,12 @@ impl Log {
         let (offset, durable) = (active.end, self.durable.load(Ordering::Relaxed));
         match frame {
             NewFrame::Record(record, content) => {
-                let header = standalone_header(record, *content, sequence, durable, active.salt.at(offset));
+                let header =
+                    StandaloneHeader::new(record, *content, sequence, durable, active.salt.at(offset));
+                let header = header.as_slice();
                 let content_bytes = header.len() + record.key.len() + record.value.len();
                 let padding = &[0; ALIGNMENT][..content_bytes.next_multiple_of(ALIGNMENT) - content_bytes];
-                active.segment.append(&[&header, record.key, record.value, padding])
+                active.segment.append(&[header, record.key, record.value, padding])
             }
             NewFrame::Batch(builder) => {
                 let (header, body) = builder.seal(sequence, durable, active.salt, offset);

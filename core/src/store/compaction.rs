@@ -29,7 +29,7 @@ use crate::location::Location;
 use crate::log::{FrameWalk, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
 use crate::moves::Copies;
-use crate::record::{Kind, LargePointer, Record, standalone_bytes};
+use crate::record::{Kind, LargePointer, Record};
 use crate::segment::Segment;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
@@ -321,7 +321,7 @@ impl Store {
         job.arena.extend_from_slice(&keyspace.to_be_bytes());
         job.arena.extend_from_slice(record.key);
         let key = start..job.arena.len();
-        let copied_bytes = standalone_bytes(record.key, record.value) as u64;
+        let copied_bytes = record.again().standalone_bytes(sequence) as u64;
         let is_large = kind == Kind::LargePut;
         job.items.push(Item { key, hash, location, sequence, copied_bytes, is_live, is_large });
         Ok(())
@@ -499,6 +499,7 @@ impl Store {
             compactor.emptied.extend(segments);
             return Err(error);
         }
+        self.remove_hints(&serials);
         compactor.leaving.extend(segments);
         self.forget_leaving(compactor);
         Ok(())

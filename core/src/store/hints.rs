@@ -156,6 +156,17 @@ impl Store {
         }
     }
 
+    /// Removes the hints of segments that were just retired: while others write without pause it may be long before anybody tidies.
+    pub(super) fn remove_hints(&self, serials: &[u64]) {
+        let mut hinted = self.hinted.0.lock();
+        for serial in serials {
+            let may_be_there = hinted.as_mut().is_none_or(|known| known.remove(serial));
+            if may_be_there {
+                self.log.remove_file(&name(*serial));
+            }
+        }
+    }
+
     pub(crate) fn write_missing_hints(&self) {
         self.tidy_hints(true);
     }

@@ -129,15 +129,14 @@ impl Since {
         self.by_slot.get(&slot).is_some_and(|emptied| emptied.serial == serial)
     }
 
-    /// Has the entries among these words of the index lead to where the records are now.
-    pub(super) fn forward(&self, words: &mut [u8]) {
+    /// Has these entries of the index lead to where the records are now.
+    pub(super) fn forward(&self, words: &mut [u64]) {
         if self.is_empty() {
             return;
         }
-        for bytes in words.as_chunks_mut().0 {
-            let word = u64::from_le_bytes(*bytes);
-            if let Some(Fate::Moved(to)) = Location::from_bits(word).and_then(|from| self.fate(from)) {
-                *bytes = with_location(word, to).to_le_bytes();
+        for word in words {
+            if let Some(Fate::Moved(to)) = Location::from_bits(*word).and_then(|from| self.fate(from)) {
+                *word = with_location(*word, to);
             }
         }
     }

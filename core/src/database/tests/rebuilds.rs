@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::model::{Driven, PATH, Random, all_options, open_image};
+use super::model::{Driven, PATH, Random, all_options, open, open_image};
 use crate::Durability;
 use crate::disk::{DirectoryLock, Disk, OpenMode, SimulatedDisk};
 use crate::error::Result;
@@ -142,6 +142,34 @@ fn hints_go_with_their_segments() {
     assert!(
         hints(&disk).iter().all(|path| disk.open(path, OpenMode::ReadOnly).unwrap().length().unwrap() > 64)
     );
+}
+
+/// Also while others write all the time, when nobody comes to tidy.
+#[test]
+fn a_hint_is_gone_as_soon_as_its_segment_is_retired() {
+    let options = &all_options(64 << 10)[1];
+    let disk = SimulatedDisk::new();
+    let db = open(&disk, options).unwrap();
+    for round in 0..3_u8 {
+        for number in 0..100_u8 {
+            db.put(&[number], &[round; 2_000]).unwrap();
+        }
+        db.flush().unwrap();
+        if round == 0 {
+            db.compact().unwrap();
+        }
+    }
+    let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    store.write_missing_hints();
+    let before = hints(&disk).len();
+    store.compact_a_little(true, 100, || {});
+    let segments = disk.list(Path::new(PATH)).unwrap();
+    let has_segment = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().replace(HINT, ".segment");
+        segments.contains(&name)
+    };
+    assert!(hints(&disk).iter().all(has_segment), "{:?} beside {segments:?}", hints(&disk));
+    assert!(hints(&disk).len() < before, "some segments were retired");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::disk::{Disk, OpenMode, SimulatedDisk};
 use crate::log::segment_name;
 use crate::manifest::SEGMENT_HEADER_BYTES;
 use crate::options::{Compression, KeyspaceOptions};
-use crate::record::standalone_bytes;
+use crate::record::{Kind, NewRecord};
 use crate::{Error, OpenDB, Scan};
 
 const VALUE_BYTES: usize = 500;
@@ -59,7 +59,8 @@ fn damage_is_told_when_its_turn_comes() {
         let db = open(&disk, &options).unwrap();
         filled(&db, 100);
         let file = disk.open(&Path::new(PATH).join(segment_name(1)), OpenMode::ReadWrite).unwrap();
-        let record = standalone_bytes(&key(0), &value(0));
+        let record =
+            NewRecord { kind: Kind::Put, keyspace: 0, key: &key(0), value: &value(0) }.standalone_bytes(1);
         for damaged in [60, 20, 1, 0] {
             let offset = SEGMENT_HEADER_BYTES + damaged * record + record / 2;
             file.write_all_at(b"damage", offset as u64).unwrap();
