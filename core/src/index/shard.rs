@@ -5,7 +5,7 @@ use super::image::ShardImage;
 use super::slot::Tag;
 use super::table::{LINE_SLOTS, Sketch, Table};
 use crate::checkpoint::ShardShape;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
 
@@ -34,7 +34,7 @@ pub(super) struct Shard {
     writer: Mutex<Writer>,
     /// Entries of the table. Changed by the writer only; readable without a lock.
     entries: AtomicU64,
-    /// [`ABSENT`] while the table is still where a checkpoint has put it, and its sketch afterwards.
+    /// [`ABSENT`] while nobody may look into the table, and its sketch otherwise.
     sketch: AtomicU64,
 }
 
@@ -45,13 +45,29 @@ struct Writer {
     removed: u32,
     /// Home lines of a table that is still to be read.
     home_lines: u32,
+    /// Whether the table is still where a checkpoint has put it.
+    is_away: bool,
+    /// Whether changes wait for it: see [`Shard::hold`].
+    is_held: bool,
+}
+
+impl Writer {
+    /// Whoever asks for what an index holds back would miss what waits for it.
+    fn check_not_held(&self) -> Result<()> {
+        match self.is_held {
+            false => Ok(()),
+            true => Err(Error::Internal(
+                "the index was looked into before it had caught up with the log".to_owned(),
+            )),
+        }
+    }
 }
 
 impl Shard {
     pub(super) fn new() -> Shard {
         Shard {
             table: RwLock::new(Table::new(0, 0)),
-            writer: Mutex::new(Writer { removed: 0, home_lines: 0 }),
+            writer: Mutex::new(Writer { removed: 0, home_lines: 0, is_away: false, is_held: false }),
             entries: AtomicU64::new(0),
             sketch: AtomicU64::new(0),
         }
@@ -65,6 +81,7 @@ impl Shard {
             let mut writer = shard.writer.lock();
             writer.removed = shape.removed as u32;
             writer.home_lines = shape.home_lines;
+            writer.is_away = shape.lines > 0;
         }
         shard.sketch.store(if shape.lines > 0 { ABSENT } else { 0 }, Ordering::Relaxed);
         shard
@@ -78,19 +95,60 @@ impl Shard {
 
     /// Puts in the table, unless somebody else has. After an error it is still to be read.
     pub(super) fn load(&self, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<()> {
-        let writer = self.writer.lock();
+        let mut writer = self.writer.lock();
+        writer.check_not_held()?;
         if self.is_absent() {
             let table = Table::from_words(&read()?, writer.home_lines as usize);
+            writer.is_away = false;
             drop(self.put_in(table));
         }
         Ok(())
     }
 
+    /// From here on nobody looks into the table, until [`Shard::catch_up`] has changed it.
+    pub(super) fn hold(&self) {
+        let mut writer = self.writer.lock();
+        writer.is_held = true;
+        self.sketch.store(ABSENT, Ordering::Release);
+    }
+
+    /// Has a copy of a table that is held changed, and lets everybody look into that instead. After an error it is held as before,
+    /// and nothing of it has changed.
+    pub(super) fn catch_up(
+        &self,
+        read: impl FnOnce() -> Result<Vec<u8>>,
+        change: impl FnOnce(Shard) -> Result<Shard>,
+    ) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if !writer.is_held {
+            return Ok(());
+        }
+        let (words, home_lines) = match writer.is_away {
+            true => (read()?, writer.home_lines as usize),
+            false => {
+                let table = self.table.read();
+                (table.words(), table.home_lines())
+            }
+        };
+        let copy = Shard::new();
+        drop(copy.put_in(Table::from_words(&words, home_lines)));
+        copy.entries.store(self.entries(), Ordering::Relaxed);
+        copy.writer.lock().removed = writer.removed;
+        let changed = change(copy)?;
+        let (removed, home_lines) = (changed.writer.lock().removed, writer.home_lines);
+        *writer = Writer { removed, home_lines, is_away: false, is_held: false };
+        self.entries.store(changed.entries(), Ordering::Relaxed);
+        let table = std::mem::replace(&mut *changed.table.write(), Table::new(0, 0));
+        drop(self.put_in(table));
+        Ok(())
+    }
+
     /// The table as it is now; `None` where it is still to be read. Nobody may change the shard meanwhile.
-    pub(super) fn image(&self) -> Option<ShardImage> {
+    pub(super) fn image(&self) -> Result<Option<ShardImage>> {
         let writer = self.writer.lock();
+        writer.check_not_held()?;
         if self.is_absent() {
-            return None;
+            return Ok(None);
         }
         let table = self.table.read();
         let shape = ShardShape {
@@ -99,7 +157,7 @@ impl Shard {
             entries: self.entries(),
             removed: u64::from(writer.removed),
         };
-        Some(ShardImage { shape, words: table.words() })
+        Ok(Some(ShardImage { shape, words: table.words() }))
     }
 
     pub(super) fn entries(&self) -> u64 {
