@@ -4,7 +4,7 @@ use super::candidates::Candidates;
 use super::image::{ShardImage, ShardSource};
 use super::shard::Shard;
 use super::slot::{SHARD_BITS, TAG_MASK, Tag};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::location::Location;
 
 /// Where the newest record of each key lies, by the 64-bit hash of (keyspace, key).
@@ -48,7 +48,7 @@ impl Index {
     /// One shard as it is now. Nobody may change it meanwhile, which the caller sees to.
     pub(crate) fn image(&self, number: usize) -> Result<ShardImage> {
         let Some(shard) = self.shards.get(number) else { return Ok(ShardImage::default()) };
-        match (shard.image(), &self.source) {
+        match (shard.image()?, &self.source) {
             (Some(image), _) => Ok(image),
             (None, Some(source)) => Ok(ShardImage {
                 home_lines: source.shape(number).unwrap_or_default().home_lines,
@@ -59,8 +59,28 @@ impl Index {
     }
 
     /// [`Index::image`] of a shard that is in memory; `None` where it is not.
-    pub(crate) fn image_in_memory(&self, number: usize) -> Option<ShardImage> {
-        self.shards.get(number)?.image()
+    pub(crate) fn image_in_memory(&self, number: usize) -> Result<Option<ShardImage>> {
+        self.shards.get(number).map_or(Ok(None), Shard::image)
+    }
+
+    /// Keeps everybody out of a shard, until [`Index::catch_up`] has changed it. Nobody else may use the index yet.
+    pub(crate) fn hold(&self, number: usize) {
+        if let Some(shard) = self.shards.get(number) {
+            shard.hold();
+        }
+    }
+
+    /// Has a shard changed that is held, as an index of its own that nobody else sees, and lets everybody look into it then. It
+    /// is held on after an error. Who asks for the same shard meanwhile waits.
+    pub(crate) fn catch_up(&self, number: usize, change: impl FnOnce(&Index) -> Result<()>) -> Result<()> {
+        let Some(shard) = self.shards.get(number) else { return Ok(()) };
+        let read = || self.source.as_ref().map_or(Ok(Vec::new()), |source| source.words(number));
+        shard.catch_up(read, |shard| {
+            let aside = Index { shards: Box::new([shard]), tag_mask: self.tag_mask, source: None };
+            change(&aside)?;
+            let changed = aside.shards.into_vec().pop();
+            changed.ok_or_else(|| Error::Internal("a shard of the index was lost".to_owned()))
+        })
     }
 
     /// Reads a shard that nobody has looked at yet.
@@ -84,6 +104,12 @@ impl Index {
     fn shard_and_tag(&self, hash: u64) -> (&Shard, Tag) {
         let shard = shard_of(hash) & (self.shards.len() - 1);
         (&self.shards[shard], Tag::of_hash(hash, self.tag_mask))
+    }
+
+    /// Whether nobody has looked into the shard of this hash yet, or it is held.
+    #[inline]
+    pub(crate) fn is_absent(&self, hash: u64) -> bool {
+        self.shard_and_tag(hash).0.is_absent()
     }
 
     /// The locations of all keys whose hashes agree in the bits that the index keeps: the key's own, if it is there,

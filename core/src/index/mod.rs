@@ -58,6 +58,7 @@ mod model_tests;
 #[cfg(not(loom))]
 mod random;
 
+pub(crate) use candidates::Candidates;
 pub(crate) use hash_index::{Index, shard_of};
 pub(crate) use image::{ShardImage, ShardSource};
 pub(crate) use slot::with_location;

@@ -148,6 +148,8 @@ impl Store {
     }
 
     fn keep_order(&self) {
+        // Beside the thread that compacts. Whoever needs it is told of errors.
+        let _told_to_others = self.know_all();
         while !self.wake.is_stopping() {
             if !self.maintain_order() {
                 self.wake.rest_until_near(ORDER_EVERY);
@@ -166,7 +168,8 @@ impl Store {
         let Some((keyspace, key)) = crate::keys::split_ordered_key(ordered) else { return true };
         let hash = self.keys.hash(keyspace, key);
         // Where it cannot be told the key stays.
-        let looks_alike = self.keys.index.candidates(hash).map_or(true, |mut found| found.next().is_some());
+        let looks_alike =
+            self.keys.candidates(&self.log, hash).map_or(true, |mut found| found.next().is_some());
         looks_alike || self.versions.has(hash)
     }
 }

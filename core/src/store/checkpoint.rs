@@ -357,7 +357,7 @@ impl Store {
     fn shard(&self, number: usize) -> Result<(ShardState, Vec<u8>)> {
         let (image, sequence) = {
             let _nobody_publishes = self.committer.lock();
-            (self.keys.index.image_in_memory(number), self.log.appended())
+            (self.keys.index.image_in_memory(number)?, self.log.appended())
         };
         // A shard that nobody has looked at is as it was in the last checkpoint: nothing can have changed it.
         let ShardImage { home_lines, mut words } = image.map_or_else(|| self.keys.index.image(number), Ok)?;

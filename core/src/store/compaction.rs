@@ -298,7 +298,7 @@ impl Store {
     ) -> Result<()> {
         let (kind, keyspace) = (record.shape.kind, record.shape.keyspace);
         let hash = self.keys.hash(keyspace, record.key);
-        let mut candidates = self.keys.index.candidates(hash)?;
+        let mut candidates = self.keys.candidates(&self.log, hash)?;
         let is_live = match kind {
             kind if kind.is_put() && !candidates.any(|candidate| candidate == location) => {
                 fates.note_dead(location, hash, kind == Kind::LargePut);

@@ -255,7 +255,7 @@ impl Store {
         (offset, length, owner): (u64, u32, u64),
     ) -> Result<()> {
         let guard = self.log.pin();
-        for location in self.keys.index.candidates(owner)? {
+        for location in self.keys.candidates(&self.log, owner)? {
             let names_it = |pointer: &LargePointer| {
                 (pointer.serial, pointer.offset, pointer.length) == (segment.serial(), offset, length)
             };

@@ -81,6 +81,8 @@ impl Store {
     pub(super) fn compact_regularly(&self) {
         let (mut last_sequence, mut last_write) = (0, Instant::now());
         let mut pause_until = Instant::now();
+        // Whoever needs it is told of errors.
+        let _told_to_others = self.know_all();
         while !self.wake.is_stopping() {
             self.wake.rest(LOOK_EVERY);
             let now = Instant::now();
@@ -101,6 +103,7 @@ impl Store {
 
     /// One round of the background.
     fn maintain_segments(&self, effort: Effort) -> Result<()> {
+        self.know_all()?;
         // Where somebody else compacts, or backs up, there is nothing to be done beside.
         let Some(mut compactor) = self.compactor.try_lock() else { return Ok(()) };
         if self.log.is_poisoned() {
@@ -227,6 +230,7 @@ impl Store {
                 "this cannot be called from the progress of a compaction; return false to end it".to_owned(),
             ));
         }
+        self.know_all()?;
         Ok(self.compactor.lock())
     }
 

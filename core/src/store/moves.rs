@@ -22,8 +22,8 @@ use crate::checkpoint::Contents;
 use crate::disk::OpenMode;
 use crate::epoch::Guard;
 use crate::error::Result;
-use crate::index::with_location;
-use crate::keys::{Keys, Old};
+use crate::index::{Index, with_location};
+use crate::keys::Old;
 use crate::location::Location;
 use crate::log::{LiveCount, Log, LogConfig, Settled};
 use crate::manifest::{SegmentEntry, SegmentKind};
@@ -150,12 +150,12 @@ impl Since {
     pub(super) fn find(
         &self,
         log: &Log,
-        keys: &Keys,
+        index: &Index,
         hash: u64,
         (keyspace, key): (u16, &[u8]),
         guard: &Guard,
     ) -> Result<Option<Old>> {
-        for location in keys.index.candidates(hash)? {
+        for location in index.candidates(hash)? {
             match self.fate(location) {
                 Some(Fate::Dead(low)) if low == hash as u32 => {
                     return Ok(Some(Old { location, stored_bytes: 0, large: None }));

@@ -11,6 +11,7 @@ mod model;
 mod power_cut;
 mod rebuilds;
 mod regressions;
+mod replaying;
 mod salvage;
 mod scans;
 mod sync_order;
