@@ -97,9 +97,10 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    /// Of at most 63 bits. High parts are as many as the largest power of two that is not more than the count.
+    /// High parts are about as many as there are numbers. At the most 63 bits are low, so that they can be shifted out.
     pub(crate) fn new(count: usize, bits: u32) -> Split {
-        Split { count, bits, low_bits: bits.saturating_sub((count as u64).max(1).ilog2()) }
+        let low_bits = bits.saturating_sub((count as u64).max(1).ilog2()).min(u64::BITS - 1);
+        Split { count, bits, low_bits }
     }
 
     /// Bytes of the high parts.
@@ -141,7 +142,8 @@ impl Split {
                 high.push((part as u64) << self.low_bits);
             }
         }
-        high.last().is_none_or(|last| last >> self.bits == 0).then_some(high)
+        let parts = 1 << (self.bits - self.low_bits);
+        high.last().is_none_or(|last| last >> self.low_bits < parts).then_some(high)
     }
 }
 

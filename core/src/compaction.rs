@@ -8,9 +8,9 @@
 use std::cmp::Ordering;
 
 /// Dead part of the sealed segments from which compaction runs, in percent.
-const DEAD_PERCENT_MAX: u64 = 32;
+const DEAD_PERCENT_MAX: u64 = 30;
 /// Dead part to which it goes on once nobody writes.
-const DEAD_PERCENT_AT_REST: u64 = 5;
+const DEAD_PERCENT_AT_REST: u64 = 8;
 /// A segment that is dead to this part is taken at once: it costs next to nothing.
 const DEAD_PERCENT_AT_ONCE: u64 = 90;
 /// A segment that is less dead than this is not worth its copy.

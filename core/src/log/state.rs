@@ -19,9 +19,9 @@ use crate::options::SEGMENT_BYTES_MAX;
 use crate::segment::Segment;
 
 /// Default size of the first segments: two of them are always there, so a small database is not much larger than its data.
-const SEGMENT_BYTES_DEFAULT: u64 = 16 << 20;
+const SEGMENT_BYTES_DEFAULT: u64 = 8 << 20;
 /// Segments grow so that there are about this many, until they are of full size.
-const SEGMENTS_WANTED: u64 = 64;
+const SEGMENTS_WANTED: u64 = 128;
 /// Segments are allocated in whole pages.
 const PAGE_BYTES: u64 = 4096;
 

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::Store;
 use crate::disk::{Disk, OpenMode};
-use crate::hint::{HINT_HEADER_BYTES, HintDecoder, HintEntry, HintHeader, encode_hint};
+use crate::hint::{HINT_HEADER_BYTES, HintEntry, HintHeader, decode_hint, encode_hint};
 use crate::keys::Keys;
 use crate::log::{FrameWalk, Log, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
@@ -20,8 +20,6 @@ use crate::record::Frame;
 use crate::segment::Segment;
 
 const SUFFIX: &str = ".hint";
-/// What is read at a time: whole entries.
-const READ_BYTES: usize = 1 << 20;
 
 fn name(serial: u64) -> String {
     numbered_name(serial, SUFFIX)
@@ -49,25 +47,16 @@ pub(super) fn read_hint(log: &Log, entry: &SegmentEntry) -> Option<Vec<HintEntry
     let (disk, directory, identity) = log.place();
     let path = directory.join(name(entry.serial));
     let file = disk.open(&path, OpenMode::ReadOnly).ok()?;
-    let mut buffer = vec![0; HINT_HEADER_BYTES];
-    let read = file.read_at(&mut buffer, 0).ok()?;
-    let header = HintHeader::decode(buffer.get(..read)?, identity)?;
+    let mut head = [0; HINT_HEADER_BYTES];
+    let read = file.read_at(&mut head, 0).ok()?;
+    let header = HintHeader::decode(head.get(..read)?, identity)?;
     let is_of_segment = (header.serial, header.length) == (entry.serial, entry.length);
     if !is_of_segment || file.length().ok()? != header.file_bytes() {
         return None;
     }
-    let mut decoder = HintDecoder::new(header);
-    let mut offset = HINT_HEADER_BYTES as u64;
-    while offset < header.file_bytes() {
-        let rest = usize::try_from(header.file_bytes() - offset).ok()?;
-        buffer.resize(rest.min(READ_BYTES), 0);
-        let read = file.read_at(&mut buffer, offset).ok()?;
-        if read < buffer.len() || !decoder.push(&buffer) {
-            return None;
-        }
-        offset += read as u64;
-    }
-    decoder.finish()
+    let mut bytes = vec![0; usize::try_from(header.file_bytes()).ok()? - HINT_HEADER_BYTES];
+    let read = file.read_at(&mut bytes, HINT_HEADER_BYTES as u64).ok()?;
+    decode_hint(&header, bytes.get(..read)?)
 }
 
 /// The entries of the records of a segment, in the order of the log. `None` where it cannot be read from end to end, or its

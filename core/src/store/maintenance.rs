@@ -29,11 +29,11 @@ const REST_AFTER: Duration = Duration::from_secs(1);
 /// How long the background leaves things alone after a failure, such as a full device.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// Bytes in segments for a hundred live ones from which writers are held back, and the most that they are: for each KiB so
-/// many nanoseconds when there are as many again.
-const PRESSURE_HELD_BACK: u64 = 150;
-const PRESSURE_MOST: u64 = 156;
-const NANOSECONDS_PER_KIB_MAX: u64 = 20_000;
+/// Bytes in segments for a hundred live ones from which writers are held back: for each further one so many nanoseconds a KiB, and
+/// at most so many. At the most a writer makes some ten MiB a second, which leaves nearly all of the device to compaction.
+const PRESSURE_HELD_BACK: u64 = 147;
+const NANOSECONDS_PER_KIB: u64 = 3_000;
+const NANOSECONDS_PER_KIB_MAX: u64 = 80_000;
 /// Who has so much to make good for rests for it.
 const REST_NANOSECONDS: u64 = 500_000;
 
@@ -48,8 +48,8 @@ pub(super) struct Pace {
 
 impl Pace {
     fn set(&self, pressure: u64) {
-        let over = pressure.saturating_sub(PRESSURE_HELD_BACK).min(PRESSURE_MOST - PRESSURE_HELD_BACK);
-        let per_kib = over * NANOSECONDS_PER_KIB_MAX / (PRESSURE_MOST - PRESSURE_HELD_BACK);
+        let over = pressure.saturating_sub(PRESSURE_HELD_BACK);
+        let per_kib = over.saturating_mul(NANOSECONDS_PER_KIB).min(NANOSECONDS_PER_KIB_MAX);
         self.per_kib.store(per_kib, Ordering::Relaxed);
     }
 
