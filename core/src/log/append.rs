@@ -128,7 +128,7 @@ impl Log {
         self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
         let step = WAKE_EVERY_BYTES.min(active.segment.capacity() / 4);
         if offset / step != active.end / step {
-            self.wants_room.store(true, Ordering::Relaxed);
+            self.wants_room.make();
         }
         Ok(Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset })
     }

@@ -37,6 +37,7 @@ use crate::epoch::{self, Guard};
 use crate::error::{Error, Result};
 use crate::options::COMMIT_KEPT_BYTES_MAX;
 use crate::segment::{Access, Segment};
+use crate::wish::Wish;
 
 pub(crate) use append::{Appender, NewFrame};
 pub(crate) use backup::LogImage;
@@ -108,7 +109,7 @@ pub(crate) struct Log {
     /// Set, under the commit lock, when the log ends: nobody appends afterwards.
     closed: AtomicBool,
     /// Set when the appender has come so far that pages should be populated or a segment prepared.
-    wants_room: AtomicBool,
+    wants_room: Wish,
 }
 
 impl Log {
@@ -199,20 +200,15 @@ impl Log {
         }
     }
 
-    /// Whether the background should look for room ahead.
+    /// The wish that the background looks for room ahead.
     #[inline]
-    pub(crate) fn wants_room(&self) -> bool {
-        self.wants_room.load(Ordering::Relaxed)
+    pub(crate) fn wish_for_room(&self) -> &Wish {
+        &self.wants_room
     }
 
     /// How often this process has waited for storage so far, as far as the system tells.
     pub(crate) fn storage_waits(&self) -> u64 {
         self.config.disk.storage_waits()
-    }
-
-    /// Whether the background should look for room ahead; asks once.
-    pub(crate) fn take_wish_for_room(&self) -> bool {
-        self.wants_room.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn stats(&self) -> LogStats {

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind, segment_header};
 use crate::options::SEGMENT_BYTES_MAX;
 use crate::segment::Segment;
+use crate::wish::Wish;
 
 /// Default size of the first segments: two of them are always there, so a small database is not much larger than its data.
 const SEGMENT_BYTES_DEFAULT: u64 = 8 << 20;
@@ -215,6 +216,8 @@ impl Log {
                 }
             }
         }
+        let wants_room = Wish::new();
+        wants_room.make();
         Ok(Log {
             config,
             segments,
@@ -231,7 +234,7 @@ impl Log {
             syncs: AtomicU64::new(0),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
-            wants_room: AtomicBool::new(true),
+            wants_room,
         })
     }
 

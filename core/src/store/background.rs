@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Store;
 use crate::error::{Error, Result};
+use crate::wish::Wish;
 
 /// Twice as often as promised, so that the time of the sync itself fits as well.
 const SYNC_EVERY: Duration = Duration::from_millis(500);
@@ -18,33 +19,48 @@ const ORDER_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Wake {
     stopping: AtomicBool,
-    turn: Mutex<()>,
-    woken: Condvar,
-    /// Of those who prepare what the appender will need. They are woken several hundred times a second, the others only to
-    /// stop: each that is woken takes a processor from somebody.
-    near: Condvar,
+    /// Of those who are woken to stop only: each that is woken takes a processor from somebody.
+    stop: Bell,
+    room: Bell,
+    sorting: Bell,
 }
 
-impl Wake {
+/// What threads rest at until it is rung.
+#[derive(Debug, Default)]
+struct Bell {
+    turn: Mutex<()>,
+    rung: Condvar,
+}
+
+impl Bell {
     fn turn(&self) -> MutexGuard<'_, ()> {
         // Nothing is behind the lock that a panic could have left half done.
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn rest(&self, time: Duration) {
-        self.rest_on(&self.woken, time);
-    }
-
-    /// Rests until the appender has come near the end of what is prepared.
-    fn rest_until_near(&self, time: Duration) {
-        self.rest_on(&self.near, time);
-    }
-
-    fn rest_on(&self, woken: &Condvar, time: Duration) {
+    /// Rests, unless there is something to get up for already: that is asked when nobody can ring in between.
+    fn rest(&self, time: Duration, is_due: impl Fn() -> bool) {
         let turn = self.turn();
-        if !self.stopping.load(Ordering::Acquire) {
-            let _woken_or_not = woken.wait_timeout(turn, time);
+        if !is_due() {
+            let _woken_or_not = self.rung.wait_timeout(turn, time);
         }
+    }
+
+    /// Wakes who rests. What it is rung for was done before.
+    fn ring(&self) {
+        drop(self.turn());
+        self.rung.notify_all();
+    }
+}
+
+impl Wake {
+    pub(super) fn rest(&self, time: Duration) {
+        self.stop.rest(time, || self.is_stopping());
+    }
+
+    /// Rests until there is a wish.
+    fn rest_until(&self, wish: &Wish, bell: &Bell, time: Duration) {
+        bell.rest(time, || wish.is_there() || self.is_stopping());
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -52,11 +68,8 @@ impl Wake {
     }
 
     fn stop(&self) {
-        let turn = self.turn();
         self.stopping.store(true, Ordering::Release);
-        drop(turn);
-        self.woken.notify_all();
-        self.near.notify_all();
+        [&self.stop, &self.room, &self.sorting].into_iter().for_each(Bell::ring);
     }
 }
 
@@ -105,21 +118,26 @@ impl Background {
 }
 
 impl Store {
-    /// Wakes the background if the appender has come near the end of what is prepared.
+    /// Wakes the background where there is something new for it: the appender has come near the end of what is prepared, or
+    /// there are keys to sort.
     #[inline]
-    pub(super) fn wake_for_room(&self) {
-        if self.log.wants_room() {
-            self.wake.near.notify_all();
+    pub(super) fn tell_wishes(&self) {
+        if self.log.wish_for_room().is_to_be_told() {
+            self.wake.room.ring();
+        }
+        if self.keys.order.wish_for_sorting().is_to_be_told() {
+            self.wake.sorting.ring();
         }
     }
 
     fn make_room(&self) {
         while !self.wake.is_stopping() {
-            if self.log.take_wish_for_room() {
+            let wish = self.log.wish_for_room();
+            if wish.take() {
                 // Where there is no room, the write that needs it says so.
                 let _told_by_the_writer = self.log.populate_ahead().and_then(|()| self.log.prepare_spare());
             } else {
-                self.wake.rest_until_near(SYNC_EVERY);
+                self.wake.rest_until(wish, &self.wake.room, SYNC_EVERY);
             }
         }
     }
@@ -150,9 +168,12 @@ impl Store {
     fn keep_order(&self) {
         // Beside the thread that compacts. Whoever needs it is told of errors.
         let _told_to_others = self.know_all();
+        let wish = self.keys.order.wish_for_sorting();
         while !self.wake.is_stopping() {
+            // What is waiting when a step begins is sorted by it.
+            wish.take();
             if !self.maintain_order() {
-                self.wake.rest_until_near(ORDER_EVERY);
+                self.wake.rest_until(wish, &self.wake.sorting, ORDER_EVERY);
             }
         }
     }

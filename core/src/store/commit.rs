@@ -69,7 +69,7 @@ impl Store {
             Commit::Many(operations) => self.commit_many(operations, durability, verdict)?,
         };
         drop(large_value_under_way);
-        self.wake_for_room();
+        self.tell_wishes();
         self.pace.keep(bytes);
         self.wait_until_visible(sequence, durability)
     }
