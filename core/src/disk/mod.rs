@@ -58,6 +58,11 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// map of the file cannot meet a full device. Where that is not known the answer is no.
     fn keeps_allocations(&self, path: &Path) -> bool;
 
+    /// How much room there is where this directory is; `None` where that is not known.
+    fn room(&self, _path: &Path) -> Option<DeviceRoom> {
+        None
+    }
+
     /// How often this process has had to wait for storage to bring a page, since it began. 0 where that is not known.
     fn storage_waits(&self) -> u64 {
         0
@@ -115,6 +120,13 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
 pub(crate) struct FileIdentity {
     device: u64,
     inode: u64,
+}
+
+/// Bytes of a filesystem, or of what of it one may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DeviceRoom {
+    pub(crate) all: u64,
+    pub(crate) free: u64,
 }
 
 /// How a file is opened.

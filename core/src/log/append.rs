@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
+use super::room::Claim;
 use super::state::Unsynced;
 use crate::batch::FrameBuilder;
 use crate::checksum::Salt;
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::manifest::SegmentKind;
 use crate::options::COMMIT_BYTES_MAX;
-use crate::record::{ALIGNMENT, NewRecord, StandaloneHeader};
+use crate::record::{ALIGNMENT, Kind, NewRecord, StandaloneHeader};
 use crate::segment::Segment;
 
 /// The background is woken each time this many bytes have been appended.
@@ -33,6 +34,16 @@ impl NewFrame<'_> {
             NewFrame::Batch(builder) => builder.frame_bytes() as u64,
         }
     }
+
+    fn claim(&self) -> Claim {
+        let deletes = match self {
+            NewFrame::Record(record, _) => record.kind == Kind::Tombstone,
+            NewFrame::Batch(builder) => {
+                builder.records().all(|(_, record)| record.shape.kind == Kind::Tombstone)
+            }
+        };
+        if deletes { Claim::Deletes } else { Claim::Adds }
+    }
 }
 
 /// The right to append. There is one, behind the commit lock.
@@ -46,6 +57,9 @@ struct Active {
     segment: Arc<Segment>,
     salt: Salt,
     end: u64,
+    /// Where it was made for deletes with less than the usual room, which has perhaps been taken of the reserve: what segments
+    /// usually have.
+    of_reserve: Option<u64>,
 }
 
 impl Appender {
@@ -96,7 +110,7 @@ impl Log {
     fn active(&self, segment: Arc<Segment>) -> Active {
         let salt = Salt::new(self.config.identity, segment.serial());
         let end = segment.published();
-        Active { segment, salt, end }
+        Active { segment, salt, end, of_reserve: None }
     }
 
     /// Appends a frame under the next sequence. After a clean error ([`Error::NoSpace`] among them) the log is as it was;
@@ -112,8 +126,9 @@ impl Log {
         let fits =
             appender.active.as_ref().is_some_and(|active| active.end + bytes <= active.segment.capacity());
         if !fits {
-            self.roll(appender, bytes, sequence - 1)?;
+            self.roll(appender, frame.claim(), bytes, sequence - 1)?;
         }
+        self.check_reserve(appender, frame)?;
         let Some(active) = appender.active.as_mut() else {
             return Err(Error::Internal("no segment to append to".to_owned()));
         };
@@ -131,6 +146,18 @@ impl Log {
             self.wants_room.make();
         }
         Ok(Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset })
+    }
+
+    /// Refuses what adds to the database where only deletes may be appended.
+    fn check_reserve(&self, appender: &mut Appender, frame: &NewFrame<'_>) -> Result<()> {
+        if let Some(active) = &mut appender.active
+            && let Some(usual) = active.of_reserve
+            && frame.claim() == Claim::Adds
+        {
+            self.keep_reserve(0, usual)?;
+            active.of_reserve = None;
+        }
+        Ok(())
     }
 
     fn write(&self, active: &Active, frame: &mut NewFrame<'_>, sequence: u64) -> Result<()> {
@@ -153,7 +180,13 @@ impl Log {
     }
 
     /// Goes on in a new segment, which has room for `needed` bytes. `last_sequence` is the last one of the old segment.
-    pub(super) fn roll(&self, appender: &mut Appender, needed: u64, last_sequence: u64) -> Result<()> {
+    pub(super) fn roll(
+        &self,
+        appender: &mut Appender,
+        claim: Claim,
+        needed: u64,
+        last_sequence: u64,
+    ) -> Result<()> {
         if needed > COMMIT_BYTES_MAX {
             return Err(Error::InvalidArgument(format!(
                 "the commit takes {needed} bytes in the log, at most {COMMIT_BYTES_MAX} are allowed; split it"
@@ -165,12 +198,15 @@ impl Log {
             Some(spare) if spare.capacity() < needed + header => (None, Some(spare)),
             spare => (spare, None),
         };
+        let usual = self.config.sizes.usual(state.allocated());
         let segment = match spare {
             Some(spare) => spare,
-            None => self.add_segment(&mut state, SegmentKind::Log, needed).inspect_err(|_| {
+            None => self.add_segment(&mut state, claim, SegmentKind::Log, needed).inspect_err(|_| {
                 state.spare.clone_from(&too_small);
             })?,
         };
+        let is_of_reserve = claim == Claim::Deletes && !state.deferred && segment.capacity() < usual;
+        let of_reserve = is_of_reserve.then_some(usual);
         // The order of the serials is the order of the commits, so a spare that is passed over stays empty for ever.
         let passed_over = too_small.map(|spare| Unsynced { segment: spare, full: Some(last_sequence) });
         if let Some(full) = state.log.last_mut() {
@@ -180,7 +216,7 @@ impl Log {
         state.begin_segment(segment.serial(), last_sequence + 1);
         state.log.push(Unsynced { segment: Arc::clone(&segment), full: None });
         drop(state);
-        appender.active = Some(self.active(segment));
+        appender.active = Some(Active { of_reserve, ..self.active(segment) });
         Ok(())
     }
 }

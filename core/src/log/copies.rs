@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Log;
+use super::room::Claim;
 use crate::checkpoint::SegmentState;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
@@ -40,7 +41,7 @@ impl Log {
     /// sealed.
     pub(crate) fn begin_copies(&self, bytes: u64) -> Result<Arc<Segment>> {
         let mut state = self.state.lock();
-        self.add_segment(&mut state, SegmentKind::Copy, bytes)
+        self.add_segment(&mut state, Claim::Compacts, SegmentKind::Copy, bytes)
     }
 
     /// Puts a segment of copies on the device and ends it. Its sequences lie between these two.
@@ -116,7 +117,7 @@ impl Log {
         if appender.is_at_beginning() {
             return Ok(());
         }
-        self.roll(appender, 0, self.appended())
+        self.roll(appender, Claim::Deletes, 0, self.appended())
     }
 
     /// Sets what is live in each segment, as a checkpoint knows it.

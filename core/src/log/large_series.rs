@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use super::Log;
 use super::large::{padding, stored_bytes};
+use super::room::Claim;
 use super::state::{SegmentRoom, Unsynced};
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
@@ -193,7 +194,7 @@ impl Log {
 
     /// Begins a series in a segment of its own, with room for just so many bytes.
     pub(crate) fn begin_moved_values(&self, bytes: u64) -> Result<LargeSeries> {
-        let segment = self.create_large_segment(SegmentRoom::Exact(bytes))?;
+        let segment = self.create_large_segment(Claim::Compacts, SegmentRoom::Exact(bytes))?;
         let segments = vec![(Arc::downgrade(&segment), segment.published())];
         Ok(LargeSeries { segments, ..LargeSeries::default() })
     }
@@ -241,6 +242,10 @@ impl Log {
             state.seal(&one.segment, 0);
         }
         state.large.retain(|one| !is_meant(&one));
-        self.write_manifest(&mut state)
+        self.write_manifest(&mut state)?;
+        let is_named = state.reaches_device();
+        drop(state);
+        open.iter().filter(|_| is_named).for_each(|one| one.segment.cut_tail());
+        Ok(())
     }
 }

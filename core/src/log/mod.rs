@@ -22,6 +22,7 @@ mod large_series;
 mod manifest_file;
 mod mark_file;
 mod read;
+mod room;
 mod segments;
 mod state;
 mod sync;
@@ -51,6 +52,7 @@ pub(crate) use segments::LiveCount;
 pub(crate) use state::{OpenedSegment, SegmentSizes};
 
 use large::LargePool;
+use room::Room;
 use segments::SegmentTable;
 use state::State;
 
@@ -110,6 +112,8 @@ pub(crate) struct Log {
     closed: AtomicBool,
     /// Set when the appender has come so far that pages should be populated or a segment prepared.
     wants_room: Wish,
+    /// Locked for the time of a few calls of the system, perhaps under the state.
+    room: Room,
 }
 
 impl Log {

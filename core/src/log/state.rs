@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use super::large::LargePool;
 use super::manifest_file::{WriteFailure, segment_name, write_manifest};
 use super::mark_file::MarkFile;
+use super::room::{Claim, Room, SegmentBytes};
 use super::segments::{SegmentTable, SlotNumber};
 use super::{Log, LogConfig, LogStats};
 use crate::checksum::Salt;
@@ -23,6 +24,9 @@ use crate::wish::Wish;
 const SEGMENT_BYTES_DEFAULT: u64 = 8 << 20;
 /// Segments grow so that there are about this many, until they are of full size.
 const SEGMENTS_WANTED: u64 = 128;
+/// On a small device they are smaller, so that one to write to, one ahead and one in reserve are a small part of it.
+const SEGMENTS_OF_DEVICE: u64 = 24;
+const SEGMENT_BYTES_MIN: u64 = 256 << 10;
 /// Segments are allocated in whole pages.
 const PAGE_BYTES: u64 = 4096;
 
@@ -31,6 +35,8 @@ const PAGE_BYTES: u64 = 4096;
 pub(crate) struct SegmentSizes {
     /// The size asked for; `None` grows with the database.
     pub(crate) fixed: Option<u64>,
+    /// All bytes of the device, where that is known.
+    pub(crate) device: Option<u64>,
 }
 
 impl SegmentSizes {
@@ -47,7 +53,10 @@ impl SegmentSizes {
     /// Capacity of the next segment of a database with this many bytes, which must hold `needed` bytes of content.
     fn capacity(self, allocated: u64, needed: u64) -> u64 {
         let usual = self.fixed.unwrap_or_else(|| {
-            (allocated / SEGMENTS_WANTED).next_power_of_two().clamp(SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX)
+            let most =
+                self.device.map_or(u64::MAX, |device| (device / SEGMENTS_OF_DEVICE).max(SEGMENT_BYTES_MIN));
+            let grown = (allocated / SEGMENTS_WANTED).next_power_of_two();
+            grown.clamp(SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX).min(most)
         });
         usual.max(needed + SEGMENT_HEADER_BYTES as u64).next_multiple_of(PAGE_BYTES)
     }
@@ -104,6 +113,12 @@ impl State {
     /// Whether the log was closed, and the directory is nobody's or somebody else's.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether what is written to the manifest is on the device then: neither is it left to the end of recovery, nor was the log
+    /// closed.
+    pub(super) fn reaches_device(&self) -> bool {
+        !self.deferred && !self.ended
     }
 
     pub(super) fn allocated(&self) -> u64 {
@@ -218,6 +233,7 @@ impl Log {
         }
         let wants_room = Wish::new();
         wants_room.make();
+        let room = Room::new(Arc::clone(&config.disk), config.directory.clone());
         Ok(Log {
             config,
             segments,
@@ -235,6 +251,7 @@ impl Log {
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             wants_room,
+            room,
         })
     }
 
@@ -242,6 +259,7 @@ impl Log {
     pub(super) fn add_segment(
         &self,
         state: &mut State,
+        claim: Claim,
         kind: SegmentKind,
         needed: u64,
     ) -> Result<Arc<Segment>> {
@@ -249,9 +267,23 @@ impl Log {
             SegmentKind::Copy => SegmentRoom::Exact(needed),
             SegmentKind::Log | SegmentKind::Large => SegmentRoom::Usual(needed),
         };
-        let planned = self.plan_segment(state, kind, room)?;
-        let made = self.make_segment(&planned);
-        self.enter_segment(state, planned, made)
+        let (claim, bytes) = self.claim(state, claim, room);
+        self.with_room(claim, bytes, |capacity| {
+            let planned = self.plan_segment(state, kind, capacity)?;
+            let made = self.make_segment(&planned);
+            self.enter_segment(state, planned, made)
+        })
+    }
+
+    /// What to ask for a segment: how many bytes, how few at least, and how many segments usually have.
+    pub(super) fn claim(&self, state: &State, claim: Claim, room: SegmentRoom) -> (Claim, SegmentBytes) {
+        let (sizes, allocated) = (self.config.sizes, state.allocated());
+        let (capacity, least) = match room {
+            SegmentRoom::Exact(bytes) => (SegmentSizes::exact(bytes), SegmentSizes::exact(bytes)),
+            SegmentRoom::Usual(needed) => (sizes.capacity(allocated, needed), SegmentSizes::exact(needed)),
+        };
+        let claim = if state.deferred { Claim::Recovers } else { claim };
+        (claim, SegmentBytes { capacity, least, usual: sizes.usual(allocated) })
     }
 
     /// Decides on the next segment. What was planned is entered, also if it could not be made.
@@ -259,7 +291,7 @@ impl Log {
         &self,
         state: &mut State,
         kind: SegmentKind,
-        room: SegmentRoom,
+        capacity: u64,
     ) -> Result<Planned> {
         self.check_not_poisoned()?;
         self.check_directory()?;
@@ -267,10 +299,6 @@ impl Log {
         let slot = number.number;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
-        let capacity = match room {
-            SegmentRoom::Exact(bytes) => SegmentSizes::exact(bytes),
-            SegmentRoom::Usual(needed) => self.config.sizes.capacity(state.allocated(), needed),
-        };
         let path = self.config.directory.join(segment_name(serial));
         let entry = SegmentEntry {
             serial,
@@ -330,7 +358,7 @@ impl Log {
 
     /// Puts the manifest as it is now on the device.
     pub(super) fn write_manifest(&self, state: &mut State) -> Result<()> {
-        if state.deferred || state.ended {
+        if !state.reaches_device() {
             return Ok(());
         }
         self.check_not_poisoned()?;
@@ -339,7 +367,11 @@ impl Log {
         let mut manifest_file = self.manifest_file.lock();
         state.manifest.generation += 1;
         state.manifest.durable_sequence = self.durable();
-        let written = write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
+        let write = || write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
+        let written = match write() {
+            Err(WriteFailure::Unchanged(Error::NoSpace(_))) if self.make_room_for_manifest() => write(),
+            other => other,
+        };
         let identity = written.map_err(|failure| match failure {
             WriteFailure::Unchanged(error) => error,
             WriteFailure::Unknown(error) => self.poisoned_by(error),
@@ -418,7 +450,7 @@ impl Log {
         if state.spare.is_some() || state.deferred || !half_full {
             return Ok(());
         }
-        let spare = self.add_segment(&mut state, SegmentKind::Log, 0)?;
+        let spare = self.add_segment(&mut state, Claim::Adds, SegmentKind::Log, 0)?;
         state.spare = Some(spare);
         Ok(())
     }

@@ -95,7 +95,13 @@ impl Log {
             |one: &Unsynced| full.iter().any(|(segment, _)| segment.serial() == one.segment.serial());
         state.large.retain(|one| !is_sealed(one));
         state.log.retain(|one| !is_sealed(one));
-        match self.write_manifest(&mut state) {
+        let named = self.write_manifest(&mut state);
+        let is_named = named.is_ok() && state.reaches_device();
+        drop(state);
+        if is_named {
+            full.iter().for_each(|(segment, _)| segment.cut_tail());
+        }
+        match named {
             // The commits are on the device; the old manifest still reads them. The next one will name the seal.
             Err(_) if !self.is_poisoned() => Ok(()),
             other => other,

@@ -152,6 +152,7 @@ impl Store {
                 continue;
             }
             last = Instant::now();
+            self.log.tend_reserve();
             // A failure poisons the log, which the next write tells. The mark is synced when the log rests: until then each
             // commit tells of those before it.
             let _told_by_the_writer = match self.log.durable() < self.log.appended() {

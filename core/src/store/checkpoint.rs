@@ -280,7 +280,7 @@ impl Store {
         }
     }
 
-    fn do_without_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
+    pub(super) fn do_without_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
         self.retire_emptied(compactor, None)?;
         let (disk, directory, _) = self.log.place();
         remove(&**disk, directory, compactor.checkpoint);

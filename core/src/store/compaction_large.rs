@@ -102,7 +102,21 @@ impl Store {
                         self.checkpoint(compactor)?;
                     }
                     // The emptiest one alone.
-                    self.compact_large_once(compactor, effort, (before_serial, 0), done)?
+                    let bounds = (before_serial, 0);
+                    match self.compact_large_once(compactor, effort, bounds, done) {
+                        Err(Error::NoSpace(refused)) => {
+                            let worked = self.on_reserve(compactor, |compactor, _| {
+                                let worked = self.compact_large_once(compactor, effort, bounds, done)?;
+                                self.empty_large(compactor, effort);
+                                Ok(worked)
+                            })?;
+                            if !worked {
+                                return Err(Error::NoSpace(refused));
+                            }
+                            worked
+                        }
+                        other => other?,
+                    }
                 }
                 other => other?,
             };

@@ -71,6 +71,9 @@ impl Pace {
     }
 }
 
+/// Copies can take more than what they are made of: records of batches have shorter headers.
+const RESERVE_HALVED_MAX: u32 = 4;
+
 /// Bytes in segments for a hundred live ones up to which hints are written while others write.
 const PRESSURE_OF_HINTS: u64 = 115;
 
@@ -127,7 +130,7 @@ impl Store {
         Ok(())
     }
 
-    /// [`Store::compact_once`]. Where there is no room for copies, it first gives up what is emptied.
+    /// [`Store::compact_once`]. Where there is no room for copies, it first gives up what is emptied, and then takes the reserve.
     fn compact_with_room(
         &self,
         compactor: &mut Compactor,
@@ -135,11 +138,46 @@ impl Store {
         before_serial: u64,
         done: &mut Compaction,
     ) -> Result<bool> {
-        match self.compact_once(compactor, effort, before_serial, done) {
+        let compacted = match self.compact_once(compactor, effort, before_serial, None, done) {
             Err(Error::NoSpace(_)) if !compactor.emptied.is_empty() => {
                 self.checkpoint(compactor)?;
-                self.compact_once(compactor, effort, before_serial, done)
+                self.compact_once(compactor, effort, before_serial, None, done)
             }
+            other => other,
+        };
+        match compacted {
+            Err(Error::NoSpace(refused)) => {
+                let worked = self.on_reserve(compactor, |compactor, bytes| {
+                    self.compact_once(compactor, effort, before_serial, Some(bytes), done)
+                })?;
+                if worked { Ok(true) } else { Err(Error::NoSpace(refused)) }
+            }
+            other => other,
+        }
+    }
+
+    /// Has some compaction done with the room that is kept in reserve: it is told how much that is, and less where that was too
+    /// much after all. What it empties is given up before anybody else gets room. Whether anything was done.
+    pub(super) fn on_reserve(
+        &self,
+        compactor: &mut Compactor,
+        mut work: impl FnMut(&mut Compactor, u64) -> Result<bool>,
+    ) -> Result<bool> {
+        let Some(lent) = self.log.lend_reserve() else { return Ok(false) };
+        let mut worked = Ok(false);
+        for halved in 0..RESERVE_HALVED_MAX {
+            worked = work(compactor, lent.bytes >> halved);
+            if !matches!(worked, Err(Error::NoSpace(_))) {
+                break;
+            }
+        }
+        if !compactor.emptied.is_empty() {
+            // A checkpoint would take of the room that is lent.
+            self.do_without_checkpoint(compactor)?;
+        }
+        drop(lent);
+        match worked {
+            Err(Error::NoSpace(_)) => Ok(false),
             other => other,
         }
     }
@@ -153,9 +191,17 @@ impl Store {
             self.checkpoint(&mut compactor).unwrap();
         }
         first();
-        let mut compact =
-            || self.compact_once(&mut compactor, Effort::Rest, u64::MAX, &mut Compaction::default()).unwrap();
+        let mut compact = || {
+            self.compact_once(&mut compactor, Effort::Rest, u64::MAX, None, &mut Compaction::default())
+                .unwrap()
+        };
         (0..most).take_while(|_| compact()).for_each(drop);
+    }
+
+    /// Keeps everybody from compacting.
+    #[cfg(test)]
+    pub(crate) fn nobody_compacts(&self) -> impl Drop {
+        self.compactor().unwrap()
     }
 
     pub(super) fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {
@@ -199,7 +245,18 @@ impl Store {
         let (mut done, mut how_far) = (Compaction::default(), CompactionProgress::default());
         how_far.bytes_total = self.log.stats().allocated_bytes;
         let mut goes_on = self.tell(progress, &how_far);
-        while goes_on && self.compact_with_room(&mut compactor, Effort::Full, before_serial, &mut done)? {
+        // Where there is no room for some of it, the rest is done all the same.
+        let mut refused = None;
+        while goes_on {
+            match self.compact_with_room(&mut compactor, Effort::Full, before_serial, &mut done) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Error::NoSpace(reason)) => {
+                    refused = Some(reason);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
             how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
             goes_on = self.tell(progress, &how_far);
         }
@@ -208,13 +265,25 @@ impl Store {
                 how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
                 self.tell(progress, &how_far)
             };
-            goes_on =
-                self.compact_large(&mut compactor, Effort::Full, before_serial, &mut done, &mut tell)?;
+            match self.compact_large(&mut compactor, Effort::Full, before_serial, &mut done, &mut tell) {
+                Err(Error::NoSpace(reason)) => refused = Some(reason),
+                other => goes_on = other?,
+            }
         }
         self.empty_large(&mut compactor, Effort::Full);
-        self.checkpoint(&mut compactor)?;
-        self.write_missing_hints();
+        match self.checkpoint(&mut compactor) {
+            // The next open reads more of the log.
+            Err(Error::NoSpace(_)) => {}
+            other => {
+                other?;
+                self.write_missing_hints();
+            }
+        }
         self.forget_leaving(&mut compactor);
+        match refused {
+            Some(reason) if done.segments_removed == 0 => return Err(Error::NoSpace(reason)),
+            _ => {}
+        }
         if goes_on {
             how_far.bytes_done = how_far.bytes_total;
             self.tell(progress, &how_far);

@@ -4,6 +4,7 @@ mod backup;
 mod compacting;
 mod damage;
 mod faults;
+mod full_device;
 mod histories;
 mod large_compaction;
 mod long_commits;

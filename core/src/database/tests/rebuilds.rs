@@ -27,7 +27,7 @@ fn rebuild(disk: &SimulatedDisk, options: &Options, threads: usize) -> Result<(R
         disk: shared,
         directory: PATH.into(),
         access: Access { mapped_append, mapped_reads: options.mapped_reads },
-        sizes: SegmentSizes { fixed: options.segment_bytes },
+        sizes: SegmentSizes { fixed: options.segment_bytes, device: None },
         identity: manifest.identity,
         lock: lock.identity(),
     };

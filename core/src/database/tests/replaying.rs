@@ -39,7 +39,7 @@ impl Quiet {
             disk: shared,
             directory: PATH.into(),
             access: Access { mapped_append, mapped_reads: options.mapped_reads },
-            sizes: SegmentSizes { fixed: options.segment_bytes },
+            sizes: SegmentSizes { fixed: options.segment_bytes, device: None },
             identity: manifest.identity,
             lock: lock.identity(),
         };
