@@ -148,8 +148,6 @@ impl Store {
     }
 
     fn keep_order(&self) {
-        // Beside the thread that compacts. Whoever needs it is told of errors.
-        let _told_to_others = self.know_all();
         while !self.wake.is_stopping() {
             if !self.maintain_order() {
                 self.wake.rest_until_near(ORDER_EVERY);
