@@ -74,23 +74,26 @@ impl Index {
     /// is held on after an error. Who asks for the same shard meanwhile waits.
     pub(crate) fn catch_up(&self, number: usize, change: impl FnOnce(&Index) -> Result<()>) -> Result<()> {
         let Some(shard) = self.shards.get(number) else { return Ok(()) };
-        let read = || self.source.as_ref().map_or(Ok(Vec::new()), |source| source.words(number));
-        shard.catch_up(read, |shard| {
-            let aside = Index { shards: Box::new([shard]), tag_mask: self.tag_mask, source: None };
-            change(&aside)?;
-            let changed = aside.shards.into_vec().pop();
-            changed.ok_or_else(|| Error::Internal("a shard of the index was lost".to_owned()))
-        })
+        shard.catch_up(
+            || self.words(number),
+            |shard| {
+                let aside = Index { shards: Box::new([shard]), tag_mask: self.tag_mask, source: None };
+                change(&aside)?;
+                let changed = aside.shards.into_vec().pop();
+                changed.ok_or_else(|| Error::Internal("a shard of the index was lost".to_owned()))
+            },
+        )
     }
 
     /// Reads a shard that nobody has looked at yet.
     #[cold]
-    fn load(&self, hash: u64) -> Result<()> {
-        let number = shard_of(hash) & (self.shards.len() - 1);
-        match (&self.source, self.shards.get(number)) {
-            (Some(source), Some(shard)) => shard.load(|| source.words(number)),
-            _ => Ok(()),
-        }
+    fn load(&self, number: usize) -> Result<()> {
+        self.shards.get(number).map_or(Ok(()), |shard| shard.load(|| self.words(number)))
+    }
+
+    /// The words of a shard as its source has them.
+    fn words(&self, number: usize) -> Result<Vec<u8>> {
+        self.source.as_ref().map_or(Ok(Vec::new()), |source| source.words(number))
     }
 
     /// An index where hashes look alike more often: of the hash's top 33 bits it uses the last few of the first ten,
@@ -121,7 +124,7 @@ impl Index {
     pub(crate) fn candidates(&self, hash: u64) -> Result<Candidates> {
         let (shard, tag) = self.shard_and_tag(hash);
         if shard.is_absent() {
-            self.load(hash)?;
+            self.load(shard_of(hash) & (self.shards.len() - 1))?;
         }
         Ok(shard.find(tag))
     }
@@ -175,8 +178,8 @@ impl Index {
     /// Every location of one shard at one moment.
     pub(crate) fn locations(&self, number: usize) -> Result<Vec<Location>> {
         let Some(shard) = self.shards.get(number) else { return Ok(Vec::new()) };
-        if let (true, Some(source)) = (shard.is_absent(), &self.source) {
-            shard.load(|| source.words(number))?;
+        if shard.is_absent() {
+            self.load(number)?;
         }
         Ok(shard.locations())
     }

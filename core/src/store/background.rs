@@ -167,8 +167,6 @@ impl Store {
     }
 
     fn keep_order(&self) {
-        // Beside the thread that compacts. Whoever needs it is told of errors.
-        let _told_to_others = self.know_all();
         let wish = self.keys.order.wish_for_sorting();
         while !self.wake.is_stopping() {
             // What is waiting when a step begins is sorted by it.

@@ -84,7 +84,7 @@ impl Store {
     pub(super) fn compact_regularly(&self) {
         let (mut last_sequence, mut last_write) = (0, Instant::now());
         let mut pause_until = Instant::now();
-        // Whoever needs it is told of errors.
+        // On one thread, so that processors are left for those who use the database. Whoever needs it is told of errors.
         let _told_to_others = self.know_all();
         while !self.wake.is_stopping() {
             self.wake.rest(LOOK_EVERY);
