@@ -207,10 +207,10 @@ impl Log {
     }
 
     pub(super) fn create_large_segment(&self, room: SegmentRoom) -> Result<Arc<Segment>> {
-        let planned = self.plan_segment(&mut self.state.lock(), SegmentKind::Large, room)?;
+        let planned = self.plan_segment(&mut self.state(), SegmentKind::Large, room)?;
         // Nobody waits while the file is made.
         let made = self.make_segment(&planned);
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let segment = self.enter_segment(&mut state, planned, made)?;
         state.large.push(Unsynced { segment: Arc::clone(&segment), full: None });
         Ok(segment)
@@ -226,7 +226,7 @@ impl Log {
 
     /// Has a segment sealed by the next sync. Nobody writes to it any more.
     pub(super) fn note_full(&self, segment: &Segment) {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let full = state.large.iter_mut().find(|one| one.segment.serial() == segment.serial());
         full.into_iter().for_each(|one| one.full = Some(0));
     }

@@ -97,7 +97,7 @@ impl Durable {
         assert_eq!(names(&self.disk), names_of(&numbers_of(&self.image)), "nothing else is left");
         for (key, live) in &self.since {
             match live {
-                true => _ = self.model.order.insert(key),
+                true => self.model.order.insert(key),
                 false => self.model.order.note_deleted(1),
             }
         }
@@ -157,7 +157,7 @@ fn small_run() -> (SimulatedDisk, OrderImage, Vec<Vec<u8>>) {
     let mut keys: Vec<Vec<u8>> = (0..12).map(key).collect();
     // Keys so long that there are several blocks.
     keys.extend((20..36).map(|number| [key(number), vec![b'l'; 1200]].concat()));
-    keys.iter().for_each(|key| _ = order.insert(key));
+    keys.iter().for_each(|key| order.insert(key));
     let image = order.checkpoint(&|_| true).unwrap();
     keys.sort();
     (disk, image, keys)
