@@ -8,6 +8,7 @@
 mod fork;
 mod lock;
 mod map;
+mod priority;
 #[cfg(any(test, feature = "simulation"))]
 mod simulated;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub(crate) use fork::{PerProcess, generation};
 pub(crate) use lock::{DirectoryLock, LOCK_FILE_NAME};
 pub(crate) use map::Map;
+pub(crate) use priority::let_others_go_first;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use simulated::{Call, Fault, Operation, SimulatedDisk};
 #[cfg(unix)]

@@ -92,7 +92,7 @@ impl Index {
     }
 
     /// The words of a shard as its source has them.
-    fn words(&self, number: usize) -> Result<Vec<u8>> {
+    fn words(&self, number: usize) -> Result<Vec<u64>> {
         self.source.as_ref().map_or(Ok(Vec::new()), |source| source.words(number))
     }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use super::Log;
 use super::room::Claim;
-use super::state::Unsynced;
 use crate::batch::FrameBuilder;
 use crate::checksum::Salt;
 use crate::error::{Error, Result};
@@ -96,7 +95,7 @@ impl Appended {
 impl Log {
     /// The one appender of this log, which goes on in the segment that recovery left open.
     pub(crate) fn appender(&self) -> Appender {
-        let segment = self.state.lock().log.last().map(|one| Arc::clone(&one.segment));
+        let segment = self.front.lock().active().map(Arc::clone);
         Appender { active: segment.map(|segment| self.active(segment)) }
     }
 
@@ -192,31 +191,43 @@ impl Log {
                 "the commit takes {needed} bytes in the log, at most {COMMIT_BYTES_MAX} are allowed; split it"
             )));
         }
-        let mut state = self.state.lock();
-        let header = crate::manifest::SEGMENT_HEADER_BYTES as u64;
-        let (spare, too_small) = match state.spare.take() {
-            Some(spare) if spare.capacity() < needed + header => (None, Some(spare)),
-            spare => (spare, None),
+        let with_header = needed + crate::manifest::SEGMENT_HEADER_BYTES as u64;
+        let (segment, of_reserve) = match self.begin_prepared(with_header, last_sequence) {
+            Some(segment) => (segment, None),
+            None => self.begin_unprepared(claim, needed, last_sequence)?,
         };
-        let usual = self.config.sizes.usual(state.allocated());
-        let segment = match spare {
-            Some(spare) => spare,
-            None => self.add_segment(&mut state, claim, SegmentKind::Log, needed).inspect_err(|_| {
-                state.spare.clone_from(&too_small);
-            })?,
-        };
-        let is_of_reserve = claim == Claim::Deletes && !state.deferred && segment.capacity() < usual;
-        let of_reserve = is_of_reserve.then_some(usual);
-        // The order of the serials is the order of the commits, so a spare that is passed over stays empty for ever.
-        let passed_over = too_small.map(|spare| Unsynced { segment: spare, full: Some(last_sequence) });
-        if let Some(full) = state.log.last_mut() {
-            full.full = Some(last_sequence);
-        }
-        state.log.extend(passed_over);
-        state.begin_segment(segment.serial(), last_sequence + 1);
-        state.log.push(Unsynced { segment: Arc::clone(&segment), full: None });
-        drop(state);
         appender.active = Some(Active { of_reserve, ..self.active(segment) });
         Ok(())
+    }
+
+    /// Goes on in the segment that was prepared, where there is one with so much room. Waits for nobody who waits for the device.
+    fn begin_prepared(&self, with_header: u64, last_sequence: u64) -> Option<Arc<Segment>> {
+        let mut front = self.front.lock();
+        let spare = front.take_spare(with_header)?;
+        front.begin(&spare, None, last_sequence);
+        Some(spare)
+    }
+
+    /// Goes on in a segment that is made for it. After an error nothing has changed. Where it is one of the reserve, how many bytes
+    /// segments usually have.
+    fn begin_unprepared(
+        &self,
+        claim: Claim,
+        needed: u64,
+        last_sequence: u64,
+    ) -> Result<(Arc<Segment>, Option<u64>)> {
+        let mut state = self.state();
+        // Who had the state until now may just have prepared one.
+        let with_header = needed + crate::manifest::SEGMENT_HEADER_BYTES as u64;
+        if let Some(segment) = self.begin_prepared(with_header, last_sequence) {
+            return Ok((segment, None));
+        }
+        let usual = self.config.sizes.usual(state.allocated());
+        let segment = self.add_segment(&mut state, claim, SegmentKind::Log, needed)?;
+        let is_of_reserve = claim == Claim::Deletes && !state.deferred && segment.capacity() < usual;
+        let mut front = self.front.lock();
+        let too_small = front.spare.take();
+        front.begin(&segment, too_small, last_sequence);
+        Ok((segment, is_of_reserve.then_some(usual)))
     }
 }

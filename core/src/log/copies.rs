@@ -25,7 +25,7 @@ pub(crate) struct Settled {
 impl Log {
     /// The sealed segments of all kinds, oldest first.
     pub(crate) fn settled(&self) -> Vec<Settled> {
-        let state = self.state.lock();
+        let state = self.state();
         let guard = self.pin();
         let sealed = state.manifest.segments.iter().filter(|entry| entry.sealed);
         sealed
@@ -40,7 +40,7 @@ impl Log {
     /// Creates a segment for copies with room for so many bytes of them. It is in the manifest, and means nothing before it is
     /// sealed.
     pub(crate) fn begin_copies(&self, bytes: u64) -> Result<Arc<Segment>> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         self.add_segment(&mut state, Claim::Compacts, SegmentKind::Copy, bytes)
     }
 
@@ -50,7 +50,7 @@ impl Log {
         self.check_in_place(segment)?;
         segment.sync().map_err(|error| self.poisoned_by(error))?;
         segment.seal();
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.seal(segment, sequences.1);
         state.begin_segment(segment.serial(), sequences.0);
         self.write_manifest(&mut state)
@@ -60,7 +60,7 @@ impl Log {
     /// with so many bytes of moves. From then on they are out of the way of every recovery. Their files are removed; who still
     /// looks into them goes on.
     pub(crate) fn retire(&self, serials: &[u64], checkpoint: Option<u64>, moves_bytes: u64) -> Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         if state.has_ended() {
             // No manifest would say it.
             return Err(Error::Closed);
@@ -156,13 +156,13 @@ impl Log {
 
     /// Bytes that a new log segment would have now.
     pub(crate) fn usual_segment_bytes(&self) -> u64 {
-        let state = self.state.lock();
+        let state = self.state();
         self.config.sizes.usual(state.allocated())
     }
 
     /// A serial above all that were given out.
     pub(crate) fn next_serial(&self) -> u64 {
-        self.state.lock().manifest.next_serial
+        self.state().manifest.next_serial
     }
 
     /// Bytes of the newest records of all keys, and of the large values that they name.

@@ -208,12 +208,12 @@ impl Log {
     }
 
     pub(super) fn create_large_segment(&self, claim: Claim, room: SegmentRoom) -> Result<Arc<Segment>> {
-        let (claim, bytes) = self.claim(&self.state.lock(), claim, room);
+        let (claim, bytes) = self.claim(&self.state(), claim, room);
         self.with_room(claim, bytes, |capacity| {
-            let planned = self.plan_segment(&mut self.state.lock(), SegmentKind::Large, capacity)?;
+            let planned = self.plan_segment(&mut self.state(), SegmentKind::Large, capacity)?;
             // Nobody waits while the file is made.
             let made = self.make_segment(&planned);
-            let mut state = self.state.lock();
+            let mut state = self.state();
             let segment = self.enter_segment(&mut state, planned, made)?;
             state.large.push(Unsynced { segment: Arc::clone(&segment), full: None });
             Ok(segment)
@@ -230,7 +230,7 @@ impl Log {
 
     /// Has a segment sealed by the next sync. Nobody writes to it any more.
     pub(super) fn note_full(&self, segment: &Segment) {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let full = state.large.iter_mut().find(|one| one.segment.serial() == segment.serial());
         full.into_iter().for_each(|one| one.full = Some(0));
     }

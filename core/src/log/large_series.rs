@@ -221,7 +221,7 @@ impl Log {
         // Whatever comes of it, nobody writes to them any more.
         taken.iter().for_each(|segment| self.note_full(segment));
         let is_full = |one: &&Unsynced| one.full.is_some();
-        let full: Vec<_> = self.state.lock().large.iter().filter(is_full).cloned().collect();
+        let full: Vec<_> = self.state().large.iter().filter(is_full).cloned().collect();
         let full: Vec<_> = full.into_iter().map(|one| one.segment).collect();
         if full.is_empty() { Ok(()) } else { self.seal_large(&full) }
     }
@@ -234,9 +234,9 @@ impl Log {
         let _turn = self.sync_turn.lock();
         let serials: Vec<u64> = segments.iter().map(|segment| segment.serial()).collect();
         let is_meant = |one: &&Unsynced| serials.contains(&one.segment.serial());
-        let open: Vec<Unsynced> = self.state.lock().large.iter().filter(is_meant).cloned().collect();
+        let open: Vec<Unsynced> = self.state().large.iter().filter(is_meant).cloned().collect();
         self.sync_segments(open.iter().map(|one| &one.segment))?;
-        let mut state = self.state.lock();
+        let mut state = self.state();
         for one in &open {
             one.segment.seal();
             state.seal(&one.segment, 0);

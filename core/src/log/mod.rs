@@ -5,8 +5,8 @@
 //!
 //! # Locks
 //! In this order: the turn to sync, the commit lock of the store (which owns the [`Appender`]), the pool of large-value
-//! segments, the state. The state is held for the time of a log segment's creation at most, and never by a reader; the pool
-//! only to take a segment out or put one in, and while a value is written no lock is held at all.
+//! segments, the state, its front. The state is held for the time of a log segment's creation at most, and never by a reader; its
+//! front for moments; the pool only to take a segment out or put one in, and while a value is written no lock is held at all.
 //!
 //! # Invariants
 //! - A frame is appended behind the last one, in the newest segment, with the next sequence.
@@ -17,6 +17,7 @@
 mod append;
 mod backup;
 mod copies;
+mod front;
 mod large;
 mod large_series;
 mod manifest_file;
@@ -51,6 +52,7 @@ pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
 pub(crate) use segments::LiveCount;
 pub(crate) use state::{OpenedSegment, SegmentSizes};
 
+use front::Front;
 use large::LargePool;
 use room::Room;
 use segments::SegmentTable;
@@ -88,6 +90,7 @@ pub(crate) struct Log {
     config: LogConfig,
     segments: SegmentTable,
     state: Mutex<State>,
+    front: Mutex<Front>,
     large: Mutex<LargePool>,
     /// Told when a call that writes a large value ends.
     large_rests: Condvar,
@@ -216,7 +219,10 @@ impl Log {
     }
 
     pub(crate) fn stats(&self) -> LogStats {
-        let mut stats = self.state.lock().sizes();
+        let mut stats = {
+            let state = self.state();
+            state.sizes(&self.front.lock().log)
+        };
         stats.appended = self.appended();
         stats.durable = self.durable();
         stats.bytes_appended = self.bytes_appended() + self.large_bytes_appended.load(Ordering::Relaxed);

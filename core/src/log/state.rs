@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::front::Front;
 use super::large::LargePool;
 use super::manifest_file::{WriteFailure, segment_name, write_manifest};
 use super::mark_file::MarkFile;
@@ -87,10 +88,6 @@ pub(super) struct State {
     pub(super) deferred: bool,
     /// The directory is somebody else's by now: nothing is written to it any more.
     ended: bool,
-    /// A log segment prepared ahead.
-    pub(super) spare: Option<Arc<Segment>>,
-    /// Log segments to sync, oldest first. The last one is being appended to.
-    pub(super) log: Vec<Unsynced>,
     /// Large-value segments to sync.
     pub(super) large: Vec<Unsynced>,
     /// Content of the segments that are not appended to any more: log and copies, large values.
@@ -163,13 +160,13 @@ impl State {
         self.large.iter().filter(is_unsynced).cloned().collect()
     }
 
-    pub(super) fn sizes(&self) -> LogStats {
+    pub(super) fn sizes(&self, log: &[Unsynced]) -> LogStats {
         let content = |list: &[Unsynced]| -> u64 {
             list.iter().map(|one| one.segment.published().saturating_sub(SEGMENT_HEADER_BYTES as u64)).sum()
         };
         LogStats {
             segments: self.manifest.segments.len() as u64,
-            log_bytes: self.settled.0 + content(&self.log),
+            log_bytes: self.settled.0 + content(log),
             large_bytes: self.settled.1 + content(&self.large),
             allocated_bytes: self.allocated(),
             ..LogStats::default()
@@ -198,16 +195,8 @@ impl Log {
         manifest.segments.clear();
         let durable = manifest.durable_sequence;
         let segments = SegmentTable::new(generation());
-        let mut state = State {
-            manifest,
-            deferred: true,
-            ended: false,
-            spare: None,
-            log: vec![],
-            large: vec![],
-            settled: (0, 0),
-        };
-        let mut large = LargePool::default();
+        let mut state = State { manifest, deferred: true, ended: false, large: vec![], settled: (0, 0) };
+        let (mut front, mut large) = (Front::default(), LargePool::default());
         for OpenedSegment { entry, segment, resumes } in opened {
             let number = segments.take(entry.slot)?;
             segments.add(
@@ -224,7 +213,7 @@ impl Log {
             let unsynced = Unsynced { segment: Arc::clone(&segment), full: None };
             match entry.kind {
                 // Copies are dropped when they are not sealed.
-                SegmentKind::Log | SegmentKind::Copy => state.log.push(unsynced),
+                SegmentKind::Log | SegmentKind::Copy => front.log.push(unsynced),
                 SegmentKind::Large => {
                     state.large.push(unsynced);
                     large.resume(segment);
@@ -238,6 +227,7 @@ impl Log {
             config,
             segments,
             state: Mutex::new(state),
+            front: Mutex::new(front),
             large: Mutex::new(large),
             large_rests: Condvar::new(),
             mark: Mutex::new(mark),
@@ -383,7 +373,7 @@ impl Log {
 
     /// The segments of a kind with what the manifest says of them, oldest first.
     pub(crate) fn segments_of(&self, kind: SegmentKind) -> Vec<(SegmentEntry, Arc<Segment>)> {
-        let state = self.state.lock();
+        let state = self.state();
         let guard = self.pin();
         let of_kind = state.manifest.segments.iter().filter(|entry| entry.kind == kind);
         of_kind
@@ -401,12 +391,12 @@ impl Log {
 
     /// Notes the first commit that a log segment holds, as recovery has found it.
     pub(crate) fn begin_segment(&self, serial: u64, first_sequence: u64) {
-        self.state.lock().begin_segment(serial, first_sequence);
+        self.state().begin_segment(serial, first_sequence);
     }
 
     /// The last commit of all log segments that were retired.
     pub(crate) fn retired_to(&self) -> u64 {
-        self.state.lock().manifest.retired_to
+        self.state().manifest.retired_to
     }
 
     /// Tells the last commit of a log that is opened for reading only.
@@ -436,7 +426,7 @@ impl Log {
     /// Ends recovery: what it made is on the device, and the manifest names it from now on.
     pub(crate) fn end_recovery(&self) -> Result<()> {
         self.sync()?;
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.deferred = false;
         self.write_manifest(&mut state)
     }
@@ -444,22 +434,26 @@ impl Log {
     /// Creates a segment ahead when the one being appended to is more than half full. For the background.
     pub(crate) fn prepare_spare(&self) -> Result<()> {
         self.check_not_poisoned()?;
-        let mut state = self.state.lock();
-        let half_full =
-            state.log.last().is_some_and(|one| one.segment.published() > one.segment.capacity() / 2);
-        if state.spare.is_some() || state.deferred || !half_full {
+        let is_wanted = {
+            let front = self.front.lock();
+            let half_full = |active: &Arc<Segment>| active.published() > active.capacity() / 2;
+            front.spare.is_none() && front.active().is_some_and(half_full)
+        };
+        let mut state = if is_wanted { self.state() } else { return Ok(()) };
+        // There may be one by now; while the state is held nobody else makes one.
+        if state.deferred || self.front.lock().spare.is_some() {
             return Ok(());
         }
         let spare = self.add_segment(&mut state, Claim::Adds, SegmentKind::Log, 0)?;
-        state.spare = Some(spare);
+        self.front.lock().spare = Some(spare);
         Ok(())
     }
 
     /// Has pages populated ahead of the appender. For the background.
     pub(crate) fn populate_ahead(&self) -> Result<()> {
         let (active, spare) = {
-            let state = self.state.lock();
-            (state.log.last().map(|one| Arc::clone(&one.segment)), state.spare.clone())
+            let front = self.front.lock();
+            (front.active().map(Arc::clone), front.spare.clone())
         };
         if let Some(active) = active {
             let written = active.published();
@@ -485,7 +479,7 @@ impl Log {
     pub(crate) fn close(&self) -> Result<()> {
         // A sync that is under way may still write the manifest; after this turn none does.
         let _turn = self.sync_turn.lock();
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let closed = self.close_manifest(&mut state);
         state.ended = true;
         closed
@@ -493,11 +487,14 @@ impl Log {
 
     fn close_manifest(&self, state: &mut State) -> Result<()> {
         self.check_not_poisoned()?;
-        let spare = state.spare.take();
+        let (spare, log) = {
+            let mut front = self.front.lock();
+            (front.spare.take(), front.log.clone())
+        };
         if let Some(spare) = &spare {
             state.manifest.segments.retain(|entry| entry.serial != spare.serial());
         }
-        let open: Vec<Unsynced> = state.log.iter().chain(&state.large).cloned().collect();
+        let open: Vec<Unsynced> = log.iter().chain(&state.large).cloned().collect();
         let last_sequence = self.durable();
         for one in &open {
             if let Some(last_sequence) = one.full {
@@ -524,4 +521,4 @@ impl Log {
 /// Least that is populated ahead of the appender.
 const POPULATE_BYTES_MIN: u64 = 256 << 10;
 /// Most that is populated ahead of the appender.
-const POPULATE_BYTES_MAX: u64 = 16 << 20;
+const POPULATE_BYTES_MAX: u64 = 4 << 20;

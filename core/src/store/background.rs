@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Store;
+use crate::disk::let_others_go_first;
 use crate::error::{Error, Result};
 use crate::wish::Wish;
 
@@ -80,22 +81,31 @@ pub(crate) struct Background {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A thread's name, and what it does until the store is stopped.
-type Work = (&'static str, fn(&Store));
+/// How far the threads step back that nobody waits for. Where there are more threads than processors a put waits several times
+/// as long for a processor without it. Much more than this, and compaction does not keep up, and who is interrupted under a lock
+/// comes back to it too late.
+const STEPS_BACK: i32 = 5;
+
+/// A thread's name, how far it steps back, and what it does until the store is stopped.
+type Work = (&'static str, i32, fn(&Store));
 
 impl Background {
     /// Starts the threads.
     pub(crate) fn start(store: &Arc<Store>) -> Result<Background> {
         let mut background = Background { store: Arc::clone(store), threads: Vec::new() };
         let works: [Work; 4] = [
-            ("opendb-room", Store::make_room),
-            ("opendb-sync", Store::sync_regularly),
-            ("opendb-order", Store::keep_order),
-            ("opendb-compact", Store::compact_regularly),
+            ("opendb-room", 0, Store::make_room),
+            ("opendb-sync", STEPS_BACK, Store::sync_regularly),
+            ("opendb-order", STEPS_BACK, Store::keep_order),
+            ("opendb-compact", STEPS_BACK, Store::compact_regularly),
         ];
-        for (name, work) in works {
+        for (name, steps_back, work) in works {
             let store = Arc::clone(store);
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&store));
+            let begin = move || {
+                let_others_go_first(steps_back);
+                work(&store);
+            };
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(begin);
             match thread {
                 Ok(thread) => background.threads.push(thread),
                 Err(error) => {
