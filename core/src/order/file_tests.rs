@@ -302,6 +302,8 @@ fn files_of_an_image_stay_until_it_is_released() {
     let in_use = model.order.run_numbers();
     assert!(numbers_of(&first).iter().all(|number| !in_use.contains(number)), "all was merged");
     assert!(names(&disk).is_superset(&names_of(&numbers_of(&first))));
+    let bytes = |image: &OrderImage| image.runs.iter().map(|run| run.bytes).sum::<u64>();
+    assert_eq!(model.order.superseded_bytes(), bytes(&first));
     let order = open_again(&disk.process_death(), true, &first).unwrap();
     assert_eq!(all_keys(&order, true).unwrap().len(), 9000);
 
@@ -309,6 +311,7 @@ fn files_of_an_image_stay_until_it_is_released() {
     let second = model.order.checkpoint(&|key| live[key]).unwrap();
     model.order.release(&numbers_of(&second));
     assert_eq!(names(&disk), names_of(&model.order.run_numbers()));
+    assert_eq!(model.order.superseded_bytes(), 0);
     model.order.discard_files();
     assert_eq!(names(&disk), names_of(&numbers_of(&second)), "what an image names stays");
     model.order.release(&[]);

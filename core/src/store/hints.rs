@@ -10,16 +10,21 @@ use std::path::Path;
 use parking_lot::Mutex;
 
 use super::Store;
+use crate::compaction::Effort;
 use crate::disk::{Disk, OpenMode};
 use crate::hint::{HINT_HEADER_BYTES, HintEntry, HintHeader, decode_hint, encode_hint};
 use crate::keys::Keys;
-use crate::log::{FrameWalk, Log, Walked};
+use crate::log::{FrameWalk, Log, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::numbered::{number_of_name, numbered_name};
 use crate::record::Frame;
 use crate::segment::Segment;
 
 const SUFFIX: &str = ".hint";
+/// Bytes in segments for a hundred live ones up to which hints are written while others write.
+const PRESSURE_OF_HINTS: u64 = 115;
+/// Dead part of a segment, in percent, from which it is not worth a hint while others write.
+const DEAD_PERCENT_MAX: u64 = 20;
 
 fn name(serial: u64) -> String {
     numbered_name(serial, SUFFIX)
@@ -109,14 +114,23 @@ fn tidy(disk: &dyn Disk, directory: &Path, identity: [u8; 16], segments: &HashSe
     kept
 }
 
+/// Whether there is so much garbage in a segment that it is compacted soon.
+fn goes_soon(one: &Settled) -> bool {
+    let bytes = one.entry.length.saturating_sub(SEGMENT_HEADER_BYTES as u64);
+    one.live.bytes * 100 <= bytes * (100 - DEAD_PERCENT_MAX)
+}
+
 impl Store {
-    /// Removes the hints of segments that are gone, and perhaps writes those of the sealed segments that have none. Best effort: a
-    /// hint that cannot be written is left alone until the next open.
-    pub(super) fn tidy_hints(&self, writes_missing: bool) {
+    /// Removes the hints of segments that are gone, and perhaps writes those of the sealed segments that have none. While others
+    /// write, segments with much garbage have none: they go before a hint is of use, and room is dear then. Best effort: a hint that
+    /// cannot be written is left alone until the next open.
+    pub(crate) fn tidy_hints(&self, effort: Effort) {
+        let is_busy = effort == Effort::Busy;
+        let writes_missing = !is_busy || self.pressure() < PRESSURE_OF_HINTS;
         let (disk, directory, identity) = self.log.place();
         let mut hinted = self.hinted.0.lock();
         let mut settled = self.log.settled();
-        settled.retain(|one| one.entry.kind != SegmentKind::Large);
+        settled.retain(|one| one.entry.kind != SegmentKind::Large && !(is_busy && goes_soon(one)));
         let serials: HashSet<u64> = settled.iter().map(|one| one.entry.serial).collect();
         // Once something of somebody else's is in the place of the directory nothing in it is touched any more.
         let is_ours = || !self.log.is_poisoned() && self.log.check_directory().is_ok();
@@ -157,7 +171,7 @@ impl Store {
     }
 
     pub(crate) fn write_missing_hints(&self) {
-        self.tidy_hints(true);
+        self.tidy_hints(Effort::Full);
     }
 
     /// Hashes of the keys that have puts in a segment, ascending, as its hint tells them.

@@ -74,9 +74,6 @@ impl Pace {
 /// Copies can take more than what they are made of: records of batches have shorter headers.
 const RESERVE_HALVED_MAX: u32 = 4;
 
-/// Bytes in segments for a hundred live ones up to which hints are written while others write.
-const PRESSURE_OF_HINTS: u64 = 115;
-
 /// Is told how far a compaction has come, and says whether to go on.
 pub(crate) type Progress<'a> = &'a mut dyn FnMut(&CompactionProgress) -> bool;
 
@@ -125,8 +122,7 @@ impl Store {
             true
         })?;
         self.forget_leaving(&mut compactor);
-        // Segments that are overwritten soon are not worth their hints.
-        self.tidy_hints(effort == Effort::Rest || self.pressure() < PRESSURE_OF_HINTS);
+        self.tidy_hints(effort);
         Ok(())
     }
 
@@ -212,9 +208,11 @@ impl Store {
         let emptied_most = (EMPTIED_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
         let appended = self.log.bytes_appended() - compactor.checkpoint_appended;
         let emptied: u64 = compactor.emptied.iter().map(|one| one.segment.capacity()).sum();
-        let freed = emptied + compactor.reach.as_ref().map_or(0, |reach| reach.moves_bytes);
+        // So do key runs that only the last one still names.
+        let superseded = self.keys.order.superseded_bytes();
+        let freed = emptied + superseded + compactor.reach.as_ref().map_or(0, |reach| reach.moves_bytes);
         let is_due = match effort {
-            Effort::Busy => appended >= interval || emptied >= emptied_most,
+            Effort::Busy => appended >= interval || emptied >= emptied_most || superseded >= image.max(least),
             _ => appended >= interval || freed > 0 && freed * REST_IMAGES >= image,
         };
         if is_due { self.checkpoint(compactor) } else { Ok(()) }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::model::{Driven, PATH, Random, all_options, open, open_image};
 use crate::Durability;
+use crate::compaction::Effort;
 use crate::disk::{DirectoryLock, Disk, OpenMode, SimulatedDisk};
 use crate::error::Result;
 use crate::log::{LogConfig, SegmentSizes, read_manifest};
@@ -170,6 +171,28 @@ fn a_hint_is_gone_as_soon_as_its_segment_is_retired() {
     };
     assert!(hints(&disk).iter().all(has_segment), "{:?} beside {segments:?}", hints(&disk));
     assert!(hints(&disk).len() < before, "some segments were retired");
+}
+
+/// They would be compacted before the hint is of use.
+#[test]
+fn while_others_write_segments_with_much_garbage_have_no_hint() {
+    let options = &all_options(64 << 10)[1];
+    let disk = SimulatedDisk::new();
+    let db = open(&disk, options).unwrap();
+    // Two thirds of the first half are overwritten.
+    for number in (0..200_u8).chain((0..100).filter(|number| number % 3 > 0)) {
+        db.put(&[number], &[1; 2_000]).unwrap();
+    }
+    db.flush().unwrap();
+    let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    store.tidy_hints(Effort::Rest);
+    let all = hints(&disk);
+    store.tidy_hints(Effort::Busy);
+    let few = hints(&disk);
+    assert!(all.len() >= 8 && (2..=4).contains(&(all.len() - few.len())), "{few:?} of {all:?}");
+    assert!(few.iter().all(|path| all[2..].contains(path)), "the oldest have the garbage");
+    store.tidy_hints(Effort::Rest);
+    assert_eq!(hints(&disk), all);
 }
 
 #[test]
