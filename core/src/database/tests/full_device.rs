@@ -46,7 +46,7 @@ impl Load {
             _ => number,
         };
         let value = match self {
-            Load::LargeValues if number % 8 == 0 => random.large_value(),
+            Load::LargeValues if number.is_multiple_of(8) => random.large_value(),
             _ => random.bytes(2_000),
         };
         let durability = if matches!(self, Load::Synced) { Durability::Sync } else { Durability::Buffered };
