@@ -137,7 +137,7 @@ impl Room {
     }
 
     /// Takes the room where the device has become tight, and gives it back where there is plenty again.
-    fn tend(&self, usual: u64) {
+    pub(super) fn tend(&self, usual: u64) {
         self.find();
         let mut reserve = self.reserve.lock();
         if reserve.is_lent {

@@ -514,6 +514,8 @@ impl Log {
         if let Some(spare) = spare {
             let _best_effort = self.config.disk.remove(spare.path());
         }
+        // What that has given back is kept for the next open, where the device is tight.
+        self.room.tend(self.config.sizes.usual(state.allocated()));
         Ok(())
     }
 }

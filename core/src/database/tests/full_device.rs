@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::model::{Driven, PATH, Random, all_options, assert_same, open, open_image, read_all};
-use crate::disk::{Disk, OpenMode, SimulatedDisk};
+use crate::disk::{Disk, Fault, OpenMode, SimulatedDisk};
 use crate::options::{Durability, Options};
 use crate::{Error, Result};
 
@@ -74,7 +74,15 @@ fn full(load: Load, options: &Options, random: &mut Random) -> Driven {
             break;
         }
     }
+    // Not while the reserve is lent.
+    let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    let nobody_compacts = store.nobody_compacts();
+    // Nor faster than the background looks.
+    disk.set_room(used_bytes(&disk) + 3 * SEGMENT_BYTES - 4096);
+    store.log.tend_reserve();
     disk.set_room(used_bytes(&disk));
+    drop(nobody_compacts);
+    drop(store);
     driven
 }
 
@@ -136,10 +144,37 @@ fn a_full_device_keeps_no_database_from_opening() {
             let again = open(&image, &options).unwrap();
             assert_same(&read_all(&again), &driven.state, context);
             again.close().unwrap();
-            image.set_room(used_bytes(&image));
+            // What is free once nobody has it open is anybody's, but for what a manifest takes.
+            image.set_room(used_bytes(&image) + (16 << 10));
             let again = open(&image, &options).unwrap();
             assert!(again.stats().unwrap().recovery.clean, "{context}");
             assert_same(&read_all(&again), &driven.state, context);
+        }
+    }
+}
+
+/// What a crash leaves of a tail that is written over itself is what was there before.
+#[test]
+fn opening_on_a_full_device_can_be_cut_off_anywhere() {
+    for (way, options) in all_options(SEGMENT_BYTES).into_iter().enumerate() {
+        for load in [Load::Live, Load::LargeValues] {
+            let context = &format!("{load:?}, {options:?}");
+            let mut random = Random(200 + way as u64);
+            let driven = full(load, &options, &mut random);
+            let (image, least) = (driven.disk.process_death(), driven.durable());
+            // No reserve either.
+            image.remove(&Path::new(PATH).join("RESERVE")).unwrap();
+            image.set_room(used_bytes(&image) + (16 << 10));
+            for after in (0..90).step_by(9) {
+                let half = image.process_death();
+                half.fail_after(Fault::any_after(after, std::io::ErrorKind::Other));
+                let _opened_or_cut_off = open(&half, &options);
+                let cut = half.crash(&mut || random.next());
+                // Removals may be undone as well, and then there is less room than there was.
+                cut.set_room(u64::MAX);
+                open_image(&cut, &options, &driven.history, least, &format!("cut after {after}, {context}"));
+            }
+            open_image(&image, &options, &driven.history, driven.history.len(), context);
         }
     }
 }
