@@ -17,11 +17,11 @@ use crate::location::Location;
 use crate::log::Log;
 
 /// Records that are gathered at most: 24 MiB of them.
-const RECORDS_MAX: usize = 1 << 20;
+const RECORDS_MAX: usize = if cfg!(test) { 40 } else { 1 << 20 };
 /// Records below which one thread is faster than several.
-const PARALLEL_RECORDS_MIN: usize = 4 << 10;
+const PARALLEL_RECORDS_MIN: usize = if cfg!(test) { 4 } else { 4 << 10 };
 /// How many records are asked for at once.
-const BATCH_RECORDS: usize = 32;
+const BATCH_RECORDS: usize = if cfg!(test) { 3 } else { 32 };
 /// What is asked for of a record: its header and a short key, wherever in a cache line they begin.
 const RECORD_BYTES: usize = 128;
 
