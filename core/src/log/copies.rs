@@ -44,15 +44,16 @@ impl Log {
         self.add_segment(&mut state, Claim::Compacts, SegmentKind::Copy, bytes)
     }
 
-    /// Puts a segment of copies on the device and ends it. Its sequences lie between these two.
-    pub(crate) fn end_copies(&self, segment: &Segment, sequences: (u64, u64)) -> Result<()> {
+    /// Puts a segment of copies on the device and ends it. Its sequences lie between these two; where the first one is greater,
+    /// nothing was copied.
+    pub(crate) fn end_copies(&self, segment: &Segment, (first, last): (u64, u64)) -> Result<()> {
         self.check_not_poisoned()?;
         self.check_in_place(segment)?;
         segment.sync().map_err(|error| self.poisoned_by(error))?;
         segment.seal();
         let mut state = self.state();
-        state.seal(segment, sequences.1);
-        state.begin_segment(segment.serial(), sequences.0);
+        state.seal(segment, last);
+        state.begin_segment(segment.serial(), if first <= last { first } else { 0 });
         self.write_manifest(&mut state)
     }
 

@@ -285,7 +285,7 @@ impl Log {
     ) -> Result<Planned> {
         self.check_not_poisoned()?;
         self.check_directory()?;
-        let number = self.segments.take_number()?;
+        let number = self.segments.take_number(kind)?;
         let slot = number.number;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;

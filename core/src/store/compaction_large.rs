@@ -333,6 +333,10 @@ impl Store {
                     compactor.unreadable.insert(value.segment.serial());
                 }
             })?;
+            if value.to.is_none() {
+                // It keeps its segment, and were all that a job takes on like it, the next job would take on the same ones.
+                compactor.unreadable.insert(value.segment.serial());
+            }
         }
         self.log.end_moved_values(series)
     }

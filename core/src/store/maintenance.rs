@@ -111,6 +111,10 @@ impl Store {
         }
         let mut done = Compaction::default();
         self.pace.set(self.pressure());
+        if effort == Effort::Rest {
+            // Values that were given up may have left segments that are full and that no sync has a reason to seal.
+            self.log.end_large_segments(&|_, _| false)?;
+        }
         // What is wholly dead needs no room, and makes some.
         self.empty_large(&mut compactor, effort);
         while self.compact_with_room(&mut compactor, effort, u64::MAX, &mut done)? {
@@ -200,6 +204,18 @@ impl Store {
         self.compactor().unwrap()
     }
 
+    /// Compacts once as at rest, or makes a checkpoint.
+    #[cfg(test)]
+    pub(crate) fn compact_or_checkpoint(&self, compacts: bool) -> Result<()> {
+        let mut compactor = self.compactor()?;
+        match compacts {
+            true => self
+                .compact_once(&mut compactor, Effort::Rest, u64::MAX, None, &mut Compaction::default())
+                .map(drop),
+            false => self.checkpoint(&mut compactor),
+        }
+    }
+
     pub(super) fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {
         let image = self.keys.index.len() * INDEX_BYTES_PER_KEY;
         let least = CHECKPOINT_BYTES_MIN.min(4 * self.log.usual_segment_bytes());
@@ -232,8 +248,8 @@ impl Store {
     pub(crate) fn compact(&self, progress: Progress<'_>) -> Result<Compaction> {
         let mut compactor = self.compactor()?;
         match self.log.end_segment(&mut self.committer.lock().appender) {
-            // What is sealed already can be compacted all the same, and makes room.
-            Err(Error::NoSpace(_)) => {}
+            // What is sealed already can be compacted all the same, and makes room, or leaves fewer segments than there can be.
+            Err(Error::NoSpace(_) | Error::Storage(_)) => {}
             other => other?,
         }
         self.end_large_with_garbage()?;

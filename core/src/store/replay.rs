@@ -31,7 +31,7 @@ use crate::log::Log;
 /// Records that are gathered at most: 32 MiB of them, and as much again while they are brought together. Tests come to it.
 const RECORDS_MAX: usize = if cfg!(test) { 100 } else { 2 << 20 };
 /// How many records are asked for at once.
-const BATCH_RECORDS: usize = 32;
+const BATCH_RECORDS: usize = if cfg!(test) { 3 } else { 32 };
 /// What is asked for of a record: its header and a short key, wherever in a cache line they begin.
 const RECORD_BYTES: usize = 128;
 

@@ -1,6 +1,7 @@
 //! The whole engine on the simulated disk: power cuts, deaths of the process, calls that fail, and the order of syncs.
 
 mod backup;
+mod beside;
 mod compacting;
 mod damage;
 mod faults;
