@@ -24,7 +24,7 @@ use crate::wish::Wish;
 /// Default size of the first segments: two of them are always there, so a small database is not much larger than its data.
 const SEGMENT_BYTES_DEFAULT: u64 = 8 << 20;
 /// Segments grow so that there are about this many, until they are of full size.
-const SEGMENTS_WANTED: u64 = 128;
+const SEGMENTS_WANTED: u64 = 96;
 /// On a small device they are smaller, so that one to write to, one ahead and one in reserve are a small part of it.
 const SEGMENTS_OF_DEVICE: u64 = 24;
 const SEGMENT_BYTES_MIN: u64 = 256 << 10;

@@ -9,7 +9,7 @@ use crate::disk::{DirectoryLock, Disk, OpenMode, SimulatedDisk};
 use crate::index::shard_of;
 use crate::log::{LogConfig, SegmentSizes, read_manifest};
 use crate::options::{AppendMode, Compression, Options};
-use crate::record::{Kind, NewRecord};
+use crate::record::{Kind, NewRecord, SHORT_HEADER_BYTES};
 use crate::scan::{Scan, Walk};
 use crate::segment::Access;
 use crate::store::{Commit, Store};
@@ -202,7 +202,7 @@ fn what_cannot_be_made_known_is_an_error_for_whoever_needs_it_and_never_a_missin
         // The first byte of the key in the first commit of all, which the checkpoint knows and the log makes old.
         let path = Path::new(PATH).join("0000000000000001.segment");
         let file = disk.open(&path, OpenMode::ReadWrite).unwrap();
-        file.write_all_at(b"K", 64 + 24).unwrap();
+        file.write_all_at(b"K", 64 + SHORT_HEADER_BYTES as u64).unwrap();
 
         let store = Quiet::open(&disk, &options).unwrap();
         let is_damaged =
@@ -228,7 +228,7 @@ fn what_cannot_be_made_known_is_an_error_for_whoever_needs_it_and_never_a_missin
         let store = Quiet::open(&disk, &options).unwrap();
         all_at_once(&store);
         // With the byte as it was nothing is lost, and nothing of what was tried in vain was counted.
-        file.write_all_at(b"k", 64 + 24).unwrap();
+        file.write_all_at(b"k", 64 + SHORT_HEADER_BYTES as u64).unwrap();
         assert_eq!(store.get(&key(0)).unwrap().as_deref(), Some(&b"new"[..]));
         assert_eq!(store.scan().unwrap().len(), KEYS + 1);
         assert_eq!(store.store.verify().unwrap().violations, []);
