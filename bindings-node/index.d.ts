@@ -54,7 +54,7 @@ export interface OpenOptions {
   mappedReads?: boolean | undefined
   /** Bound of the cache, in bytes (default: 64 MiB); 0 turns it off. */
   cacheBytes?: number | undefined
-  /** Size of new segments, in bytes, from 64 KiB to 256 MiB (default: 16 MiB, growing as the database grows). */
+  /** Size of new segments, in bytes, from 64 KiB to 256 MiB (default: 8 MiB, growing as the database grows). */
   segmentBytes?: number | undefined
   /** Opens a damaged database for reading what is still readable (default: false); writes are `OPENDB_READ_ONLY`. */
   readDamaged?: boolean | undefined

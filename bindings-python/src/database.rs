@@ -170,7 +170,7 @@ fn length(py: Python<'_>, writer: &impl Write) -> PyResult<usize> {
 ///   otherwise "write".
 /// - mapped_reads: whether segments are read through memory maps.
 /// - cache_bytes: bound of the cache (default: 64 MiB); 0 turns it off.
-/// - segment_bytes: size of new segments (default: 16 MiB, growing to 256 MiB as the database grows).
+/// - segment_bytes: size of new segments (default: 8 MiB, growing to 256 MiB as the database grows).
 /// - read_damaged: opens a damaged database for reading what is still readable. Every write is refused.
 #[pyclass(frozen, subclass, weakref, module = "opendb")]
 pub(crate) struct OpenDB {

@@ -104,7 +104,7 @@ impl FrameBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Frame, SEQUENCE_AT, STANDALONE_HEADER_BYTES, standalone_bytes, standalone_header};
+    use crate::record::{Frame, SEQUENCE_AT, SHORT_HEADER_BYTES, STANDALONE_HEADER_BYTES, StandaloneHeader};
 
     fn salt() -> Salt {
         Salt::new([3; 16], 9)
@@ -115,8 +115,9 @@ mod tests {
     }
 
     fn standalone(key: &[u8], value: &[u8], offset: u64) -> Vec<u8> {
-        let header = standalone_header(&put(key, value), content_crc(key, value), 77, 70, salt().at(offset));
-        let mut bytes = [&header[..], key, value].concat();
+        let salt = salt().at(offset);
+        let header = StandaloneHeader::new(&put(key, value), content_crc(key, value), 77, 70, salt);
+        let mut bytes = [header.as_slice(), key, value].concat();
         bytes.resize(aligned(bytes.len()), 0);
         bytes
     }
@@ -135,8 +136,8 @@ mod tests {
         for value_bytes in 0..40 {
             let value = vec![1; value_bytes];
             let bytes = standalone(b"key", &value, 64);
-            assert_eq!(bytes.len(), standalone_bytes(b"key", &value));
-            assert!(bytes.len() - 3 - value_bytes <= 32, "more than 32 bytes beside key and value");
+            assert_eq!(bytes.len(), put(b"key", &value).standalone_bytes(77));
+            assert!(bytes.len() - 3 - value_bytes <= 25, "more than 25 bytes beside key and value");
             let frame = Frame::parse(&bytes, 64, salt()).unwrap();
             assert_eq!((frame.sequence, frame.watermark(), frame.bytes), (77, 70, bytes.len()));
             let (at, record) = frame.records().next().unwrap();
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn no_frame_is_found_where_a_covered_bit_is_flipped() {
-        for (bytes, padding) in [(standalone(b"key", b"value", 64), 0), (batch(3, 9, 64), 7)] {
+        for (bytes, padding) in [(standalone(b"key", b"value value", 64), 0), (batch(3, 9, 64), 7)] {
             for at in 0..bytes.len() * 8 {
                 let mut damaged = bytes.clone();
                 damaged[at / 8] ^= 1 << (at % 8);
@@ -215,7 +216,8 @@ mod tests {
 
     #[test]
     fn header_sizes_are_the_ones_of_the_format() {
-        assert_eq!((RECORD_HEADER_BYTES, STANDALONE_HEADER_BYTES, FRAME_HEADER_BYTES), (12, 24, 32));
+        assert_eq!((RECORD_HEADER_BYTES, SHORT_HEADER_BYTES), (12, 18));
+        assert_eq!((STANDALONE_HEADER_BYTES, FRAME_HEADER_BYTES), (24, 32));
         assert_eq!(ANCHOR_REACH_BYTES, 16_376);
     }
 }

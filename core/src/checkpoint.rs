@@ -1,4 +1,4 @@
-//! A checkpoint as bytes: encoding and decoding, without I/O. `FORMAT.md`, section 8, is the reference.
+//! A checkpoint as bytes: encoding and decoding, without I/O. `FORMAT.md`, section 10, is the reference.
 //!
 //! The shards of the index stand in front, each read only when it is needed; the *contents*, which say where, are read and
 //! checked when the checkpoint is opened.
@@ -13,12 +13,9 @@ pub(crate) const CHECKPOINT_HEADER_BYTES: usize = 64;
 /// Longest contents: every segment, keyspace and shard there can be, and thousands of key runs.
 pub(crate) const CONTENTS_BYTES_MAX: u64 = 8 << 20;
 
-/// Bytes of one line of the index.
-const INDEX_LINE_BYTES: usize = 64;
-
 const MAGIC: &[u8; 8] = b"OPENDBCP";
-const VERSION: u32 = 1;
-const SHARD_BYTES: usize = 48;
+const VERSION: u32 = 2;
+const SHARD_BYTES: usize = 36;
 const SEGMENT_BYTES: usize = 40;
 const RUN_BYTES: usize = 24;
 
@@ -33,28 +30,12 @@ pub(crate) struct CheckpointHeader {
     pub(crate) contents_crc: u32,
 }
 
-/// What is known of a shard without its words.
+/// What is known of a shard without its entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ShardShape {
     /// Lines that entries call home.
     pub(crate) home_lines: u32,
-    /// All lines, those that take what spills from the last ones included.
-    pub(crate) lines: u32,
-    pub(crate) entries: u64,
-    /// Entries removed since the table got its shape.
-    pub(crate) removed: u64,
-}
-
-impl ShardShape {
-    /// Bytes of its words.
-    pub(crate) fn bytes(&self) -> usize {
-        self.lines as usize * INDEX_LINE_BYTES
-    }
-
-    /// Whether a table can have this shape.
-    pub(crate) fn is_possible(&self) -> bool {
-        self.home_lines <= self.lines && self.entries <= u64::from(self.lines) * (INDEX_LINE_BYTES / 8) as u64
-    }
+    pub(crate) entries: u32,
 }
 
 /// One shard of the index that has a table.
@@ -62,7 +43,9 @@ impl ShardShape {
 pub(crate) struct ShardState {
     pub(crate) number: u32,
     pub(crate) shape: ShardShape,
+    /// Where its entries stand, packed, and how long they are.
     pub(crate) offset: u64,
+    pub(crate) bytes: u32,
     pub(crate) crc: u32,
     /// The last commit that is in it.
     pub(crate) sequence: u64,
@@ -158,10 +141,10 @@ impl Contents {
         count(&mut out, self.shards.len());
         for shard in &self.shards {
             let shape = &shard.shape;
-            out.extend_from_slice(&shape.home_lines.to_le_bytes());
-            out.extend_from_slice(&shape.lines.to_le_bytes());
-            words(&mut out, &[shape.entries, shape.removed, shard.offset, shard.sequence]);
-            words(&mut out, &[u64::from(shard.crc) | u64::from(shard.number) << 32]);
+            words(&mut out, &[u64::from(shape.home_lines) | u64::from(shape.entries) << 32]);
+            words(&mut out, &[shard.offset, shard.sequence]);
+            words(&mut out, &[u64::from(shard.bytes) | u64::from(shard.crc) << 32]);
+            count(&mut out, shard.number as usize);
         }
         count(&mut out, self.keyspaces.len());
         for keyspace in &self.keyspaces {
@@ -255,11 +238,12 @@ impl<'a> Reader<'a> {
     }
 
     fn shard(&mut self) -> Option<ShardState> {
-        let (home_lines, lines) = (self.half()?, self.half()?);
-        let shape = ShardShape { home_lines, lines, entries: self.word()?, removed: self.word()? };
+        let shape = ShardShape { home_lines: self.half()?, entries: self.half()? };
         let (offset, sequence) = (self.word()?, self.number()?);
-        let (crc, number) = (self.half()?, self.half()?);
-        shape.is_possible().then_some(ShardState { number, shape, offset, crc, sequence })
+        let (bytes, crc, number) = (self.half()?, self.half()?, self.half()?);
+        // Each entry takes a bit at the least.
+        let is_possible = u64::from(shape.entries) <= 8 * u64::from(bytes);
+        is_possible.then_some(ShardState { number, shape, offset, bytes, crc, sequence })
     }
 
     fn keyspace(&mut self) -> Option<KeyspaceState> {
@@ -287,12 +271,16 @@ mod tests {
     use super::*;
 
     fn sample() -> Contents {
-        let shape = ShardShape { home_lines: 3, lines: 5, entries: 20, removed: 2 };
+        let shape = ShardShape { home_lines: 3, entries: 20 };
+        let (offset, bytes) = (64, 100);
         Contents {
             sequence: 100,
             position: (7, 4096),
             counted_to: 103,
-            shards: vec![ShardState { number: 1023, shape, offset: 64, crc: 0xdead_beef, sequence: 101 }; 4],
+            shards: vec![
+                ShardState { number: 1023, shape, offset, bytes, crc: 0xdead_beef, sequence: 101 };
+                4
+            ],
             keyspaces: vec![
                 KeyspaceState { name: "default".to_owned(), settings: vec![], keys: 9 },
                 KeyspaceState { name: "späte".to_owned(), settings: vec![1, 1], keys: 0 },
@@ -350,7 +338,7 @@ mod tests {
         for length in 0..whole.len() {
             assert_eq!(Contents::decode(&whole[..length]), None);
         }
-        for at in [32, 36] {
+        for at in [32, 40] {
             let mut wrong = whole.clone();
             wrong[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
             assert_eq!(Contents::decode(&wrong), None);

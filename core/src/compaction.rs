@@ -8,9 +8,9 @@
 use std::cmp::Ordering;
 
 /// Dead part of the sealed segments from which compaction runs, in percent.
-const DEAD_PERCENT_MAX: u64 = 32;
+const DEAD_PERCENT_MAX: u64 = 30;
 /// Dead part to which it goes on once nobody writes.
-const DEAD_PERCENT_AT_REST: u64 = 5;
+const DEAD_PERCENT_AT_REST: u64 = 8;
 /// A segment that is dead to this part is taken at once: it costs next to nothing.
 const DEAD_PERCENT_AT_ONCE: u64 = 90;
 /// A segment that is less dead than this is not worth its copy.
@@ -36,7 +36,8 @@ impl Candidate {
     }
 
     fn is_dead_to(&self, percent: u64) -> bool {
-        self.dead() > 0 && self.dead() * 100 >= self.bytes * percent
+        // Of one that never had anything in it the file takes room all the same.
+        self.bytes == 0 || self.dead() > 0 && self.dead() * 100 >= self.bytes * percent
     }
 
     /// What is gained for what it costs, times how long it is likely to stay gained.
@@ -150,5 +151,11 @@ mod tests {
         let unsorted = [Candidate { is_unsorted: true, ..candidate(1, 100) }];
         assert_eq!(serials(&choose(&unsorted, 500, Effort::Full, 0, 1000)), [1], "but to be sorted");
         assert!(choose(&unsorted, 500, Effort::Rest, 0, 1000).is_empty());
+    }
+
+    #[test]
+    fn a_segment_with_nothing_in_it_is_taken_at_once() {
+        let candidates = [candidate(1, 100), Candidate { bytes: 0, ..candidate(2, 0) }, candidate(3, 90)];
+        assert_eq!(serials(&choose(&candidates, 500, Effort::Busy, 1 << 20, 0)), [2]);
     }
 }

@@ -4,17 +4,17 @@
 //! *Invariant:* a hint says nothing that its segment does not say, and a written byte of a segment never changes; so a hint that
 //! is whole and of the segment's serial and length is right for ever. One that is not is as good as none.
 
+use crate::bits::{BitReader, BitWriter, Split, width};
 use crate::checksum::crc32c;
 use crate::manifest::SEGMENT_HEADER_BYTES;
 use crate::record::{ALIGNMENT, Kind, u32_at, u64_at};
 
 /// Bytes of the header; the entries follow.
 pub(crate) const HINT_HEADER_BYTES: usize = 64;
-/// Bytes of an entry.
-pub(crate) const HINT_ENTRY_BYTES: usize = 16;
 
 const MAGIC: &[u8; 8] = b"OPENDBHT";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+const HASH_BITS: u32 = 64;
 const OFFSET_BITS: u32 = 25;
 const STORED_BITS: u32 = 18;
 const KIND_BITS: u32 = 2;
@@ -30,6 +30,8 @@ pub(crate) struct HintHeader {
     pub(crate) entries: u32,
     /// CRC32C of the entries.
     pub(crate) crc: u32,
+    /// Bits that every offset in units fits, and every record's length in units.
+    widths: (u8, u8),
 }
 
 impl HintHeader {
@@ -42,6 +44,7 @@ impl HintHeader {
         bytes[40..48].copy_from_slice(&self.length.to_le_bytes());
         bytes[48..52].copy_from_slice(&self.entries.to_le_bytes());
         bytes[52..56].copy_from_slice(&self.crc.to_le_bytes());
+        (bytes[56], bytes[57]) = self.widths;
         let crc = crc32c(0, &bytes[..CHECKED_BYTES]);
         bytes[CHECKED_BYTES..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -60,13 +63,27 @@ impl HintHeader {
             length: u64_at(checked, 40)?,
             entries: u32_at(checked, 48)?,
             crc: u32_at(checked, 52)?,
+            widths: (*checked.get(56)?, *checked.get(57)?),
         };
-        is_whole.then_some(header)
+        let (offset, stored) = header.widths;
+        let is_possible = u32::from(offset) <= OFFSET_BITS && u32::from(stored) <= STORED_BITS;
+        (is_whole && is_possible).then_some(header)
     }
 
     /// Bytes of a file with this header.
     pub(crate) fn file_bytes(&self) -> u64 {
-        HINT_HEADER_BYTES as u64 + u64::from(self.entries) * HINT_ENTRY_BYTES as u64
+        let split = self.split();
+        let bits = u64::from(self.entries) * u64::from(split.low_bits + self.field_bits());
+        HINT_HEADER_BYTES as u64 + split.high_bytes() as u64 + bits.div_ceil(8)
+    }
+
+    fn split(&self) -> Split {
+        Split::new(self.entries as usize, HASH_BITS)
+    }
+
+    /// Bits of an entry beside its hash.
+    fn field_bits(&self) -> u32 {
+        KIND_BITS + u32::from(self.widths.0) + u32::from(self.widths.1)
     }
 }
 
@@ -114,60 +131,19 @@ impl HintEntry {
         self.kind().is_put()
     }
 
-    pub(crate) fn encode(self) -> [u8; HINT_ENTRY_BYTES] {
-        let mut bytes = [0; HINT_ENTRY_BYTES];
-        bytes[..8].copy_from_slice(&self.hash.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.word.to_le_bytes());
-        bytes
+    fn units(self) -> (u64, u64) {
+        (self.word >> (KIND_BITS + STORED_BITS), self.word >> KIND_BITS & ((1 << STORED_BITS) - 1))
     }
 
-    /// The entry that begins `bytes`, which lies inside a segment of this length.
-    pub(crate) fn decode(bytes: &[u8], length: u64) -> Option<HintEntry> {
-        let entry = HintEntry { hash: u64_at(bytes, 0)?, word: u64_at(bytes, 8)? };
-        let is_inside = entry.word >> (KIND_BITS + STORED_BITS + OFFSET_BITS) == 0
-            && entry.offset() >= SEGMENT_HEADER_BYTES as u64
-            && entry.stored_bytes() > 0
-            && entry.offset() + entry.stored_bytes() <= length;
-        is_inside.then_some(entry)
+    /// Whether it can be the entry of a record of a segment of this length.
+    fn is_inside(self, length: u64) -> bool {
+        self.offset() >= SEGMENT_HEADER_BYTES as u64
+            && self.stored_bytes() > 0
+            && self.offset() + self.stored_bytes() <= length
     }
 }
 
-/// Takes the entries of a hint piece by piece, and tells in the end whether they are what the header says.
-#[derive(Debug)]
-pub(crate) struct HintDecoder {
-    header: HintHeader,
-    crc: u32,
-    entries: Vec<HintEntry>,
-}
-
-impl HintDecoder {
-    /// Memory is taken for as many entries as the header says: the caller has seen that the file is as long.
-    pub(crate) fn new(header: HintHeader) -> HintDecoder {
-        HintDecoder { header, crc: 0, entries: Vec::with_capacity(header.entries as usize) }
-    }
-
-    /// Takes the next bytes, whole entries. `false` where they are none, or do not ascend.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
-        self.crc = crc32c(self.crc, bytes);
-        let mut last = self.entries.last().copied();
-        for bytes in bytes.chunks(HINT_ENTRY_BYTES) {
-            match HintEntry::decode(bytes, self.header.length).filter(|entry| last < Some(*entry)) {
-                Some(entry) => self.entries.push(entry),
-                None => return false,
-            }
-            last = self.entries.last().copied();
-        }
-        true
-    }
-
-    /// The entries, ascending by hash and then by offset.
-    pub(crate) fn finish(self) -> Option<Vec<HintEntry>> {
-        let is_whole = self.crc == self.header.crc && self.entries.len() == self.header.entries as usize;
-        is_whole.then_some(self.entries)
-    }
-}
-
-/// A whole hint. The entries are sorted for it.
+/// A whole hint: its header, and what follows. The entries are sorted for it.
 pub(crate) fn encode_hint(
     identity: [u8; 16],
     serial: u64,
@@ -175,9 +151,51 @@ pub(crate) fn encode_hint(
     entries: &mut [HintEntry],
 ) -> (HintHeader, Vec<u8>) {
     entries.sort_unstable();
-    let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.encode()).collect();
-    let crc = crc32c(0, &bytes);
-    (HintHeader { identity, serial, length, entries: entries.len() as u32, crc }, bytes)
+    // Numbers with all the bits that occur.
+    let all = entries.iter().map(|entry| entry.units());
+    let (offset, stored) = all.fold((0, 0), |all, units| (all.0 | units.0, all.1 | units.1));
+    let widths = (width(offset) as u8, width(stored) as u8);
+    let mut header = HintHeader { identity, serial, length, entries: entries.len() as u32, crc: 0, widths };
+    let (split, mut bytes) = (header.split(), Vec::new());
+    split.write_high(entries.iter().map(|entry| entry.hash), &mut bytes);
+    let mut fields = BitWriter::default();
+    for entry in entries {
+        let (offset, stored) = entry.units();
+        let kind = entry.word & ((1 << KIND_BITS) - 1);
+        fields.push(split.low(entry.hash), split.low_bits);
+        fields.push(
+            kind | stored << KIND_BITS | offset << (KIND_BITS + u32::from(widths.1)),
+            header.field_bits(),
+        );
+    }
+    bytes.append(&mut fields.finish());
+    header.crc = crc32c(0, &bytes);
+    (header, bytes)
+}
+
+/// The entries of a hint, ascending by hash and then by offset. `None` where these bytes are not those that the header tells of.
+pub(crate) fn decode_hint(header: &HintHeader, bytes: &[u8]) -> Option<Vec<HintEntry>> {
+    let split = header.split();
+    let (high, fields) = bytes.split_at_checked(split.high_bytes())?;
+    if crc32c(0, bytes) != header.crc {
+        return None;
+    }
+    let (bits, stored_bits) = (header.field_bits(), u32::from(header.widths.1));
+    let mut fields = BitReader::new(fields);
+    let mut entries: Vec<HintEntry> = Vec::with_capacity(header.entries as usize);
+    for high in split.read_high(high)? {
+        let hash = high | fields.take(split.low_bits)?;
+        let field = fields.take(bits)?;
+        let (kind, units) = (field & ((1 << KIND_BITS) - 1), field >> KIND_BITS);
+        let (stored, offset) = (units & ((1 << stored_bits) - 1), units >> stored_bits);
+        let word = kind | stored << KIND_BITS | offset << (KIND_BITS + STORED_BITS);
+        let entry = HintEntry { hash, word };
+        if !entry.is_inside(header.length) || entries.last().is_some_and(|last| *last >= entry) {
+            return None;
+        }
+        entries.push(entry);
+    }
+    fields.is_at_end().then_some(entries)
 }
 
 #[cfg(test)]
@@ -197,15 +215,18 @@ mod tests {
     }
 
     fn decode(header: &[u8], content: &[u8]) -> Option<Vec<HintEntry>> {
-        let mut decoder = HintDecoder::new(HintHeader::decode(header, IDENTITY)?);
-        content.chunks(64).all(|piece| decoder.push(piece)).then(|| decoder.finish())?
+        decode_hint(&HintHeader::decode(header, IDENTITY)?, content)
     }
 
     #[test]
     fn a_hint_reads_back() {
         let (header, bytes, entries) = sample();
         assert_eq!(decode(&header.encode(), &bytes), Some(entries));
-        assert_eq!(header.file_bytes(), 64 + 40 * 16);
+        assert_eq!(header.file_bytes(), (HINT_HEADER_BYTES + bytes.len()) as u64);
+        assert!(bytes.len() < 40 * 11, "{} bytes for 40 entries", bytes.len());
+        let (header, bytes) = encode_hint(IDENTITY, 5, 64, &mut []);
+        assert_eq!(decode(&header.encode(), &bytes), Some(vec![]));
+        let (header, _, _) = sample();
         assert_eq!(HintHeader::decode(&header.encode(), [8; 16]), None, "another database's");
     }
 
@@ -233,15 +254,32 @@ mod tests {
             damaged[at / 8] ^= 1 << (at % 8);
             assert_eq!(decode(&header, &damaged), None, "bit {at} of the entries");
         }
-        assert_eq!(decode(&header, &bytes[..bytes.len() - 16]), None, "cut short");
+        for length in 0..bytes.len() {
+            assert_eq!(decode(&header, &bytes[..length]), None, "cut to {length}");
+        }
+        assert_eq!(decode(&header, &[&bytes[..], &[0]].concat()), None, "longer than it says");
+    }
+
+    /// What has a right checksum and is no hint all the same.
+    #[test]
+    fn an_entry_outside_of_its_segment_or_out_of_order_is_none() {
+        let decoded = |length: u64, entries: &mut [HintEntry]| {
+            let (header, bytes) = encode_hint(IDENTITY, 5, length, entries);
+            decode(&header.encode(), &bytes)
+        };
+        let entry = HintEntry::new(1, 64, 32, Kind::Put).unwrap();
+        assert_eq!(decoded(96, &mut [entry]), Some(vec![entry]));
+        assert_eq!(decoded(95, &mut [entry]), None);
+        assert_eq!(decoded(96, &mut [entry, entry]), None, "the same twice");
+        assert_eq!(decoded(96, &mut [HintEntry::new(1, 56, 32, Kind::Put).unwrap()]), None);
+        assert_eq!(decoded(96, &mut [HintEntry::new(1, 64, 0, Kind::Put).unwrap()]), None);
     }
 
     #[test]
-    fn an_entry_outside_of_its_segment_is_none() {
-        let entry = HintEntry::new(1, 64, 32, Kind::Put).unwrap().encode();
-        assert!(HintEntry::decode(&entry, 96).is_some());
-        assert!(HintEntry::decode(&entry, 95).is_none());
-        let header = HintEntry::new(1, 56, 32, Kind::Put).unwrap().encode();
-        assert!(HintEntry::decode(&header, 96).is_none());
+    fn no_count_is_believed() {
+        let (header, bytes, _) = sample();
+        for entries in [0, 39, 41, u32::MAX] {
+            assert_eq!(decode(&HintHeader { entries, ..header }.encode(), &bytes), None, "{entries} entries");
+        }
     }
 }

@@ -4,12 +4,14 @@
 //! *Invariant:* a key is in the index if and only if its newest record is not a tombstone; whatever is in the index is in
 //! the order as well, and is counted in its keyspace.
 
+use std::sync::OnceLock;
+
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use crate::checksum::halves;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
-use crate::index::Index;
+use crate::index::{Candidates, Index, shard_of};
 use crate::keyspace::{KeyspaceEntry, Keyspaces};
 use crate::location::Location;
 use crate::log::{Log, RecordAt};
@@ -64,12 +66,40 @@ pub(crate) struct Change<'a> {
     pub(crate) old: Option<Old>,
 }
 
+impl Change<'_> {
+    /// Makes it known to an index.
+    pub(crate) fn enter(&self, index: &Index) {
+        match (self.kind.is_put(), self.old) {
+            (true, Some(old)) => {
+                let replaced = index.replace(self.hash, old.location, self.location);
+                debug_assert!(replaced, "the index changed under the commit lock");
+            }
+            (true, None) => index.insert(self.hash, self.location),
+            (false, Some(old)) if self.kind == Kind::Tombstone => {
+                let removed = index.remove(self.hash, old.location);
+                debug_assert!(removed, "the index changed under the commit lock");
+            }
+            (false, _) => {}
+        }
+    }
+}
+
+/// What is in the log and not known yet, by shard of the index. Those shards are held.
+pub(crate) trait Unknown: Send + Sync {
+    /// Makes known what is of a shard, unless somebody else has. After an error it is as before.
+    fn make_known(&self, log: &Log, keys: &Keys, shard: usize) -> Result<()>;
+
+    /// Makes all of it known, beside others who may be at it. When this returns all is known.
+    fn make_all_known(&self, log: &Log, keys: &Keys) -> Result<()>;
+}
+
 /// Index, order and keyspaces of one database.
 pub(crate) struct Keys {
     pub(crate) index: Index,
     pub(crate) order: Order,
     pub(crate) keyspaces: Keyspaces,
     secrets: RapidSecrets,
+    unknown: OnceLock<Box<dyn Unknown>>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -84,7 +114,7 @@ impl Keys {
         let [low, high] = halves(hash_seed);
         let secrets =
             RapidSecrets { seed: RapidSecrets::seed(high).seed, secrets: RapidSecrets::seed(low).secrets };
-        Keys { index, order, keyspaces: Keyspaces::new(), secrets }
+        Keys { index, order, keyspaces: Keyspaces::new(), secrets, unknown: OnceLock::new() }
     }
 
     /// The hash under which the index has a key (rapidhash V3; the keyspace is added as a multiple of an odd number).
@@ -92,6 +122,32 @@ impl Keys {
     pub(crate) fn hash(&self, keyspace: u16, key: &[u8]) -> u64 {
         let spread = u64::from(keyspace).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         rapidhash_v3_seeded(key, &self.secrets).wrapping_add(spread)
+    }
+
+    /// From here on something is in the log and not known: it is made known when it is looked for. Before anybody looks.
+    pub(crate) fn wait_for(&self, unknown: Box<dyn Unknown>) -> Result<()> {
+        let set = self.unknown.set(unknown);
+        set.map_err(|_| Error::Internal("the log was read behind a checkpoint twice".to_owned()))
+    }
+
+    /// Sees to it that all of the log is known. Beside the index nothing is whole before: order, counts, what is live.
+    pub(crate) fn know_all(&self, log: &Log) -> Result<()> {
+        self.unknown.get().map_or(Ok(()), |unknown| unknown.make_all_known(log, self))
+    }
+
+    /// Where the newest record of a key may be. The one way to look into the index: what is in the log and not known yet is
+    /// made known first.
+    #[inline]
+    pub(crate) fn candidates(&self, log: &Log, hash: u64) -> Result<Candidates> {
+        if self.index.is_absent(hash) {
+            self.make_known(log, hash)?;
+        }
+        self.index.candidates(hash)
+    }
+
+    #[cold]
+    fn make_known(&self, log: &Log, hash: u64) -> Result<()> {
+        self.unknown.get().map_or(Ok(()), |unknown| unknown.make_known(log, self, shard_of(hash)))
     }
 
     /// The newest record of a key. What only looks like the key in the index is told apart in the log.
@@ -104,7 +160,7 @@ impl Keys {
         key: &[u8],
         guard: &'g Guard,
     ) -> Result<Option<RecordAt<'g>>> {
-        for location in self.index.candidates(hash)? {
+        for location in self.candidates(log, hash)? {
             if let Some(record) = log.find(location, keyspace, key, guard)? {
                 return Ok(Some(record));
             }
@@ -114,7 +170,8 @@ impl Keys {
 
     /// Makes a change known: from here on every reader finds it. Cannot fail, so no commit is ever half visible.
     pub(crate) fn publish(&self, log: &Log, change: &Change<'_>, scratch: &mut Vec<u8>) {
-        self.enter(change, scratch);
+        change.enter(&self.index);
+        self.enter_order(change, scratch);
         self.account(log, change);
     }
 
@@ -138,26 +195,16 @@ impl Keys {
         }
     }
 
-    /// Makes a change known to the index and the order, and counts nothing.
-    pub(crate) fn enter(&self, change: &Change<'_>, scratch: &mut Vec<u8>) {
-        match (change.kind, change.old) {
-            (Kind::Put | Kind::LargePut | Kind::CompressedPut, Some(old)) => {
-                let replaced = self.index.replace(change.hash, old.location, change.location);
-                debug_assert!(replaced, "the index changed under the commit lock");
-            }
-            (Kind::Put | Kind::LargePut | Kind::CompressedPut, None) => {
-                // The index first: a merge of the order drops a key that the index does not know. A scan begins with a
-                // snapshot, under the commit lock, and so never comes between the two.
-                self.index.insert(change.hash, change.location);
+    /// Makes a change known to the order, when the index knows it already: a merge drops a key that the index does not know. A
+    /// scan begins with a snapshot, under the commit lock, and so never comes between the two.
+    pub(crate) fn enter_order(&self, change: &Change<'_>, scratch: &mut Vec<u8>) {
+        match (change.kind.is_put(), change.old) {
+            (true, None) => {
                 ordered_key(scratch, change.keyspace, change.key);
                 self.order.insert(scratch);
             }
-            (Kind::Tombstone, Some(old)) => {
-                let removed = self.index.remove(change.hash, old.location);
-                debug_assert!(removed, "the index changed under the commit lock");
-                self.order.note_deleted(1);
-            }
-            (Kind::Tombstone, None) | (Kind::Keyspace, _) => {}
+            (false, Some(_)) if change.kind == Kind::Tombstone => self.order.note_deleted(1),
+            _ => {}
         }
     }
 

@@ -25,7 +25,7 @@
 //! 4  store  scan                             the only place where log, keys and cache meet
 //! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
 //! 2  log  index  order  cache  keyspace
-//! 1  segment  disk  epoch                    one file; the operating system; values that may be taken away
+//! 1  segment  disk  epoch  wish              one file; the operating system; values that may be taken away
 //! 0  record  batch  manifest  mark  checkpoint  checksum  compression  settings  compaction  compaction_large  location
 //!    options  error  prefetch                pure: no I/O, no threads, no clock
 //! ```
@@ -33,6 +33,7 @@
 //! `FORMAT.md` beside the sources describes the files byte by byte.
 
 mod batch;
+mod bits;
 mod cache;
 mod checkpoint;
 mod checksum;
@@ -57,6 +58,7 @@ mod moves;
 mod numbered;
 mod options;
 mod order;
+mod packed;
 mod prefetch;
 mod record;
 mod recovery;
@@ -66,6 +68,7 @@ mod settings;
 mod store;
 mod sync;
 mod transaction;
+mod wish;
 
 pub use database::{
     Batch, Iter, KeyValue, Keys, Keyspace, OpenDB, Salvage, Snapshot, Stats, Transaction, ValueReader,

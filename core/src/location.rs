@@ -4,10 +4,10 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 /// Bits for the offset, in units of 8 bytes: frames and records are 8-byte aligned.
-const OFFSET_BITS: u32 = 25;
+pub(crate) const OFFSET_BITS: u32 = 25;
 const OFFSET_UNIT_BYTES: u64 = 8;
 /// Bits for the segment slot: a small number given to a segment while it lives, and given anew afterwards.
-const SEGMENT_SLOT_BITS: u32 = 15;
+pub(crate) const SEGMENT_SLOT_BITS: u32 = 15;
 
 /// All bits of a location.
 pub(crate) const LOCATION_BITS: u32 = SEGMENT_SLOT_BITS + OFFSET_BITS;

@@ -7,8 +7,8 @@ use crate::options::SEGMENT_BYTES_MAX;
 use crate::record::{u32_at, u64_at};
 
 /// The version of the format that this code writes, and the newest that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 2;
-/// The version that stands in the header of a segment. What a segment holds has not changed since the first one.
+pub(crate) const FORMAT_VERSION: u32 = 3;
+/// The version that stands in the header of a segment. What begins a segment has not changed since the first one.
 const SEGMENT_VERSION: u32 = 1;
 /// Most segments at a time: the slot is a 15-bit field of a location.
 pub(crate) const SEGMENTS_MAX: usize = 1 << 15;
@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_newer_version_and_an_unknown_feature_are_unsupported_not_damaged() {
-        for (at, value) in [(8, 3), (72, 1)] {
+        for (at, value) in [(8, FORMAT_VERSION as u8 + 1), (72, 1)] {
             let mut bytes = sample().encode();
             bytes[at] = value;
             let content = bytes.len() - 4;

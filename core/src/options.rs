@@ -127,7 +127,7 @@ impl Options {
         self
     }
 
-    /// Size of new segments in bytes, from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`] (default: 16 MiB, growing to
+    /// Size of new segments in bytes, from [`SEGMENT_BYTES_MIN`] to [`SEGMENT_BYTES_MAX`] (default: 8 MiB, growing to
     /// 256 MiB as the database grows). Rounded up to a whole number of 4 KiB pages.
     #[must_use]
     pub fn segment_bytes(mut self, segment_bytes: u64) -> Options {

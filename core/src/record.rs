@@ -9,8 +9,10 @@ use crate::checksum::{Salt, crc32c};
 pub(crate) const ALIGNMENT: usize = 8;
 /// Bytes before the key of a record in a batch frame.
 pub(crate) const RECORD_HEADER_BYTES: usize = 12;
-/// Bytes before the key of a standalone record; also the length of an anchor.
+/// Bytes before the key of a standalone record, at most; also the length of an anchor.
 pub(crate) const STANDALONE_HEADER_BYTES: usize = 24;
+/// Bytes before the key of a short standalone record.
+pub(crate) const SHORT_HEADER_BYTES: usize = 18;
 /// Bytes before the first record of a batch frame.
 pub(crate) const FRAME_HEADER_BYTES: usize = 32;
 /// Bytes of an anchor.
@@ -19,7 +21,7 @@ pub(crate) const ANCHOR_BYTES: usize = 24;
 pub(crate) const INLINE_VALUE_BYTES_MAX: usize = 1 << 20;
 /// Furthest that a record may be from its anchor or frame header, in bytes: an 11-bit field in units of 8.
 pub(crate) const ANCHOR_REACH_BYTES: usize = 2047 * ALIGNMENT;
-/// Where the sequence stands in a standalone record, a frame header and an anchor.
+/// Where the sequence stands in a frame header, an anchor and a standalone record that is not short.
 pub(crate) const SEQUENCE_AT: u64 = 16;
 /// Bytes of the value of a large put.
 pub(crate) const LARGE_POINTER_BYTES: usize = 24;
@@ -31,6 +33,14 @@ const KIND_BATCH: u16 = 6;
 const KIND_ANCHOR: u16 = 5;
 const STANDALONE: u16 = 8;
 const KEYSPACE_MASK: u16 = 0x0fff;
+/// Kinds of short standalone records.
+const SHORT_PUT: u16 = 13;
+const SHORT_COMPRESSED_PUT: u16 = 14;
+/// Where a short record has its sequence, and the bits that it has for it.
+const SHORT_SEQUENCE_AT: usize = 12;
+const SHORT_SEQUENCE_BITS: u32 = 48;
+/// Bits of a short lag below its exponent.
+const LAG_BITS: u32 = 6;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +83,15 @@ impl Kind {
             _ => None,
         }
     }
+
+    /// The number of its short standalone records, where there are such.
+    fn short_number(self) -> Option<u16> {
+        match self {
+            Kind::Put => Some(SHORT_PUT),
+            Kind::CompressedPut => Some(SHORT_COMPRESSED_PUT),
+            Kind::Tombstone | Kind::LargePut | Kind::Keyspace => None,
+        }
+    }
 }
 
 /// `length` rounded up to the next multiple of 8.
@@ -80,9 +99,10 @@ pub(crate) const fn aligned(length: usize) -> usize {
     length.next_multiple_of(ALIGNMENT)
 }
 
-/// Bytes that a commit of this one record takes in the log.
-pub(crate) fn standalone_bytes(key: &[u8], value: &[u8]) -> usize {
-    aligned(STANDALONE_HEADER_BYTES + key.len() + value.len())
+/// Bytes before the key where a record of this kind is a commit of its own.
+fn standalone_header_bytes(kind: Kind, sequence: u64) -> usize {
+    let is_short = kind.short_number().is_some() && sequence >> SHORT_SEQUENCE_BITS == 0;
+    if is_short { SHORT_HEADER_BYTES } else { STANDALONE_HEADER_BYTES }
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -102,16 +122,49 @@ pub(crate) fn lag(sequence: u64, durable: u64) -> u32 {
     u32::try_from(sequence.saturating_sub(durable)).unwrap_or(u32::MAX)
 }
 
-/// Writes the twelve bytes that every record begins with, its checksum still to come.
-fn write_header(
-    out: &mut [u8],
-    kind: u16,
-    keyspace: u16,
-    key_bytes: usize,
-    value_bytes: usize,
-    distance: usize,
-) {
-    let lengths = value_bytes as u32 | ((distance / ALIGNMENT) as u32) << VALUE_LENGTH_BITS;
+/// A lag in eleven bits, rounded up to one of seven digits with an exponent: a watermark that is told too low is only less than is
+/// known.
+fn short_lag(lag: u32) -> u32 {
+    let lag = u64::from(lag);
+    if lag >> LAG_BITS == 0 {
+        return lag as u32;
+    }
+    let shift = lag.ilog2() - LAG_BITS;
+    // From 64 to 128, where the last is the 64 of the next exponent.
+    let digits = lag.div_ceil(1 << shift) as u32;
+    (shift << LAG_BITS) + digits
+}
+
+fn lag_of_short(short: u32) -> u32 {
+    let exponent = short >> LAG_BITS;
+    if exponent == 0 {
+        return short;
+    }
+    let digits = u64::from(short & ((1 << LAG_BITS) - 1) | 1 << LAG_BITS);
+    u32::try_from(digits << (exponent - 1)).unwrap_or(u32::MAX)
+}
+
+/// The sequence and the lag of the frame that begins `bytes`; its checksum is not looked at.
+pub(crate) fn claim(bytes: &[u8]) -> Option<(u64, u32)> {
+    if is_short(u16_at(bytes, 10)? >> 12) {
+        return Some((short_sequence(bytes)?, lag_of_short(u32_at(bytes, 4)? >> VALUE_LENGTH_BITS)));
+    }
+    Some((u64_at(bytes, SEQUENCE_AT as usize)?, u32_at(bytes, 12)?))
+}
+
+fn is_short(number: u16) -> bool {
+    matches!(number, SHORT_PUT | SHORT_COMPRESSED_PUT)
+}
+
+fn short_sequence(bytes: &[u8]) -> Option<u64> {
+    let low = u32_at(bytes, SHORT_SEQUENCE_AT)?;
+    Some(u64::from(low) | u64::from(u16_at(bytes, SHORT_SEQUENCE_AT + 4)?) << 32)
+}
+
+/// Writes the twelve bytes that every record begins with, its checksum still to come. `beside` is what stands above the length of
+/// the value.
+fn write_header(out: &mut [u8], kind: u16, keyspace: u16, key_bytes: usize, value_bytes: usize, beside: u32) {
+    let lengths = value_bytes as u32 | beside << VALUE_LENGTH_BITS;
     out[4..8].copy_from_slice(&lengths.to_le_bytes());
     out[8..10].copy_from_slice(&(key_bytes as u16).to_le_bytes());
     out[10..12].copy_from_slice(&(kind << 12 | keyspace & KEYSPACE_MASK).to_le_bytes());
@@ -122,22 +175,45 @@ pub(crate) fn content_crc(key: &[u8], value: &[u8]) -> u32 {
     crc32c(crc32c(0, key), value)
 }
 
-/// The header of a standalone record. `content` is [`content_crc`] of its key and value.
-pub(crate) fn standalone_header(
-    record: &NewRecord<'_>,
-    content: u32,
-    sequence: u64,
-    durable: u64,
-    salt: u32,
-) -> [u8; STANDALONE_HEADER_BYTES] {
-    let mut header = [0; STANDALONE_HEADER_BYTES];
-    let kind = record.kind.number() | STANDALONE;
-    write_header(&mut header, kind, record.keyspace, record.key.len(), record.value.len(), 0);
-    header[12..16].copy_from_slice(&lag(sequence, durable).to_le_bytes());
-    header[16..24].copy_from_slice(&sequence.to_le_bytes());
-    let crc = crc32c(content, &header[4..]) ^ salt;
-    header[..4].copy_from_slice(&crc.to_le_bytes());
-    header
+/// The header of a standalone record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StandaloneHeader {
+    bytes: [u8; STANDALONE_HEADER_BYTES],
+    length: usize,
+}
+
+impl StandaloneHeader {
+    /// `content` is [`content_crc`] of the record's key and value.
+    pub(crate) fn new(
+        record: &NewRecord<'_>,
+        content: u32,
+        sequence: u64,
+        durable: u64,
+        salt: u32,
+    ) -> StandaloneHeader {
+        let length = standalone_header_bytes(record.kind, sequence);
+        let (mut bytes, lag) = ([0; STANDALONE_HEADER_BYTES], lag(sequence, durable));
+        let (key_bytes, value_bytes) = (record.key.len(), record.value.len());
+        match record.kind.short_number().filter(|_| length == SHORT_HEADER_BYTES) {
+            Some(number) => {
+                write_header(&mut bytes, number, record.keyspace, key_bytes, value_bytes, short_lag(lag));
+                bytes[SHORT_SEQUENCE_AT..SHORT_HEADER_BYTES].copy_from_slice(&sequence.to_le_bytes()[..6]);
+            }
+            None => {
+                let number = record.kind.number() | STANDALONE;
+                write_header(&mut bytes, number, record.keyspace, key_bytes, value_bytes, 0);
+                bytes[12..16].copy_from_slice(&lag.to_le_bytes());
+                bytes[16..24].copy_from_slice(&sequence.to_le_bytes());
+            }
+        }
+        let crc = crc32c(content, &bytes[4..length]) ^ salt;
+        bytes[..4].copy_from_slice(&crc.to_le_bytes());
+        StandaloneHeader { bytes, length }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 /// A record about to be written.
@@ -147,6 +223,13 @@ pub(crate) struct NewRecord<'a> {
     pub(crate) keyspace: u16,
     pub(crate) key: &'a [u8],
     pub(crate) value: &'a [u8],
+}
+
+impl NewRecord<'_> {
+    /// Bytes that a commit of this one record takes in the log.
+    pub(crate) fn standalone_bytes(&self, sequence: u64) -> usize {
+        aligned(standalone_header_bytes(self.kind, sequence) + self.key.len() + self.value.len())
+    }
 }
 
 /// Appends a record of a batch frame with its unsalted checksum, and returns that checksum.
@@ -159,7 +242,7 @@ pub(crate) fn push_record(out: &mut Vec<u8>, record: &NewRecord<'_>, distance: u
         record.keyspace,
         record.key.len(),
         record.value.len(),
-        distance,
+        (distance / ALIGNMENT) as u32,
     );
     let crc = crc32c(content_crc(record.key, record.value), &header[4..]);
     header[..4].copy_from_slice(&crc.to_le_bytes());
@@ -223,15 +306,18 @@ impl RecordShape {
         if value_bytes > INLINE_VALUE_BYTES_MAX {
             return None;
         }
-        let standalone = number & STANDALONE != 0;
-        Some(RecordShape {
-            kind: Kind::from_number(number & !STANDALONE)?,
-            keyspace: tag & KEYSPACE_MASK,
-            header_bytes: if standalone { STANDALONE_HEADER_BYTES } else { RECORD_HEADER_BYTES },
-            key_bytes: usize::from(u16_at(bytes, 8)?),
-            value_bytes,
-            distance: (lengths >> VALUE_LENGTH_BITS) as usize * ALIGNMENT,
-        })
+        let beside = (lengths >> VALUE_LENGTH_BITS) as usize;
+        let (kind, header_bytes, distance) = match number {
+            SHORT_PUT => (Kind::Put, SHORT_HEADER_BYTES, 0),
+            SHORT_COMPRESSED_PUT => (Kind::CompressedPut, SHORT_HEADER_BYTES, 0),
+            _ if number & STANDALONE != 0 => {
+                (Kind::from_number(number & !STANDALONE)?, STANDALONE_HEADER_BYTES, beside)
+            }
+            _ => (Kind::from_number(number)?, RECORD_HEADER_BYTES, beside),
+        };
+        let (keyspace, key_bytes) = (tag & KEYSPACE_MASK, usize::from(u16_at(bytes, 8)?));
+        let distance = distance * ALIGNMENT;
+        Some(RecordShape { kind, keyspace, header_bytes, key_bytes, value_bytes, distance })
     }
 
     /// Bytes of the record without its padding.
@@ -242,7 +328,15 @@ impl RecordShape {
 
     /// Whether the record is a frame of its own.
     pub(crate) fn is_standalone(&self) -> bool {
-        self.header_bytes == STANDALONE_HEADER_BYTES
+        self.header_bytes != RECORD_HEADER_BYTES
+    }
+
+    /// The sequence in the first bytes of a record that is a frame of its own.
+    pub(crate) fn own_sequence(&self, bytes: &[u8]) -> Option<u64> {
+        if self.header_bytes == SHORT_HEADER_BYTES {
+            return short_sequence(bytes);
+        }
+        u64_at(bytes, SEQUENCE_AT as usize)
     }
 
     /// Whether the record is of this keyspace and a key of this length: what can be told before the key is read.
@@ -252,7 +346,7 @@ impl RecordShape {
     }
 
     /// Where the record of the commit's sequence begins, for a record at `offset`: itself, the frame header or an
-    /// anchor. The sequence stands [`SEQUENCE_AT`] bytes behind.
+    /// anchor. Of the last two the sequence stands [`SEQUENCE_AT`] bytes behind.
     pub(crate) fn sequence_base(&self, offset: u64) -> Option<u64> {
         offset.checked_sub(self.distance as u64)
     }
@@ -404,7 +498,8 @@ impl<'a> Frame<'a> {
         let bytes = bytes.get(..Frame::length(bytes)?)?;
         let is_batch = u16_at(bytes, 10)? >> 12 == KIND_BATCH;
         let records = Records { bytes, at: if is_batch { FRAME_HEADER_BYTES } else { 0 }, base: 0 };
-        Some(Frame { sequence: u64_at(bytes, 16)?, lag: u32_at(bytes, 12)?, bytes: bytes.len(), records })
+        let (sequence, lag) = claim(bytes)?;
+        Some(Frame { sequence, lag, bytes: bytes.len(), records })
     }
 
     fn parse_standalone(bytes: &'a [u8], offset: u64, salt: Salt) -> Option<Frame<'a>> {
@@ -413,7 +508,8 @@ impl<'a> Frame<'a> {
             return None;
         }
         let records = Records { bytes, at: 0, base: 0 };
-        Some(Frame { sequence: u64_at(bytes, 16)?, lag: u32_at(bytes, 12)?, bytes: bytes.len(), records })
+        let (sequence, lag) = claim(bytes)?;
+        Some(Frame { sequence, lag, bytes: bytes.len(), records })
     }
 
     fn parse_batch(bytes: &'a [u8], offset: u64, salt: Salt) -> Option<Frame<'a>> {
@@ -523,15 +619,35 @@ mod tests {
         }
     }
 
+    /// Rounded down it would tell of commits as durable that are not.
+    #[test]
+    fn a_short_lag_is_never_less_than_the_lag_and_little_more() {
+        let near = (0..32).flat_map(|bit| (0..3).map(move |less| (1_u64 << bit) + 1 - less));
+        for lag in (0..10_000).chain(near).chain([u64::from(u32::MAX)]) {
+            let lag = u32::try_from(lag).unwrap();
+            let (short, found) = (short_lag(lag), lag_of_short(short_lag(lag)));
+            assert!(short >> 11 == 0 && found >= lag, "{lag}: {found}");
+            assert!(found - lag <= lag / 64, "{lag}: {found}");
+            assert!(lag >= 128 || found == lag);
+        }
+    }
+
     #[test]
     fn every_kind_has_its_number_and_stands_alone_under_eight_more() {
         for kind in [Kind::Put, Kind::Tombstone, Kind::LargePut, Kind::Keyspace, Kind::CompressedPut] {
             let record = NewRecord { kind, keyspace: 3, key: b"k", value: b"v" };
-            let header = standalone_header(&record, content_crc(b"k", b"v"), 5, 4, 0);
-            assert_eq!(header[11] >> 4, kind.number() as u8 + 8);
-            let bytes = [&header[..], b"kv"].concat();
-            let parsed = Record::parse(&bytes).unwrap();
-            assert!(parsed.shape.kind == kind && parsed.shape.is_standalone() && parsed.is_intact(0));
+            // The last sequence that fits a short one, and the first one that does not.
+            for (sequence, is_short) in [(5, true), ((1 << 48) - 1, true), (1 << 48, false)] {
+                let header = StandaloneHeader::new(&record, content_crc(b"k", b"v"), sequence, 4, 0);
+                let number = kind.short_number().filter(|_| is_short).unwrap_or(kind.number() + 8);
+                assert_eq!(u16::from(header.as_slice()[11] >> 4), number);
+                let bytes = [header.as_slice(), b"kv"].concat();
+                let parsed = Record::parse(&bytes).unwrap();
+                assert!(parsed.shape.kind == kind && parsed.shape.is_standalone() && parsed.is_intact(0));
+                assert_eq!(parsed.shape.own_sequence(&bytes), Some(sequence));
+                assert_eq!(claim(&bytes).unwrap().0, sequence);
+                assert_eq!(parsed.stored_bytes(), record.standalone_bytes(sequence));
+            }
             assert_eq!(Kind::from_number(kind.number()), Some(kind));
         }
         assert!([0, 5, 6].into_iter().all(|number| Kind::from_number(number).is_none()));

@@ -200,7 +200,10 @@ impl Engine {
             disk: Arc::clone(disk),
             directory: path.clone(),
             access,
-            sizes: SegmentSizes { fixed: options.segment_bytes },
+            sizes: SegmentSizes {
+                fixed: options.segment_bytes,
+                device: disk.room(&path).map(|room| room.all),
+            },
             identity: manifest.identity,
             lock: lock.identity(),
         };

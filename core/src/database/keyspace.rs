@@ -172,7 +172,7 @@ impl Keyspace {
     /// # Errors
     /// [`crate::Error::Closed`] after the handle was closed.
     pub fn len(&self) -> Result<u64> {
-        self.handle.check_open()?;
+        self.handle.shared_store()?.know_all()?;
         Ok(self.entry.keys())
     }
 

@@ -371,8 +371,8 @@ impl OpenDB {
     /// # Errors
     /// [`Error::Closed`] after the handle was closed.
     pub fn stats(&self) -> Result<Stats> {
-        let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.shared_store()?;
+        store.know_all()?;
         let (log, cache) = (store.log.stats(), store.cache.stats());
         let (snapshots, versions) = store.snapshot_counts();
         let (live_bytes, large_live_bytes) = store.log.live_bytes();

@@ -127,7 +127,7 @@ fn open_damaged(
         disk: Arc::clone(disk),
         directory: directory.to_path_buf(),
         access: Access { mapped_append: false, mapped_reads: false },
-        sizes: SegmentSizes { fixed: None },
+        sizes: SegmentSizes { fixed: None, device: None },
         identity: [0; 16],
         lock: lock.identity(),
     };

@@ -100,9 +100,8 @@ impl Snapshot {
     }
 
     fn walk(&self, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
-        let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
-        let walk = Walk::new(store, Arc::clone(&self.pin), self.keyspace, scan, keys_only, None)?;
+        let store = self.handle.shared_store()?;
+        let walk = Walk::new(&store, Arc::clone(&self.pin), self.keyspace, scan, keys_only, None)?;
         Ok(TrackedWalk::untracked(walk))
     }
 }

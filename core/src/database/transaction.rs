@@ -116,10 +116,9 @@ impl Transaction {
     }
 
     fn walk(&self, keyspace: &str, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
-        let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.shared_store()?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
-        self.work.walk(store, keyspace, scan, keys_only)
+        self.work.walk(&store, keyspace, scan, keys_only)
     }
 
     /// Applies all writes at once.

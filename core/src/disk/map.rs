@@ -39,6 +39,9 @@ impl fmt::Debug for Map {
 impl Map {
     /// Takes over a map of the system.
     pub(super) fn system(map: MmapRaw, writable: bool) -> Map {
+        if writable {
+            expect_no_order(&map, true);
+        }
         Map { backing: Backing::System { map, writable } }
     }
 
@@ -135,7 +138,10 @@ impl Map {
     /// effort: where the system refuses, the map stays as it was. The caller never stores afterwards.
     pub(crate) fn protect(&self) {
         match &self.backing {
-            Backing::System { map, .. } => protect_system(map),
+            Backing::System { map, .. } => {
+                expect_no_order(map, false);
+                protect_system(map);
+            }
             #[cfg(any(test, feature = "simulation"))]
             Backing::Simulated(map) => map.protect(),
         }
@@ -151,8 +157,22 @@ pub(super) fn cells(bytes: Vec<u8>) -> Box<[AtomicU8]> {
     unsafe { Box::from_raw(bytes as *mut [AtomicU8]) }
 }
 
+/// Keeps the system from reading ahead where a page is touched, or lets it again. While a file is appended to there is nothing
+/// to be read, and yet the touch of one page would bring in and fill with zeros as many as the device reads ahead, which may be
+/// megabytes, in one piece in which the processor is not given up. Best effort.
+#[cfg(unix)]
+fn expect_no_order(map: &MmapRaw, none: bool) {
+    let advice = if none { memmap2::Advice::Random } else { memmap2::Advice::Normal };
+    let _best_effort = map.advise(advice);
+}
+
+#[cfg(not(unix))]
+fn expect_no_order(_map: &MmapRaw, _none: bool) {}
+
 #[cfg(target_os = "linux")]
 fn populate_system(map: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
+    // The pages of just this range, many at once; what is missing after that comes one by one.
+    let _best_effort = map.advise_range(memmap2::Advice::WillNeed, offset, length);
     loop {
         let Err(error) = map.advise_range(memmap2::Advice::PopulateWrite, offset, length) else {
             return Ok(());

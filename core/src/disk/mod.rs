@@ -8,6 +8,7 @@
 mod fork;
 mod lock;
 mod map;
+mod priority;
 #[cfg(any(test, feature = "simulation"))]
 mod simulated;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub(crate) use fork::{PerProcess, generation};
 pub(crate) use lock::{DirectoryLock, LOCK_FILE_NAME};
 pub(crate) use map::Map;
+pub(crate) use priority::let_others_go_first;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use simulated::{Call, Fault, Operation, SimulatedDisk};
 #[cfg(unix)]
@@ -57,6 +59,11 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
     /// Whether the filesystem of `path` keeps the room that [`DiskFile::allocate`] promised, so that a store into a
     /// map of the file cannot meet a full device. Where that is not known the answer is no.
     fn keeps_allocations(&self, path: &Path) -> bool;
+
+    /// How much room there is where this directory is; `None` where that is not known.
+    fn room(&self, _path: &Path) -> Option<DeviceRoom> {
+        None
+    }
 
     /// How often this process has had to wait for storage to bring a page, since it began. 0 where that is not known.
     fn storage_waits(&self) -> u64 {
@@ -115,6 +122,13 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
 pub(crate) struct FileIdentity {
     device: u64,
     inode: u64,
+}
+
+/// Bytes of a filesystem, or of what of it one may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DeviceRoom {
+    pub(crate) all: u64,
+    pub(crate) free: u64,
 }
 
 /// How a file is opened.

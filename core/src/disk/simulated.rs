@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 pub(crate) use faults::{Call, Fault, Operation};
 pub(crate) use memory::SimulatedMap;
 
-use super::{Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, OpenMode};
+use super::{DeviceRoom, Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, OpenMode};
 use file::{Inode, SimulatedFile};
 
 /// A random source for what a power cut does: each call gives another number.
@@ -408,6 +408,12 @@ impl Disk for SimulatedDisk {
             Some(Node::File(inode)) => Ok(Some(inode.identity())),
             _ => Ok(None),
         }
+    }
+
+    fn room(&self, _path: &Path) -> Option<DeviceRoom> {
+        let used = self.shared.tree.lock().used_bytes();
+        let all = self.shared.features.lock().room_bytes;
+        Some(DeviceRoom { all, free: all.saturating_sub(used) })
     }
 
     fn keeps_allocations(&self, _path: &Path) -> bool {

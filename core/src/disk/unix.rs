@@ -15,7 +15,7 @@ use memmap2::MmapOptions;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 
 use super::fork::ClosedInChildren;
-use super::{Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, Map, OpenMode, generation};
+use super::{DeviceRoom, Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, Map, OpenMode, generation};
 use crate::error::is_full;
 
 /// How much is written at once where room has to be made by writing zeros.
@@ -129,6 +129,14 @@ impl Disk for UnixDisk {
 
     fn keeps_allocations(&self, path: &Path) -> bool {
         self.directory(path).is_ok_and(|directory| keeps_allocations(&directory))
+    }
+
+    fn room(&self, path: &Path) -> Option<DeviceRoom> {
+        let answer = rustix::fs::fstatvfs(&self.directory(path).ok()?).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(answer.f_frsize);
+        // Some network and FUSE filesystems answer with zeros.
+        (answer.f_blocks > 0)
+            .then(|| DeviceRoom { all: bytes(answer.f_blocks), free: bytes(answer.f_bavail) })
     }
 
     fn storage_waits(&self) -> u64 {

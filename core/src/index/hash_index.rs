@@ -4,7 +4,7 @@ use super::candidates::Candidates;
 use super::image::{ShardImage, ShardSource};
 use super::shard::Shard;
 use super::slot::{SHARD_BITS, TAG_MASK, Tag};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::location::Location;
 
 /// Where the newest record of each key lies, by the 64-bit hash of (keyspace, key).
@@ -48,10 +48,10 @@ impl Index {
     /// One shard as it is now. Nobody may change it meanwhile, which the caller sees to.
     pub(crate) fn image(&self, number: usize) -> Result<ShardImage> {
         let Some(shard) = self.shards.get(number) else { return Ok(ShardImage::default()) };
-        match (shard.image(), &self.source) {
+        match (shard.image()?, &self.source) {
             (Some(image), _) => Ok(image),
             (None, Some(source)) => Ok(ShardImage {
-                shape: source.shape(number).unwrap_or_default(),
+                home_lines: source.shape(number).unwrap_or_default().home_lines,
                 words: source.words(number)?,
             }),
             (None, None) => Ok(ShardImage::default()),
@@ -59,18 +59,41 @@ impl Index {
     }
 
     /// [`Index::image`] of a shard that is in memory; `None` where it is not.
-    pub(crate) fn image_in_memory(&self, number: usize) -> Option<ShardImage> {
-        self.shards.get(number)?.image()
+    pub(crate) fn image_in_memory(&self, number: usize) -> Result<Option<ShardImage>> {
+        self.shards.get(number).map_or(Ok(None), Shard::image)
+    }
+
+    /// Keeps everybody out of a shard, until [`Index::catch_up`] has changed it. Nobody else may use the index yet.
+    pub(crate) fn hold(&self, number: usize) {
+        if let Some(shard) = self.shards.get(number) {
+            shard.hold();
+        }
+    }
+
+    /// Has a shard changed that is held, as an index of its own that nobody else sees, and lets everybody look into it then. It
+    /// is held on after an error. Who asks for the same shard meanwhile waits.
+    pub(crate) fn catch_up(&self, number: usize, change: impl FnOnce(&Index) -> Result<()>) -> Result<()> {
+        let Some(shard) = self.shards.get(number) else { return Ok(()) };
+        shard.catch_up(
+            || self.words(number),
+            |shard| {
+                let aside = Index { shards: Box::new([shard]), tag_mask: self.tag_mask, source: None };
+                change(&aside)?;
+                let changed = aside.shards.into_vec().pop();
+                changed.ok_or_else(|| Error::Internal("a shard of the index was lost".to_owned()))
+            },
+        )
     }
 
     /// Reads a shard that nobody has looked at yet.
     #[cold]
-    fn load(&self, hash: u64) -> Result<()> {
-        let number = shard_of(hash) & (self.shards.len() - 1);
-        match (&self.source, self.shards.get(number)) {
-            (Some(source), Some(shard)) => shard.load(|| source.words(number)),
-            _ => Ok(()),
-        }
+    fn load(&self, number: usize) -> Result<()> {
+        self.shards.get(number).map_or(Ok(()), |shard| shard.load(|| self.words(number)))
+    }
+
+    /// The words of a shard as its source has them.
+    fn words(&self, number: usize) -> Result<Vec<u64>> {
+        self.source.as_ref().map_or(Ok(Vec::new()), |source| source.words(number))
     }
 
     /// An index where hashes look alike more often: of the hash's top 33 bits it uses the last few of the first ten,
@@ -86,6 +109,12 @@ impl Index {
         (&self.shards[shard], Tag::of_hash(hash, self.tag_mask))
     }
 
+    /// Whether nobody has looked into the shard of this hash yet, or it is held.
+    #[inline]
+    pub(crate) fn is_absent(&self, hash: u64) -> bool {
+        self.shard_and_tag(hash).0.is_absent()
+    }
+
     /// The locations of all keys whose hashes agree in the bits that the index keeps: the key's own, if it is there,
     /// and seldom another's.
     ///
@@ -95,7 +124,7 @@ impl Index {
     pub(crate) fn candidates(&self, hash: u64) -> Result<Candidates> {
         let (shard, tag) = self.shard_and_tag(hash);
         if shard.is_absent() {
-            self.load(hash)?;
+            self.load(shard_of(hash) & (self.shards.len() - 1))?;
         }
         Ok(shard.find(tag))
     }
@@ -149,8 +178,8 @@ impl Index {
     /// Every location of one shard at one moment.
     pub(crate) fn locations(&self, number: usize) -> Result<Vec<Location>> {
         let Some(shard) = self.shards.get(number) else { return Ok(Vec::new()) };
-        if let (true, Some(source)) = (shard.is_absent(), &self.source) {
-            shard.load(|| source.words(number))?;
+        if shard.is_absent() {
+            self.load(number)?;
         }
         Ok(shard.locations())
     }

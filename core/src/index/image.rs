@@ -3,11 +3,13 @@
 use crate::checkpoint::ShardShape;
 use crate::error::Result;
 
-/// A shard at one moment: its shape, and the words of its lines, little endian.
+/// A shard at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ShardImage {
-    pub(crate) shape: ShardShape,
-    pub(crate) words: Vec<u8>,
+    /// Lines that entries call home.
+    pub(crate) home_lines: u32,
+    /// The entries without their spill bits, in the order of their lines.
+    pub(crate) words: Vec<u64>,
 }
 
 /// Where the shards are that nobody has looked at yet.
@@ -15,6 +17,6 @@ pub(crate) trait ShardSource: Send + Sync + std::fmt::Debug {
     /// Shards of the index when the source was made.
     fn shape(&self, shard: usize) -> Option<ShardShape>;
 
-    /// The words of a shard, found to be whole.
-    fn words(&self, shard: usize) -> Result<Vec<u8>>;
+    /// The entries of a shard, found to be whole.
+    fn words(&self, shard: usize) -> Result<Vec<u64>>;
 }

@@ -165,3 +165,28 @@ fn a_slot_that_changes_hands_gives_no_key_the_location_of_another() {
         assert_eq!((engine.read(1), engine.read(2), engine.read(3)), (vec![], vec![1], vec![2]));
     });
 }
+
+#[test]
+fn a_shard_that_is_held_is_changed_once_and_before_anybody_finds_anything_in_it() {
+    explore(|| {
+        let engine = Engine::filled(1);
+        engine.index.insert(hash(1), engine.write(0));
+        engine.index.hold(0);
+        let look = |engine: &Engine| {
+            let change = |aside: &Index| {
+                // A second time it would not be there.
+                assert!(aside.replace(hash(1), location(0), engine.write(1)));
+                Ok(())
+            };
+            if engine.index.is_absent(hash(1)) {
+                engine.index.catch_up(0, change).unwrap();
+            }
+            assert_eq!(engine.read(1), [1]);
+        };
+        let other = engine.clone();
+        let other = thread::spawn(move || look(&other));
+        look(&engine);
+        other.join().unwrap();
+        assert_eq!(engine.index.len(), 2);
+    });
+}

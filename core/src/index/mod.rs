@@ -22,8 +22,9 @@
 //! write waits for more than its own shard's table.
 //!
 //! # Images
-//! A checkpoint keeps the words of each shard. An index that is opened from one has nothing in memory: a shard is read when
-//! somebody first looks into it, and so opening takes the same time at any size.
+//! A checkpoint keeps the entries of each shard, without the lines that they stand in. An index that is opened from one has nothing
+//! in memory: a shard is read, and its table filled, when somebody first looks into it, and so opening takes the same time at any
+//! size.
 //!
 //! # Threads
 //! - **Readers** share a shard's lock only while they look at slot words.
@@ -57,6 +58,7 @@ mod model_tests;
 #[cfg(not(loom))]
 mod random;
 
+pub(crate) use candidates::Candidates;
 pub(crate) use hash_index::{Index, shard_of};
-pub(crate) use image::ShardSource;
+pub(crate) use image::{ShardImage, ShardSource};
 pub(crate) use slot::with_location;

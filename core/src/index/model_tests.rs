@@ -227,3 +227,39 @@ fn readers_never_miss_a_key_beside_writers() {
     assert_eq!(index.len(), KEYS);
     assert!(reads.into_inner() > 0);
 }
+
+#[test]
+fn what_is_held_is_shown_to_nobody_until_it_was_changed_as_a_whole() {
+    let index = Index::with_collisions(4, TAG_MASK);
+    let mut random = Random::new(13);
+    let hashes: Vec<_> = (0..400).map(|_| random.next() & !(3 << 54)).collect();
+    hashes.iter().zip(0..).for_each(|(hash, n)| index.insert(*hash, location(n)));
+    index.hold(0);
+    let is_held = || {
+        assert!(index.is_absent(hashes[0]) && index.candidates(hashes[0]).is_err());
+        assert!(index.image(0).is_err() && index.image_in_memory(0).is_err() && index.locations(0).is_err());
+    };
+    is_held();
+    assert!(index.image(1).is_ok() && index.candidates(1 << 54).is_ok());
+    let fails = |aside: &Index| {
+        assert!(aside.remove(hashes[0], location(0)));
+        (0..5_000).for_each(|n| aside.insert(hashes[1], location(1_000 + n)));
+        Err(crate::error::Error::Internal("as the test wants it".to_owned()))
+    };
+    assert!(index.catch_up(0, fails).is_err());
+    is_held();
+    let changes = |aside: &Index| {
+        assert!(aside.replace(hashes[0], location(0), location(500)));
+        assert!(aside.remove(hashes[1], location(1)));
+        (600..900).for_each(|n| aside.insert(random.next() & !(3 << 54), location(n)));
+        Ok(())
+    };
+    index.catch_up(0, changes).unwrap();
+    index.catch_up(0, |_| panic!("it has caught up already")).unwrap();
+    assert_eq!(index.candidates(hashes[0]).unwrap().collect::<Vec<_>>(), [location(500)]);
+    assert_eq!(index.candidates(hashes[1]).unwrap().count(), 0);
+    for (hash, n) in hashes.iter().zip(0..).skip(2) {
+        assert!(index.candidates(*hash).unwrap().any(|found| found == location(n)));
+    }
+    assert_eq!((index.len(), index.locations(0).unwrap().len()), (699, 699));
+}

@@ -2,10 +2,10 @@
 
 use super::candidates::Candidates;
 use super::image::ShardImage;
-use super::slot::Tag;
+use super::slot::{self, Tag};
 use super::table::{LINE_SLOTS, Sketch, Table};
 use crate::checkpoint::ShardShape;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::sync::{AtomicU64, Mutex, Ordering, RwLock};
 
@@ -34,7 +34,7 @@ pub(super) struct Shard {
     writer: Mutex<Writer>,
     /// Entries of the table. Changed by the writer only; readable without a lock.
     entries: AtomicU64,
-    /// [`ABSENT`] while the table is still where a checkpoint has put it, and its sketch afterwards.
+    /// [`ABSENT`] while nobody may look into the table, and its sketch otherwise.
     sketch: AtomicU64,
 }
 
@@ -43,15 +43,31 @@ struct Writer {
     /// Entries removed since the table got its shape. Each may have left spill bits behind that send lookups on for
     /// nothing.
     removed: u32,
-    /// Home lines of a table that is still to be read.
+    /// Home lines that a table which is still to be read had.
     home_lines: u32,
+    /// Whether the table is still where a checkpoint has put it.
+    is_away: bool,
+    /// Whether changes wait for it: see [`Shard::hold`].
+    is_held: bool,
+}
+
+impl Writer {
+    /// Whoever asks for what an index holds back would miss what waits for it.
+    fn check_not_held(&self) -> Result<()> {
+        match self.is_held {
+            false => Ok(()),
+            true => Err(Error::Internal(
+                "the index was looked into before it had caught up with the log".to_owned(),
+            )),
+        }
+    }
 }
 
 impl Shard {
     pub(super) fn new() -> Shard {
         Shard {
             table: RwLock::new(Table::new(0, 0)),
-            writer: Mutex::new(Writer { removed: 0, home_lines: 0 }),
+            writer: Mutex::new(Writer { removed: 0, home_lines: 0, is_away: false, is_held: false }),
             entries: AtomicU64::new(0),
             sketch: AtomicU64::new(0),
         }
@@ -60,13 +76,14 @@ impl Shard {
     /// A shard whose table is still to be read.
     pub(super) fn absent(shape: ShardShape) -> Shard {
         let shard = Shard::new();
-        shard.entries.store(shape.entries, Ordering::Relaxed);
+        shard.entries.store(shape.entries.into(), Ordering::Relaxed);
+        let is_away = shape.entries > 0;
         {
             let mut writer = shard.writer.lock();
-            writer.removed = shape.removed as u32;
             writer.home_lines = shape.home_lines;
+            writer.is_away = is_away;
         }
-        shard.sketch.store(if shape.lines > 0 { ABSENT } else { 0 }, Ordering::Relaxed);
+        shard.sketch.store(if is_away { ABSENT } else { 0 }, Ordering::Relaxed);
         shard
     }
 
@@ -77,29 +94,63 @@ impl Shard {
     }
 
     /// Puts in the table, unless somebody else has. After an error it is still to be read.
-    pub(super) fn load(&self, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<()> {
-        let writer = self.writer.lock();
+    pub(super) fn load(&self, read: impl FnOnce() -> Result<Vec<u64>>) -> Result<()> {
+        let mut writer = self.writer.lock();
+        writer.check_not_held()?;
         if self.is_absent() {
-            let table = Table::from_words(&read()?, writer.home_lines as usize);
+            let table = table_of(&read()?, writer.home_lines as usize);
+            writer.is_away = false;
             drop(self.put_in(table));
         }
         Ok(())
     }
 
+    /// From here on nobody looks into the table, until [`Shard::catch_up`] has changed it.
+    pub(super) fn hold(&self) {
+        let mut writer = self.writer.lock();
+        writer.is_held = true;
+        self.sketch.store(ABSENT, Ordering::Release);
+    }
+
+    /// Has a copy of a table that is held changed, and lets everybody look into that instead. After an error it is held as before,
+    /// and nothing of it has changed.
+    pub(super) fn catch_up(
+        &self,
+        read: impl FnOnce() -> Result<Vec<u64>>,
+        change: impl FnOnce(Shard) -> Result<Shard>,
+    ) -> Result<()> {
+        let mut writer = self.writer.lock();
+        if !writer.is_held {
+            return Ok(());
+        }
+        let (words, home_lines) = match writer.is_away {
+            true => (read()?, writer.home_lines as usize),
+            false => {
+                let table = self.table.read();
+                (table.words(), table.home_lines())
+            }
+        };
+        let copy = Shard::new();
+        drop(copy.put_in(table_of(&words, home_lines)));
+        copy.entries.store(self.entries(), Ordering::Relaxed);
+        let changed = change(copy)?;
+        let (removed, home_lines) = (changed.writer.lock().removed, writer.home_lines);
+        *writer = Writer { removed, home_lines, is_away: false, is_held: false };
+        self.entries.store(changed.entries(), Ordering::Relaxed);
+        let table = std::mem::replace(&mut *changed.table.write(), Table::new(0, 0));
+        drop(self.put_in(table));
+        Ok(())
+    }
+
     /// The table as it is now; `None` where it is still to be read. Nobody may change the shard meanwhile.
-    pub(super) fn image(&self) -> Option<ShardImage> {
+    pub(super) fn image(&self) -> Result<Option<ShardImage>> {
         let writer = self.writer.lock();
+        writer.check_not_held()?;
         if self.is_absent() {
-            return None;
+            return Ok(None);
         }
         let table = self.table.read();
-        let shape = ShardShape {
-            home_lines: table.home_lines() as u32,
-            lines: table.lines() as u32,
-            entries: self.entries(),
-            removed: u64::from(writer.removed),
-        };
-        Some(ShardImage { shape, words: table.words() })
+        Ok(Some(ShardImage { home_lines: table.home_lines() as u32, words: table.words() }))
     }
 
     pub(super) fn entries(&self) -> u64 {
@@ -135,17 +186,7 @@ impl Shard {
     /// Puts in a table of these entries, of the size that inserting them one by one would have led to. There was none before.
     pub(super) fn fill<I: Iterator<Item = (Tag, Location)>>(&self, entries: impl Fn() -> I, count: usize) {
         let mut writer = self.writer.lock();
-        let home_lines = home_lines_for(count, 0);
-        let mut overflow_lines = overflow_lines_for(home_lines);
-        let table = loop {
-            let table = Table::new(home_lines, overflow_lines);
-            if entries().all(|(tag, location)| table.place(tag, location)) {
-                break table;
-            }
-            // More room behind the home lines always helps, as in a table that grows.
-            overflow_lines = (overflow_lines * 2).max(1);
-        };
-        drop(self.put_in(table));
+        drop(self.put_in(filled(home_lines_for(count, 0), entries)));
         writer.removed = 0;
         self.entries.store(count as u64, Ordering::Relaxed);
     }
@@ -229,6 +270,25 @@ impl Shard {
     }
 }
 
+/// The table of a shard whose entries were kept. It has no more home lines than so many entries may have, whatever is said.
+fn table_of(words: &[u64], home_lines: usize) -> Table {
+    let home_lines = home_lines_for(words.len(), home_lines);
+    filled(home_lines, || words.iter().filter_map(|word| slot::parts(*word)))
+}
+
+/// A table with these entries, and as many lines behind its home lines as they need.
+fn filled<I: Iterator<Item = (Tag, Location)>>(home_lines: usize, entries: impl Fn() -> I) -> Table {
+    let mut overflow_lines = overflow_lines_for(home_lines);
+    loop {
+        let table = Table::new(home_lines, overflow_lines);
+        if entries().all(|(tag, location)| table.place(tag, location)) {
+            return table;
+        }
+        // More room behind the home lines always helps, as in a table that grows.
+        overflow_lines = (overflow_lines * 2).max(1);
+    }
+}
+
 /// Most entries that a table with this many home lines takes before it grows.
 fn entries_max(home_lines: usize) -> usize {
     home_lines * ENTRIES_PER_100_LINES_MAX / 100
@@ -259,6 +319,22 @@ mod tests {
     #[test]
     fn a_shard_is_one_cache_line() {
         assert_eq!((size_of::<Shard>(), align_of::<Shard>()), (64, 64));
+    }
+
+    #[test]
+    fn a_shard_that_is_read_has_its_entries_and_no_more_lines_than_they_may_have() {
+        let words: Vec<u64> =
+            (1..=1000).map(|n| ((n * 8000) << 40) | Location::new(9, n * 8).unwrap().bits()).collect();
+        for home_lines in [0, 1, 170, 300, u32::MAX] {
+            let shard = Shard::absent(ShardShape { home_lines, entries: 1000 });
+            assert!(shard.is_absent() && shard.image().unwrap().is_none());
+            shard.load(|| Ok(words.clone())).unwrap();
+            let mut image = shard.image().unwrap().unwrap();
+            image.words.sort_unstable();
+            assert_eq!((image.words, shard.entries()), (words.clone(), 1000));
+            assert!(shard.table_bytes() <= 304 * 64, "{} bytes", shard.table_bytes());
+            assert!(image.home_lines == home_lines || ![170, 300].contains(&home_lines));
+        }
     }
 
     #[test]

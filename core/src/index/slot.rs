@@ -53,6 +53,11 @@ impl Tag {
     }
 }
 
+/// The tag and the location of the word's entry, if it has one.
+pub(super) fn parts(word: u64) -> Option<(Tag, Location)> {
+    Some((Tag::of_word(word), Location::from_bits(word)?))
+}
+
 pub(super) fn has_entry(word: u64) -> bool {
     Location::from_bits(word).is_some()
 }

@@ -103,25 +103,9 @@ impl Table {
         Table { lines, home_lines }
     }
 
-    /// A table of these words, little endian, of which the first lines are home lines.
-    pub(super) fn from_words(bytes: &[u8], home_lines: usize) -> Table {
-        let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let line = |bytes: &[u8]| {
-            Line(std::array::from_fn(|slot| AtomicU64::new(word(bytes.get(slot * 8..).unwrap_or_default()))))
-        };
-        Table { lines: bytes.chunks(LINE_SLOTS * 8).map(line).collect(), home_lines }
-    }
-
-    /// The words of all lines, little endian.
-    pub(super) fn words(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(size_of_val::<[Line]>(&self.lines));
-        let words = self.lines.iter().flat_map(|line| &line.0);
-        words.for_each(|word| bytes.extend_from_slice(&word.load(Ordering::Acquire).to_le_bytes()));
-        bytes
-    }
-
-    pub(super) fn lines(&self) -> usize {
-        self.lines.len()
+    /// The words of all entries without their spill bits, from the first line to the last.
+    pub(super) fn words(&self) -> Vec<u64> {
+        self.entries().map(|(tag, location)| tag.word(location)).collect()
     }
 
     pub(super) fn home_lines(&self) -> usize {
@@ -201,7 +185,7 @@ impl Table {
     /// All entries, from the first line to the last.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Tag, Location)> {
         let words = self.lines.iter().flat_map(|line| &line.0).map(|word| word.load(Ordering::Acquire));
-        words.filter_map(|word| Some((Tag::of_word(word), Location::from_bits(word)?)))
+        words.filter_map(slot::parts)
     }
 
     /// A table of another shape with the same entries, its spill bits made anew. `None` if the shape is too tight.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Log;
-use super::state::Unsynced;
+use super::room::Claim;
 use crate::batch::FrameBuilder;
 use crate::checksum::Salt;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::manifest::SegmentKind;
 use crate::options::COMMIT_BYTES_MAX;
-use crate::record::{ALIGNMENT, NewRecord, standalone_bytes, standalone_header};
+use crate::record::{ALIGNMENT, Kind, NewRecord, StandaloneHeader};
 use crate::segment::Segment;
 
 /// The background is woken each time this many bytes have been appended.
@@ -27,11 +27,21 @@ pub(crate) enum NewFrame<'a> {
 }
 
 impl NewFrame<'_> {
-    fn bytes(&self) -> u64 {
+    fn bytes(&self, sequence: u64) -> u64 {
         match self {
-            NewFrame::Record(record, _) => standalone_bytes(record.key, record.value) as u64,
+            NewFrame::Record(record, _) => record.standalone_bytes(sequence) as u64,
             NewFrame::Batch(builder) => builder.frame_bytes() as u64,
         }
+    }
+
+    fn claim(&self) -> Claim {
+        let deletes = match self {
+            NewFrame::Record(record, _) => record.kind == Kind::Tombstone,
+            NewFrame::Batch(builder) => {
+                builder.records().all(|(_, record)| record.shape.kind == Kind::Tombstone)
+            }
+        };
+        if deletes { Claim::Deletes } else { Claim::Adds }
     }
 }
 
@@ -46,6 +56,9 @@ struct Active {
     segment: Arc<Segment>,
     salt: Salt,
     end: u64,
+    /// Where it was made for deletes with less than the usual room, which has perhaps been taken of the reserve: what segments
+    /// usually have.
+    of_reserve: Option<u64>,
 }
 
 impl Appender {
@@ -82,7 +95,7 @@ impl Appended {
 impl Log {
     /// The one appender of this log, which goes on in the segment that recovery left open.
     pub(crate) fn appender(&self) -> Appender {
-        let segment = self.state.lock().log.last().map(|one| Arc::clone(&one.segment));
+        let segment = self.front.lock().active().map(Arc::clone);
         Appender { active: segment.map(|segment| self.active(segment)) }
     }
 
@@ -96,7 +109,7 @@ impl Log {
     fn active(&self, segment: Arc<Segment>) -> Active {
         let salt = Salt::new(self.config.identity, segment.serial());
         let end = segment.published();
-        Active { segment, salt, end }
+        Active { segment, salt, end, of_reserve: None }
     }
 
     /// Appends a frame under the next sequence. After a clean error ([`Error::NoSpace`] among them) the log is as it was;
@@ -108,12 +121,13 @@ impl Log {
         sequence: u64,
     ) -> Result<Appended> {
         self.check_writable()?;
-        let bytes = frame.bytes();
+        let bytes = frame.bytes(sequence);
         let fits =
             appender.active.as_ref().is_some_and(|active| active.end + bytes <= active.segment.capacity());
         if !fits {
-            self.roll(appender, bytes, sequence - 1)?;
+            self.roll(appender, frame.claim(), bytes, sequence - 1)?;
         }
+        self.check_reserve(appender, frame)?;
         let Some(active) = appender.active.as_mut() else {
             return Err(Error::Internal("no segment to append to".to_owned()));
         };
@@ -128,19 +142,33 @@ impl Log {
         self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
         let step = WAKE_EVERY_BYTES.min(active.segment.capacity() / 4);
         if offset / step != active.end / step {
-            self.wants_room.store(true, Ordering::Relaxed);
+            self.wants_room.make();
         }
         Ok(Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset })
+    }
+
+    /// Refuses what adds to the database where only deletes may be appended.
+    fn check_reserve(&self, appender: &mut Appender, frame: &NewFrame<'_>) -> Result<()> {
+        if let Some(active) = &mut appender.active
+            && let Some(usual) = active.of_reserve
+            && frame.claim() == Claim::Adds
+        {
+            self.keep_reserve(0, usual)?;
+            active.of_reserve = None;
+        }
+        Ok(())
     }
 
     fn write(&self, active: &Active, frame: &mut NewFrame<'_>, sequence: u64) -> Result<()> {
         let (offset, durable) = (active.end, self.durable.load(Ordering::Relaxed));
         match frame {
             NewFrame::Record(record, content) => {
-                let header = standalone_header(record, *content, sequence, durable, active.salt.at(offset));
+                let header =
+                    StandaloneHeader::new(record, *content, sequence, durable, active.salt.at(offset));
+                let header = header.as_slice();
                 let content_bytes = header.len() + record.key.len() + record.value.len();
                 let padding = &[0; ALIGNMENT][..content_bytes.next_multiple_of(ALIGNMENT) - content_bytes];
-                active.segment.append(&[&header, record.key, record.value, padding])
+                active.segment.append(&[header, record.key, record.value, padding])
             }
             NewFrame::Batch(builder) => {
                 let (header, body) = builder.seal(sequence, durable, active.salt, offset);
@@ -151,34 +179,55 @@ impl Log {
     }
 
     /// Goes on in a new segment, which has room for `needed` bytes. `last_sequence` is the last one of the old segment.
-    pub(super) fn roll(&self, appender: &mut Appender, needed: u64, last_sequence: u64) -> Result<()> {
+    pub(super) fn roll(
+        &self,
+        appender: &mut Appender,
+        claim: Claim,
+        needed: u64,
+        last_sequence: u64,
+    ) -> Result<()> {
         if needed > COMMIT_BYTES_MAX {
             return Err(Error::InvalidArgument(format!(
                 "the commit takes {needed} bytes in the log, at most {COMMIT_BYTES_MAX} are allowed; split it"
             )));
         }
-        let mut state = self.state.lock();
-        let header = crate::manifest::SEGMENT_HEADER_BYTES as u64;
-        let (spare, too_small) = match state.spare.take() {
-            Some(spare) if spare.capacity() < needed + header => (None, Some(spare)),
-            spare => (spare, None),
+        let with_header = needed + crate::manifest::SEGMENT_HEADER_BYTES as u64;
+        let (segment, of_reserve) = match self.begin_prepared(with_header, last_sequence) {
+            Some(segment) => (segment, None),
+            None => self.begin_unprepared(claim, needed, last_sequence)?,
         };
-        let segment = match spare {
-            Some(spare) => spare,
-            None => self.add_segment(&mut state, SegmentKind::Log, needed).inspect_err(|_| {
-                state.spare.clone_from(&too_small);
-            })?,
-        };
-        // The order of the serials is the order of the commits, so a spare that is passed over stays empty for ever.
-        let passed_over = too_small.map(|spare| Unsynced { segment: spare, full: Some(last_sequence) });
-        if let Some(full) = state.log.last_mut() {
-            full.full = Some(last_sequence);
-        }
-        state.log.extend(passed_over);
-        state.begin_segment(segment.serial(), last_sequence + 1);
-        state.log.push(Unsynced { segment: Arc::clone(&segment), full: None });
-        drop(state);
-        appender.active = Some(self.active(segment));
+        appender.active = Some(Active { of_reserve, ..self.active(segment) });
         Ok(())
+    }
+
+    /// Goes on in the segment that was prepared, where there is one with so much room. Waits for nobody who waits for the device.
+    fn begin_prepared(&self, with_header: u64, last_sequence: u64) -> Option<Arc<Segment>> {
+        let mut front = self.front.lock();
+        let spare = front.take_spare(with_header)?;
+        front.begin(&spare, None, last_sequence);
+        Some(spare)
+    }
+
+    /// Goes on in a segment that is made for it. After an error nothing has changed. Where it is one of the reserve, how many bytes
+    /// segments usually have.
+    fn begin_unprepared(
+        &self,
+        claim: Claim,
+        needed: u64,
+        last_sequence: u64,
+    ) -> Result<(Arc<Segment>, Option<u64>)> {
+        let mut state = self.state();
+        // Who had the state until now may just have prepared one.
+        let with_header = needed + crate::manifest::SEGMENT_HEADER_BYTES as u64;
+        if let Some(segment) = self.begin_prepared(with_header, last_sequence) {
+            return Ok((segment, None));
+        }
+        let usual = self.config.sizes.usual(state.allocated());
+        let segment = self.add_segment(&mut state, claim, SegmentKind::Log, needed)?;
+        let is_of_reserve = claim == Claim::Deletes && !state.deferred && segment.capacity() < usual;
+        let mut front = self.front.lock();
+        let too_small = front.spare.take();
+        front.begin(&segment, too_small, last_sequence);
+        Ok((segment, is_of_reserve.then_some(usual)))
     }
 }

@@ -47,10 +47,10 @@ impl LogImage {
 impl Log {
     /// The segments up to the last commit. Called under the commit lock, while nobody compacts.
     pub(crate) fn image(&self) -> LogImage {
-        let state = self.state.lock();
+        let state = self.state();
         let sequence = self.appended();
         let full: HashMap<u64, Option<u64>> =
-            state.log.iter().map(|one| (one.segment.serial(), one.full)).collect();
+            self.front.lock().log.iter().map(|one| (one.segment.serial(), one.full)).collect();
         let guard = self.pin();
         let parts = state.manifest.segments.iter().filter_map(|entry| {
             let segment = Arc::clone(&self.segments.get(entry.slot, &guard)?.segment);
@@ -78,7 +78,7 @@ impl Log {
 
     /// Puts on the device which segments are sealed by now, and notes in the image which of them may be shared.
     pub(crate) fn settle_image(&self, image: &mut LogImage) -> Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         self.write_manifest(&mut state)?;
         let sealed = state.manifest.segments.iter().filter(|entry| entry.sealed);
         let ends: HashMap<u64, u64> = sealed.map(|entry| (entry.serial, entry.length)).collect();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Log;
+use super::room::Claim;
 use crate::checkpoint::SegmentState;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
@@ -24,7 +25,7 @@ pub(crate) struct Settled {
 impl Log {
     /// The sealed segments of all kinds, oldest first.
     pub(crate) fn settled(&self) -> Vec<Settled> {
-        let state = self.state.lock();
+        let state = self.state();
         let guard = self.pin();
         let sealed = state.manifest.segments.iter().filter(|entry| entry.sealed);
         sealed
@@ -39,19 +40,20 @@ impl Log {
     /// Creates a segment for copies with room for so many bytes of them. It is in the manifest, and means nothing before it is
     /// sealed.
     pub(crate) fn begin_copies(&self, bytes: u64) -> Result<Arc<Segment>> {
-        let mut state = self.state.lock();
-        self.add_segment(&mut state, SegmentKind::Copy, bytes)
+        let mut state = self.state();
+        self.add_segment(&mut state, Claim::Compacts, SegmentKind::Copy, bytes)
     }
 
-    /// Puts a segment of copies on the device and ends it. Its sequences lie between these two.
-    pub(crate) fn end_copies(&self, segment: &Segment, sequences: (u64, u64)) -> Result<()> {
+    /// Puts a segment of copies on the device and ends it. Its sequences lie between these two; where the first one is greater,
+    /// nothing was copied.
+    pub(crate) fn end_copies(&self, segment: &Segment, (first, last): (u64, u64)) -> Result<()> {
         self.check_not_poisoned()?;
         self.check_in_place(segment)?;
         segment.sync().map_err(|error| self.poisoned_by(error))?;
         segment.seal();
-        let mut state = self.state.lock();
-        state.seal(segment, sequences.1);
-        state.begin_segment(segment.serial(), sequences.0);
+        let mut state = self.state();
+        state.seal(segment, last);
+        state.begin_segment(segment.serial(), if first <= last { first } else { 0 });
         self.write_manifest(&mut state)
     }
 
@@ -59,7 +61,7 @@ impl Log {
     /// with so many bytes of moves. From then on they are out of the way of every recovery. Their files are removed; who still
     /// looks into them goes on.
     pub(crate) fn retire(&self, serials: &[u64], checkpoint: Option<u64>, moves_bytes: u64) -> Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         if state.has_ended() {
             // No manifest would say it.
             return Err(Error::Closed);
@@ -116,7 +118,7 @@ impl Log {
         if appender.is_at_beginning() {
             return Ok(());
         }
-        self.roll(appender, 0, self.appended())
+        self.roll(appender, Claim::Deletes, 0, self.appended())
     }
 
     /// Sets what is live in each segment, as a checkpoint knows it.
@@ -155,13 +157,13 @@ impl Log {
 
     /// Bytes that a new log segment would have now.
     pub(crate) fn usual_segment_bytes(&self) -> u64 {
-        let state = self.state.lock();
+        let state = self.state();
         self.config.sizes.usual(state.allocated())
     }
 
     /// A serial above all that were given out.
     pub(crate) fn next_serial(&self) -> u64 {
-        self.state.lock().manifest.next_serial
+        self.state().manifest.next_serial
     }
 
     /// Bytes of the newest records of all keys, and of the large values that they name.

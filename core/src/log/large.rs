@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use super::Log;
+use super::room::Claim;
 use super::state::{SegmentRoom, Unsynced};
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
@@ -191,9 +192,9 @@ impl Log {
                 return Ok(pool.idle.swap_remove(at));
             }
         }
-        let segment = match self.create_large_segment(SegmentRoom::Usual(needed.max(wanted))) {
+        let segment = match self.create_large_segment(Claim::Adds, SegmentRoom::Usual(needed.max(wanted))) {
             Err(Error::NoSpace(_)) if wanted > needed => {
-                self.create_large_segment(SegmentRoom::Usual(needed))?
+                self.create_large_segment(Claim::Adds, SegmentRoom::Usual(needed))?
             }
             other => other?,
         };
@@ -206,14 +207,17 @@ impl Log {
         Ok(segment)
     }
 
-    pub(super) fn create_large_segment(&self, room: SegmentRoom) -> Result<Arc<Segment>> {
-        let planned = self.plan_segment(&mut self.state.lock(), SegmentKind::Large, room)?;
-        // Nobody waits while the file is made.
-        let made = self.make_segment(&planned);
-        let mut state = self.state.lock();
-        let segment = self.enter_segment(&mut state, planned, made)?;
-        state.large.push(Unsynced { segment: Arc::clone(&segment), full: None });
-        Ok(segment)
+    pub(super) fn create_large_segment(&self, claim: Claim, room: SegmentRoom) -> Result<Arc<Segment>> {
+        let (claim, bytes) = self.claim(&self.state(), claim, room);
+        self.with_room(claim, bytes, |capacity| {
+            let planned = self.plan_segment(&mut self.state(), SegmentKind::Large, capacity)?;
+            // Nobody waits while the file is made.
+            let made = self.make_segment(&planned);
+            let mut state = self.state();
+            let segment = self.enter_segment(&mut state, planned, made)?;
+            state.large.push(Unsynced { segment: Arc::clone(&segment), full: None });
+            Ok(segment)
+        })
     }
 
     pub(super) fn give_back(&self, segment: Arc<Segment>) {
@@ -226,7 +230,7 @@ impl Log {
 
     /// Has a segment sealed by the next sync. Nobody writes to it any more.
     pub(super) fn note_full(&self, segment: &Segment) {
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let full = state.large.iter_mut().find(|one| one.segment.serial() == segment.serial());
         full.into_iter().for_each(|one| one.full = Some(0));
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use super::Log;
 use super::large::{padding, stored_bytes};
+use super::room::Claim;
 use super::state::{SegmentRoom, Unsynced};
 use crate::checksum::crc32c;
 use crate::error::{Error, Result};
@@ -193,7 +194,7 @@ impl Log {
 
     /// Begins a series in a segment of its own, with room for just so many bytes.
     pub(crate) fn begin_moved_values(&self, bytes: u64) -> Result<LargeSeries> {
-        let segment = self.create_large_segment(SegmentRoom::Exact(bytes))?;
+        let segment = self.create_large_segment(Claim::Compacts, SegmentRoom::Exact(bytes))?;
         let segments = vec![(Arc::downgrade(&segment), segment.published())];
         Ok(LargeSeries { segments, ..LargeSeries::default() })
     }
@@ -220,7 +221,7 @@ impl Log {
         // Whatever comes of it, nobody writes to them any more.
         taken.iter().for_each(|segment| self.note_full(segment));
         let is_full = |one: &&Unsynced| one.full.is_some();
-        let full: Vec<_> = self.state.lock().large.iter().filter(is_full).cloned().collect();
+        let full: Vec<_> = self.state().large.iter().filter(is_full).cloned().collect();
         let full: Vec<_> = full.into_iter().map(|one| one.segment).collect();
         if full.is_empty() { Ok(()) } else { self.seal_large(&full) }
     }
@@ -233,14 +234,18 @@ impl Log {
         let _turn = self.sync_turn.lock();
         let serials: Vec<u64> = segments.iter().map(|segment| segment.serial()).collect();
         let is_meant = |one: &&Unsynced| serials.contains(&one.segment.serial());
-        let open: Vec<Unsynced> = self.state.lock().large.iter().filter(is_meant).cloned().collect();
+        let open: Vec<Unsynced> = self.state().large.iter().filter(is_meant).cloned().collect();
         self.sync_segments(open.iter().map(|one| &one.segment))?;
-        let mut state = self.state.lock();
+        let mut state = self.state();
         for one in &open {
             one.segment.seal();
             state.seal(&one.segment, 0);
         }
         state.large.retain(|one| !is_meant(&one));
-        self.write_manifest(&mut state)
+        self.write_manifest(&mut state)?;
+        let is_named = state.reaches_device();
+        drop(state);
+        open.iter().filter(|_| is_named).for_each(|one| one.segment.cut_tail());
+        Ok(())
     }
 }

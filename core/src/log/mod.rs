@@ -5,8 +5,8 @@
 //!
 //! # Locks
 //! In this order: the turn to sync, the commit lock of the store (which owns the [`Appender`]), the pool of large-value
-//! segments, the state. The state is held for the time of a log segment's creation at most, and never by a reader; the pool
-//! only to take a segment out or put one in, and while a value is written no lock is held at all.
+//! segments, the state, its front. The state is held for the time of a log segment's creation at most, and never by a reader; its
+//! front for moments; the pool only to take a segment out or put one in, and while a value is written no lock is held at all.
 //!
 //! # Invariants
 //! - A frame is appended behind the last one, in the newest segment, with the next sequence.
@@ -17,11 +17,13 @@
 mod append;
 mod backup;
 mod copies;
+mod front;
 mod large;
 mod large_series;
 mod manifest_file;
 mod mark_file;
 mod read;
+mod room;
 mod segments;
 mod state;
 mod sync;
@@ -37,6 +39,7 @@ use crate::epoch::{self, Guard};
 use crate::error::{Error, Result};
 use crate::options::COMMIT_KEPT_BYTES_MAX;
 use crate::segment::{Access, Segment};
+use crate::wish::Wish;
 
 pub(crate) use append::{Appender, NewFrame};
 pub(crate) use backup::LogImage;
@@ -49,7 +52,9 @@ pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
 pub(crate) use segments::LiveCount;
 pub(crate) use state::{OpenedSegment, SegmentSizes};
 
+use front::Front;
 use large::LargePool;
+use room::Room;
 use segments::SegmentTable;
 use state::State;
 
@@ -85,6 +90,7 @@ pub(crate) struct Log {
     config: LogConfig,
     segments: SegmentTable,
     state: Mutex<State>,
+    front: Mutex<Front>,
     large: Mutex<LargePool>,
     /// Told when a call that writes a large value ends.
     large_rests: Condvar,
@@ -108,7 +114,9 @@ pub(crate) struct Log {
     /// Set, under the commit lock, when the log ends: nobody appends afterwards.
     closed: AtomicBool,
     /// Set when the appender has come so far that pages should be populated or a segment prepared.
-    wants_room: AtomicBool,
+    wants_room: Wish,
+    /// Locked for the time of a few calls of the system, perhaps under the state.
+    room: Room,
 }
 
 impl Log {
@@ -199,10 +207,10 @@ impl Log {
         }
     }
 
-    /// Whether the background should look for room ahead.
+    /// The wish that the background looks for room ahead.
     #[inline]
-    pub(crate) fn wants_room(&self) -> bool {
-        self.wants_room.load(Ordering::Relaxed)
+    pub(crate) fn wish_for_room(&self) -> &Wish {
+        &self.wants_room
     }
 
     /// How often this process has waited for storage so far, as far as the system tells.
@@ -210,13 +218,11 @@ impl Log {
         self.config.disk.storage_waits()
     }
 
-    /// Whether the background should look for room ahead; asks once.
-    pub(crate) fn take_wish_for_room(&self) -> bool {
-        self.wants_room.swap(false, Ordering::Relaxed)
-    }
-
     pub(crate) fn stats(&self) -> LogStats {
-        let mut stats = self.state.lock().sizes();
+        let mut stats = {
+            let state = self.state();
+            state.sizes(&self.front.lock().log)
+        };
         stats.appended = self.appended();
         stats.durable = self.durable();
         stats.bytes_appended = self.bytes_appended() + self.large_bytes_appended.load(Ordering::Relaxed);

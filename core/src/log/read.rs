@@ -13,7 +13,7 @@ use crate::manifest::SegmentKind;
 use crate::prefetch::prefetch_all;
 use crate::record::{
     ALIGNMENT, Frame, Kind, LARGE_HEADER_BYTES, LargePointer, Record, RecordShape, SEQUENCE_AT,
-    STANDALONE_HEADER_BYTES, large_is_intact, u32_at, u64_at,
+    STANDALONE_HEADER_BYTES, claim, large_is_intact, u64_at,
 };
 use crate::segment::{Bytes, Segment, Slice};
 
@@ -354,7 +354,7 @@ impl<'a> RecordAt<'a> {
     pub(crate) fn sequence(&self, log: &Log) -> Result<u64> {
         let offset = self.location.offset();
         let word = match self.shape.sequence_base(offset) {
-            Some(base) if base == offset => u64_at(&self.bytes, SEQUENCE_AT as usize),
+            Some(base) if base == offset => self.shape.own_sequence(&self.bytes),
             Some(base) => u64_at(&self.slot.segment.read(base + SEQUENCE_AT, 8)?, 0),
             None => None,
         };
@@ -411,7 +411,7 @@ impl<'a> FrameWalk<'a> {
     pub(crate) fn claim(&mut self) -> Result<Option<(u64, u32)>> {
         self.fill(STANDALONE_HEADER_BYTES)?;
         let rest = self.rest();
-        Ok(Frame::length(rest).and_then(|_| Some((u64_at(rest, SEQUENCE_AT as usize)?, u32_at(rest, 12)?))))
+        Ok(Frame::length(rest).and_then(|_| claim(rest)))
     }
 
     /// Where the walk is: the next frame is looked for here.

@@ -13,6 +13,8 @@ use crate::manifest::{SEGMENTS_MAX, SegmentKind};
 use crate::segment::Segment;
 
 const GROUP: usize = 256;
+/// Numbers that only copies get: where all others are taken nobody can write any more, and compaction still makes segments fewer.
+const NUMBERS_FOR_COPIES: usize = 64;
 
 /// A segment with the salt of its checksums and what is live in it.
 #[derive(Debug)]
@@ -132,13 +134,14 @@ impl SegmentTable {
         self.reserved.lock().clear();
     }
 
-    /// Takes a number that no segment has and nobody still knows.
-    pub(super) fn take_number(&self) -> Result<SlotNumber> {
+    /// Takes a number that no segment has and nobody still knows, for a segment of this kind.
+    pub(super) fn take_number(&self, kind: SegmentKind) -> Result<SlotNumber> {
+        let count = SEGMENTS_MAX - if kind == SegmentKind::Copy { 0 } else { NUMBERS_FOR_COPIES };
         let (mut taken, reserved) = (self.taken.lock(), self.reserved.lock());
         let is_free = |slot: &u16| !taken.contains(slot) && !reserved.contains(slot);
-        let number = (0..SEGMENTS_MAX as u16).find(is_free).ok_or_else(|| {
+        let number = (0..count as u16).find(is_free).ok_or_else(|| {
             Error::Storage(format!(
-                "the database has {SEGMENTS_MAX} segments, no more fit; use larger segments"
+                "the database has {count} segments, no more fit; compact it, and use larger segments"
             ))
         })?;
         taken.insert(number);
@@ -192,5 +195,24 @@ impl SegmentTable {
     pub(super) fn for_each(&self, guard: &Guard, mut visit: impl FnMut(&Slot)) {
         let slots: Vec<u16> = self.slot_by_serial.read().values().copied().collect();
         slots.into_iter().filter_map(|slot| self.get(slot, guard)).for_each(&mut visit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where every number was taken, nothing could be copied either, so that a database which had come to the limit could be read and
+    /// nothing else, for ever.
+    #[test]
+    fn copies_get_a_number_where_nobody_else_does() {
+        let table = SegmentTable::new(0);
+        let last = (SEGMENTS_MAX - NUMBERS_FOR_COPIES - 1) as u16;
+        table.reserve(0..last);
+        assert_eq!(table.take_number(SegmentKind::Log).map(|number| number.number).ok(), Some(last));
+        table.reserve([last]);
+        assert!(matches!(table.take_number(SegmentKind::Log), Err(Error::Storage(_))));
+        assert!(matches!(table.take_number(SegmentKind::Large), Err(Error::Storage(_))));
+        assert_eq!(table.take_number(SegmentKind::Copy).map(|number| number.number).ok(), Some(last + 1));
     }
 }

@@ -6,9 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::front::Front;
 use super::large::LargePool;
 use super::manifest_file::{WriteFailure, segment_name, write_manifest};
 use super::mark_file::MarkFile;
+use super::room::{Claim, Room, SegmentBytes};
 use super::segments::{SegmentTable, SlotNumber};
 use super::{Log, LogConfig, LogStats};
 use crate::checksum::Salt;
@@ -17,11 +19,15 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind, segment_header};
 use crate::options::SEGMENT_BYTES_MAX;
 use crate::segment::Segment;
+use crate::wish::Wish;
 
 /// Default size of the first segments: two of them are always there, so a small database is not much larger than its data.
-const SEGMENT_BYTES_DEFAULT: u64 = 16 << 20;
+const SEGMENT_BYTES_DEFAULT: u64 = 8 << 20;
 /// Segments grow so that there are about this many, until they are of full size.
-const SEGMENTS_WANTED: u64 = 64;
+const SEGMENTS_WANTED: u64 = 96;
+/// On a small device they are smaller, so that one to write to, one ahead and one in reserve are a small part of it.
+const SEGMENTS_OF_DEVICE: u64 = 24;
+const SEGMENT_BYTES_MIN: u64 = 256 << 10;
 /// Segments are allocated in whole pages.
 const PAGE_BYTES: u64 = 4096;
 
@@ -30,6 +36,8 @@ const PAGE_BYTES: u64 = 4096;
 pub(crate) struct SegmentSizes {
     /// The size asked for; `None` grows with the database.
     pub(crate) fixed: Option<u64>,
+    /// All bytes of the device, where that is known.
+    pub(crate) device: Option<u64>,
 }
 
 impl SegmentSizes {
@@ -46,7 +54,10 @@ impl SegmentSizes {
     /// Capacity of the next segment of a database with this many bytes, which must hold `needed` bytes of content.
     fn capacity(self, allocated: u64, needed: u64) -> u64 {
         let usual = self.fixed.unwrap_or_else(|| {
-            (allocated / SEGMENTS_WANTED).next_power_of_two().clamp(SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX)
+            let most =
+                self.device.map_or(u64::MAX, |device| (device / SEGMENTS_OF_DEVICE).max(SEGMENT_BYTES_MIN));
+            let grown = (allocated / SEGMENTS_WANTED).next_power_of_two();
+            grown.clamp(SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX).min(most)
         });
         usual.max(needed + SEGMENT_HEADER_BYTES as u64).next_multiple_of(PAGE_BYTES)
     }
@@ -77,10 +88,6 @@ pub(super) struct State {
     pub(super) deferred: bool,
     /// The directory is somebody else's by now: nothing is written to it any more.
     ended: bool,
-    /// A log segment prepared ahead.
-    pub(super) spare: Option<Arc<Segment>>,
-    /// Log segments to sync, oldest first. The last one is being appended to.
-    pub(super) log: Vec<Unsynced>,
     /// Large-value segments to sync.
     pub(super) large: Vec<Unsynced>,
     /// Content of the segments that are not appended to any more: log and copies, large values.
@@ -103,6 +110,12 @@ impl State {
     /// Whether the log was closed, and the directory is nobody's or somebody else's.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether what is written to the manifest is on the device then: neither is it left to the end of recovery, nor was the log
+    /// closed.
+    pub(super) fn reaches_device(&self) -> bool {
+        !self.deferred && !self.ended
     }
 
     pub(super) fn allocated(&self) -> u64 {
@@ -147,13 +160,13 @@ impl State {
         self.large.iter().filter(is_unsynced).cloned().collect()
     }
 
-    pub(super) fn sizes(&self) -> LogStats {
+    pub(super) fn sizes(&self, log: &[Unsynced]) -> LogStats {
         let content = |list: &[Unsynced]| -> u64 {
             list.iter().map(|one| one.segment.published().saturating_sub(SEGMENT_HEADER_BYTES as u64)).sum()
         };
         LogStats {
             segments: self.manifest.segments.len() as u64,
-            log_bytes: self.settled.0 + content(&self.log),
+            log_bytes: self.settled.0 + content(log),
             large_bytes: self.settled.1 + content(&self.large),
             allocated_bytes: self.allocated(),
             ..LogStats::default()
@@ -182,16 +195,8 @@ impl Log {
         manifest.segments.clear();
         let durable = manifest.durable_sequence;
         let segments = SegmentTable::new(generation());
-        let mut state = State {
-            manifest,
-            deferred: true,
-            ended: false,
-            spare: None,
-            log: vec![],
-            large: vec![],
-            settled: (0, 0),
-        };
-        let mut large = LargePool::default();
+        let mut state = State { manifest, deferred: true, ended: false, large: vec![], settled: (0, 0) };
+        let (mut front, mut large) = (Front::default(), LargePool::default());
         for OpenedSegment { entry, segment, resumes } in opened {
             let number = segments.take(entry.slot)?;
             segments.add(
@@ -208,17 +213,21 @@ impl Log {
             let unsynced = Unsynced { segment: Arc::clone(&segment), full: None };
             match entry.kind {
                 // Copies are dropped when they are not sealed.
-                SegmentKind::Log | SegmentKind::Copy => state.log.push(unsynced),
+                SegmentKind::Log | SegmentKind::Copy => front.log.push(unsynced),
                 SegmentKind::Large => {
                     state.large.push(unsynced);
                     large.resume(segment);
                 }
             }
         }
+        let wants_room = Wish::new();
+        wants_room.make();
+        let room = Room::new(Arc::clone(&config.disk), config.directory.clone());
         Ok(Log {
             config,
             segments,
             state: Mutex::new(state),
+            front: Mutex::new(front),
             large: Mutex::new(large),
             large_rests: Condvar::new(),
             mark: Mutex::new(mark),
@@ -231,7 +240,8 @@ impl Log {
             syncs: AtomicU64::new(0),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
-            wants_room: AtomicBool::new(true),
+            wants_room,
+            room,
         })
     }
 
@@ -239,6 +249,7 @@ impl Log {
     pub(super) fn add_segment(
         &self,
         state: &mut State,
+        claim: Claim,
         kind: SegmentKind,
         needed: u64,
     ) -> Result<Arc<Segment>> {
@@ -246,9 +257,23 @@ impl Log {
             SegmentKind::Copy => SegmentRoom::Exact(needed),
             SegmentKind::Log | SegmentKind::Large => SegmentRoom::Usual(needed),
         };
-        let planned = self.plan_segment(state, kind, room)?;
-        let made = self.make_segment(&planned);
-        self.enter_segment(state, planned, made)
+        let (claim, bytes) = self.claim(state, claim, room);
+        self.with_room(claim, bytes, |capacity| {
+            let planned = self.plan_segment(state, kind, capacity)?;
+            let made = self.make_segment(&planned);
+            self.enter_segment(state, planned, made)
+        })
+    }
+
+    /// What to ask for a segment: how many bytes, how few at least, and how many segments usually have.
+    pub(super) fn claim(&self, state: &State, claim: Claim, room: SegmentRoom) -> (Claim, SegmentBytes) {
+        let (sizes, allocated) = (self.config.sizes, state.allocated());
+        let (capacity, least) = match room {
+            SegmentRoom::Exact(bytes) => (SegmentSizes::exact(bytes), SegmentSizes::exact(bytes)),
+            SegmentRoom::Usual(needed) => (sizes.capacity(allocated, needed), SegmentSizes::exact(needed)),
+        };
+        let claim = if state.deferred { Claim::Recovers } else { claim };
+        (claim, SegmentBytes { capacity, least, usual: sizes.usual(allocated) })
     }
 
     /// Decides on the next segment. What was planned is entered, also if it could not be made.
@@ -256,18 +281,14 @@ impl Log {
         &self,
         state: &mut State,
         kind: SegmentKind,
-        room: SegmentRoom,
+        capacity: u64,
     ) -> Result<Planned> {
         self.check_not_poisoned()?;
         self.check_directory()?;
-        let number = self.segments.take_number()?;
+        let number = self.segments.take_number(kind)?;
         let slot = number.number;
         let serial = state.manifest.next_serial;
         state.manifest.next_serial += 1;
-        let capacity = match room {
-            SegmentRoom::Exact(bytes) => SegmentSizes::exact(bytes),
-            SegmentRoom::Usual(needed) => self.config.sizes.capacity(state.allocated(), needed),
-        };
         let path = self.config.directory.join(segment_name(serial));
         let entry = SegmentEntry {
             serial,
@@ -327,7 +348,7 @@ impl Log {
 
     /// Puts the manifest as it is now on the device.
     pub(super) fn write_manifest(&self, state: &mut State) -> Result<()> {
-        if state.deferred || state.ended {
+        if !state.reaches_device() {
             return Ok(());
         }
         self.check_not_poisoned()?;
@@ -336,7 +357,11 @@ impl Log {
         let mut manifest_file = self.manifest_file.lock();
         state.manifest.generation += 1;
         state.manifest.durable_sequence = self.durable();
-        let written = write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
+        let write = || write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
+        let written = match write() {
+            Err(WriteFailure::Unchanged(Error::NoSpace(_))) if self.make_room_for_manifest() => write(),
+            other => other,
+        };
         let identity = written.map_err(|failure| match failure {
             WriteFailure::Unchanged(error) => error,
             WriteFailure::Unknown(error) => self.poisoned_by(error),
@@ -348,7 +373,7 @@ impl Log {
 
     /// The segments of a kind with what the manifest says of them, oldest first.
     pub(crate) fn segments_of(&self, kind: SegmentKind) -> Vec<(SegmentEntry, Arc<Segment>)> {
-        let state = self.state.lock();
+        let state = self.state();
         let guard = self.pin();
         let of_kind = state.manifest.segments.iter().filter(|entry| entry.kind == kind);
         of_kind
@@ -366,12 +391,12 @@ impl Log {
 
     /// Notes the first commit that a log segment holds, as recovery has found it.
     pub(crate) fn begin_segment(&self, serial: u64, first_sequence: u64) {
-        self.state.lock().begin_segment(serial, first_sequence);
+        self.state().begin_segment(serial, first_sequence);
     }
 
     /// The last commit of all log segments that were retired.
     pub(crate) fn retired_to(&self) -> u64 {
-        self.state.lock().manifest.retired_to
+        self.state().manifest.retired_to
     }
 
     /// Tells the last commit of a log that is opened for reading only.
@@ -401,7 +426,7 @@ impl Log {
     /// Ends recovery: what it made is on the device, and the manifest names it from now on.
     pub(crate) fn end_recovery(&self) -> Result<()> {
         self.sync()?;
-        let mut state = self.state.lock();
+        let mut state = self.state();
         state.deferred = false;
         self.write_manifest(&mut state)
     }
@@ -409,22 +434,26 @@ impl Log {
     /// Creates a segment ahead when the one being appended to is more than half full. For the background.
     pub(crate) fn prepare_spare(&self) -> Result<()> {
         self.check_not_poisoned()?;
-        let mut state = self.state.lock();
-        let half_full =
-            state.log.last().is_some_and(|one| one.segment.published() > one.segment.capacity() / 2);
-        if state.spare.is_some() || state.deferred || !half_full {
+        let is_wanted = {
+            let front = self.front.lock();
+            let half_full = |active: &Arc<Segment>| active.published() > active.capacity() / 2;
+            front.spare.is_none() && front.active().is_some_and(half_full)
+        };
+        let mut state = if is_wanted { self.state() } else { return Ok(()) };
+        // There may be one by now; while the state is held nobody else makes one.
+        if state.deferred || self.front.lock().spare.is_some() {
             return Ok(());
         }
-        let spare = self.add_segment(&mut state, SegmentKind::Log, 0)?;
-        state.spare = Some(spare);
+        let spare = self.add_segment(&mut state, Claim::Adds, SegmentKind::Log, 0)?;
+        self.front.lock().spare = Some(spare);
         Ok(())
     }
 
     /// Has pages populated ahead of the appender. For the background.
     pub(crate) fn populate_ahead(&self) -> Result<()> {
         let (active, spare) = {
-            let state = self.state.lock();
-            (state.log.last().map(|one| Arc::clone(&one.segment)), state.spare.clone())
+            let front = self.front.lock();
+            (front.active().map(Arc::clone), front.spare.clone())
         };
         if let Some(active) = active {
             let written = active.published();
@@ -450,7 +479,7 @@ impl Log {
     pub(crate) fn close(&self) -> Result<()> {
         // A sync that is under way may still write the manifest; after this turn none does.
         let _turn = self.sync_turn.lock();
-        let mut state = self.state.lock();
+        let mut state = self.state();
         let closed = self.close_manifest(&mut state);
         state.ended = true;
         closed
@@ -458,11 +487,14 @@ impl Log {
 
     fn close_manifest(&self, state: &mut State) -> Result<()> {
         self.check_not_poisoned()?;
-        let spare = state.spare.take();
+        let (spare, log) = {
+            let mut front = self.front.lock();
+            (front.spare.take(), front.log.clone())
+        };
         if let Some(spare) = &spare {
             state.manifest.segments.retain(|entry| entry.serial != spare.serial());
         }
-        let open: Vec<Unsynced> = state.log.iter().chain(&state.large).cloned().collect();
+        let open: Vec<Unsynced> = log.iter().chain(&state.large).cloned().collect();
         let last_sequence = self.durable();
         for one in &open {
             if let Some(last_sequence) = one.full {
@@ -482,6 +514,8 @@ impl Log {
         if let Some(spare) = spare {
             let _best_effort = self.config.disk.remove(spare.path());
         }
+        // What that has given back is kept for the next open, where the device is tight.
+        self.room.tend(self.config.sizes.usual(state.allocated()));
         Ok(())
     }
 }
@@ -489,4 +523,4 @@ impl Log {
 /// Least that is populated ahead of the appender.
 const POPULATE_BYTES_MIN: u64 = 256 << 10;
 /// Most that is populated ahead of the appender.
-const POPULATE_BYTES_MAX: u64 = 16 << 20;
+const POPULATE_BYTES_MAX: u64 = 4 << 20;

@@ -33,8 +33,8 @@ impl Log {
         // Everything up to `target` is in one of the segments listed after it was read.
         let target = target();
         let (large, log, recovering) = {
-            let state = self.state.lock();
-            (state.unsynced_large(), state.log.clone(), state.deferred)
+            let state = self.state();
+            (state.unsynced_large(), self.front.lock().log.clone(), state.deferred)
         };
         // Large values first: a durable record must find its value.
         let large_ends: Vec<u64> = large.iter().map(|one| one.segment.published()).collect();
@@ -66,7 +66,7 @@ impl Log {
         let _turn = self.sync_turn.lock();
         self.check_not_poisoned()?;
         self.check_directory()?;
-        let log = self.state.lock().log.clone();
+        let log = self.front.lock().log.clone();
         self.seal_full(self.durable(), &[], &[], &log)
     }
 
@@ -80,7 +80,7 @@ impl Log {
         if large.is_empty() && full.is_empty() {
             return Ok(());
         }
-        let mut state = self.state.lock();
+        let mut state = self.state();
         for (one, end) in large.iter().zip(large_ends) {
             state.note_durable(&one.segment, *end);
         }
@@ -94,8 +94,14 @@ impl Log {
         let is_sealed =
             |one: &Unsynced| full.iter().any(|(segment, _)| segment.serial() == one.segment.serial());
         state.large.retain(|one| !is_sealed(one));
-        state.log.retain(|one| !is_sealed(one));
-        match self.write_manifest(&mut state) {
+        self.front.lock().log.retain(|one| !is_sealed(one));
+        let named = self.write_manifest(&mut state);
+        let is_named = named.is_ok() && state.reaches_device();
+        drop(state);
+        if is_named {
+            full.iter().for_each(|(segment, _)| segment.cut_tail());
+        }
+        match named {
             // The commits are on the device; the old manifest still reads them. The next one will name the seal.
             Err(_) if !self.is_poisoned() => Ok(()),
             other => other,

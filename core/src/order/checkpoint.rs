@@ -59,7 +59,7 @@ impl Order {
         let context =
             |error| Error::io(format!("syncing the directory {}", files.directory.display()), error);
         files.disk.sync_directory(&files.directory).map_err(context)?;
-        plan.held.extend(runs.iter().map(|run| run.number));
+        plan.held.extend(runs.iter().map(|run| (run.number, run.bytes)));
         Ok(OrderImage { runs, last_number: self.state.lock().last_number, deletes })
     }
 
@@ -93,8 +93,8 @@ impl Order {
             runs.push(Arc::new(Run::open(&files, run.number, run.bytes, run.entries)?));
         }
         let order = Order::new(files);
+        order.plan.lock().held.extend(image.runs.iter().map(|run| (run.number, run.bytes)));
         let numbers = image.runs.iter().map(|run| run.number);
-        order.plan.lock().held.extend(numbers.clone());
         let mut state = order.state.lock();
         state.last_number = numbers.max().unwrap_or(0).max(image.last_number);
         Arc::make_mut(&mut state.view).runs = runs;
@@ -108,11 +108,18 @@ impl Order {
     pub(crate) fn release(&self, keep: &[u64]) {
         let Some(files) = &self.files else { return };
         let mut plan = self.plan.lock();
-        plan.held = keep.iter().copied().collect();
+        plan.held.retain(|number, _| keep.contains(number));
         let mut in_use = self.run_numbers();
         in_use.extend(plan.jobs.iter().map(Job::output));
         in_use.extend_from_slice(keep);
         files.remove_all_but(&in_use);
+    }
+
+    /// Bytes of files that are there only because an image names them: merges have made them superfluous.
+    pub(crate) fn superseded_bytes(&self) -> u64 {
+        let plan = self.plan.lock();
+        let in_use = self.run_numbers();
+        plan.held.iter().filter(|(number, _)| !in_use.contains(number)).map(|(_, bytes)| bytes).sum()
     }
 
     /// Numbers of the run files in use.

@@ -96,6 +96,7 @@ pub(super) enum Synced {
 
 /// The blocks of one run, in a file.
 pub(super) struct RunFile {
+    files: RunFiles,
     number: u64,
     salt: Salt,
     /// Reads the file as it would a segment: it is one more file whose bytes never change.
@@ -117,6 +118,7 @@ impl RunFile {
         synced: Synced,
     ) -> Self {
         Self {
+            files: files.clone(),
             number,
             salt: files.salt(number),
             segment,
@@ -171,14 +173,14 @@ impl RunFile {
         if !is_mapped || !is_verified {
             let checksum = block_crc(&bytes) ^ self.salt.at(place.offset);
             if u32_at(&bytes, 0) != Some(checksum) {
-                return Err(self.damaged(place.offset, "a block does not pass its checksum"));
+                return Err(self.damaged_block(place.offset, "a block does not pass its checksum"));
             }
             if let Some(word) = word {
                 word.fetch_or(bit, Ordering::Relaxed);
             }
         }
-        let block =
-            Block::new(bytes).ok_or_else(|| self.damaged(place.offset, "a block contradicts itself"))?;
+        let block = Block::new(bytes)
+            .ok_or_else(|| self.damaged_block(place.offset, "a block contradicts itself"))?;
         let block = Arc::new(block);
         if !is_mapped {
             self.keep(place.offset, &block);
@@ -216,8 +218,15 @@ impl RunFile {
         })
     }
 
+    /// Damage in a block. The file is removed: opening a set looks at no block, so the next open would take it for a good one;
+    /// without it all keys are made anew. What can be read in it can still be read.
+    pub(super) fn damaged_block(&self, offset: u64, reason: &str) -> Error {
+        self.files.remove(self.number, self.identity());
+        self.damaged(offset, reason)
+    }
+
     /// Damage at a place of the file.
-    pub(super) fn damaged(&self, offset: u64, reason: &str) -> Error {
+    fn damaged(&self, offset: u64, reason: &str) -> Error {
         Error::Storage(format!(
             "corruption in the key run file {} at offset {offset}: {reason}; open the database again to have it made anew \
              from the log",

@@ -97,7 +97,7 @@ impl Durable {
         assert_eq!(names(&self.disk), names_of(&numbers_of(&self.image)), "nothing else is left");
         for (key, live) in &self.since {
             match live {
-                true => _ = self.model.order.insert(key),
+                true => self.model.order.insert(key),
                 false => self.model.order.note_deleted(1),
             }
         }
@@ -157,7 +157,7 @@ fn small_run() -> (SimulatedDisk, OrderImage, Vec<Vec<u8>>) {
     let mut keys: Vec<Vec<u8>> = (0..12).map(key).collect();
     // Keys so long that there are several blocks.
     keys.extend((20..36).map(|number| [key(number), vec![b'l'; 1200]].concat()));
-    keys.iter().for_each(|key| _ = order.insert(key));
+    keys.iter().for_each(|key| order.insert(key));
     let image = order.checkpoint(&|_| true).unwrap();
     keys.sort();
     (disk, image, keys)
@@ -302,6 +302,8 @@ fn files_of_an_image_stay_until_it_is_released() {
     let in_use = model.order.run_numbers();
     assert!(numbers_of(&first).iter().all(|number| !in_use.contains(number)), "all was merged");
     assert!(names(&disk).is_superset(&names_of(&numbers_of(&first))));
+    let bytes = |image: &OrderImage| image.runs.iter().map(|run| run.bytes).sum::<u64>();
+    assert_eq!(model.order.superseded_bytes(), bytes(&first));
     let order = open_again(&disk.process_death(), true, &first).unwrap();
     assert_eq!(all_keys(&order, true).unwrap().len(), 9000);
 
@@ -309,6 +311,7 @@ fn files_of_an_image_stay_until_it_is_released() {
     let second = model.order.checkpoint(&|key| live[key]).unwrap();
     model.order.release(&numbers_of(&second));
     assert_eq!(names(&disk), names_of(&model.order.run_numbers()));
+    assert_eq!(model.order.superseded_bytes(), 0);
     model.order.discard_files();
     assert_eq!(names(&disk), names_of(&numbers_of(&second)), "what an image names stays");
     model.order.release(&[]);
@@ -322,7 +325,8 @@ fn most_keys_are_in_few_files() {
     let disk = new_disk();
     let order = Order::new(files_on(&disk, true)).with_flush_bytes(256 << 10);
     for number in 0..150_000 {
-        if order.insert(&key(number)) {
+        order.insert(&key(number));
+        if order.wish_for_sorting().take() {
             while order.maintain(&|_| true) {
                 assert!(order.run_numbers().len() <= super::maintenance::RUNS_MAX);
             }

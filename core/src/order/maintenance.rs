@@ -6,7 +6,7 @@ use super::run::Run;
 use super::walk::Ascending;
 use super::writer::RunWriter;
 use crate::error::Result;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,8 +99,8 @@ impl Job {
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) jobs: Vec<Job>,
-    /// Files that an image names.
-    pub(super) held: BTreeSet<u64>,
+    /// Files that an image names, with their bytes.
+    pub(super) held: BTreeMap<u64, u64>,
     /// How often in a row files could not be written or read, and until when they are left alone.
     failures: u32,
     retry_at: Option<Instant>,
@@ -191,7 +191,7 @@ impl Plan {
     /// Removes the files of runs that have left the view, unless they are held.
     pub(super) fn retire(&self, files: Option<&Arc<RunFiles>>, runs: &[Arc<Run>]) {
         let unheld =
-            runs.iter().filter_map(|run| run.file()).filter(|file| !self.held.contains(&file.number()));
+            runs.iter().filter_map(|run| run.file()).filter(|file| !self.held.contains_key(&file.number()));
         for file in unheld {
             if let Some(files) = files {
                 files.remove(file.number(), file.identity());

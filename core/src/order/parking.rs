@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_parked_cursor_goes_on_and_ends_with_its_set() {
         let order = Order::in_memory();
-        [b"a", b"b"].iter().for_each(|key| _ = order.insert(*key));
+        [b"a", b"b"].iter().for_each(|key| order.insert(*key));
         let open = || order.park(order.cursor(Bound::Unbounded, Bound::Unbounded, false).unwrap());
         let (one, other) = (open(), open());
         let next = |parked: &ParkedCursor| parked.with(|cursor| Ok(cursor.next()?.map(<[u8]>::to_vec)));

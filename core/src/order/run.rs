@@ -107,7 +107,7 @@ impl Run {
             Blocks::Memory(_) => {
                 Error::Internal(format!("block {block} of a key run in memory does not decode"))
             }
-            Blocks::File(file) => file.damaged(offset, "a block does not decode"),
+            Blocks::File(file) => file.damaged_block(offset, "a block does not decode"),
         }
     }
 

@@ -9,6 +9,7 @@ use super::parking::Lot;
 use super::run::Run;
 use super::writer::RunWriter;
 use crate::error::Result;
+use crate::wish::Wish;
 use parking_lot::Mutex;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub(crate) struct Order {
     pub(super) files: Option<Arc<RunFiles>>,
     pub(super) flush_bytes: u64,
     pub(super) lot: Arc<Lot>,
+    /// That the background sorts what is waiting.
+    wants_sorting: Wish,
 }
 
 /// What an order has, and where.
@@ -103,6 +106,7 @@ impl Order {
             files: None,
             flush_bytes: FLUSH_BYTES,
             lot: Arc::default(),
+            wants_sorting: Wish::new(),
         }
     }
 
@@ -112,24 +116,29 @@ impl Order {
         Self { flush_bytes, ..self }
     }
 
-    /// Adds a key that is not in the set, or that was deleted since it was added. Returns whether there is new work for
-    /// `maintain`, so that the caller can wake the background.
+    /// Adds a key that is not in the set, or that was deleted since it was added.
     #[inline]
-    pub(crate) fn insert(&self, key: &[u8]) -> bool {
+    pub(crate) fn insert(&self, key: &[u8]) {
         let mut state = self.state.lock();
         state.active.push(key);
         if !state.active.is_full() {
-            return false;
+            return;
         }
         state.freeze();
         let unsorted = &state.view.chunks;
         // The newest one: the background begins with the oldest, so that they do not wait for each other.
         let helped = if unsorted.len() > UNSORTED_MAX { unsorted.last().cloned() } else { None };
         drop(state);
+        self.wants_sorting.make();
         if let Some(chunk) = helped {
             self.sort(&chunk);
         }
-        true
+    }
+
+    /// The wish that `maintain` is called: made when there is something new to sort.
+    #[inline]
+    pub(crate) fn wish_for_sorting(&self) -> &Wish {
+        &self.wants_sorting
     }
 
     /// Counts keys that were deleted since they were added. A key that stayed visible to a snapshot is counted when the

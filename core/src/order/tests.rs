@@ -170,7 +170,7 @@ fn an_empty_set_gives_nothing() {
 #[test]
 fn a_cursor_may_go_to_another_thread_and_outlive_the_set() {
     let order = Order::in_memory();
-    (0..5000).for_each(|number| _ = order.insert(&scattered(number)));
+    (0..5000).for_each(|number| order.insert(&scattered(number)));
     let mut cursor = order.cursor(Bound::Unbounded, Bound::Unbounded, true).unwrap();
     drop(order);
     let count = std::thread::spawn(move || std::iter::from_fn(|| cursor.next().unwrap().map(|_| ())).count());
@@ -303,7 +303,7 @@ fn a_merge_of_everything_takes_over_from_merges_under_way() {
 fn without_the_background_the_writer_sorts() {
     let order = Order::in_memory();
     let count = 40 * CHUNK_ENTRIES_MAX as u64;
-    (0..count).for_each(|number| _ = order.insert(&scattered(number)));
+    (0..count).for_each(|number| order.insert(&scattered(number)));
     assert!(order.runs() >= 30, "the writer left too many chunks unsorted");
     let mut cursor = order.cursor(Bound::Unbounded, Bound::Unbounded, false).unwrap();
     let mut seen = 0;

@@ -10,6 +10,7 @@
 
 mod files;
 mod headers;
+mod in_place;
 mod replay;
 mod tail;
 
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::log::{Log, LogConfig, MarkFile, check_mark, read_mark, segment_name};
 use crate::manifest::Manifest;
+use crate::mark::{Mark, Slot};
 use crate::record::Record;
 
 pub(crate) use files::has_segments;
@@ -110,10 +112,48 @@ pub(crate) fn open(
     }
     let mark = mark?;
     check_mark(mark.as_ref(), &manifest)?;
+    match open_with(&config, &manifest, mark, start, visit, Tail::Anew)? {
+        Attempt::Opened(log, recovery) => Ok((*log, recovery)),
+        Attempt::NoRoom => match open_with(&config, &manifest, mark, start, visit, Tail::InPlace)? {
+            Attempt::Opened(log, recovery) => Ok((*log, recovery)),
+            Attempt::NoRoom => Err(Error::Internal("there was a tail where there is none".to_owned())),
+        },
+    }
+}
+
+/// How the tail is put on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    Anew,
+    InPlace,
+}
+
+/// What became of opening.
+enum Attempt {
+    Opened(Box<Log>, Recovery),
+    /// There is no room to write the tail anew. Nothing was shown.
+    NoRoom,
+}
+
+/// Opens the log, with the tail put on the device in one of the two ways.
+fn open_with(
+    config: &LogConfig,
+    manifest: &Manifest,
+    mark: Option<(Mark, Slot)>,
+    start: Option<&Start>,
+    visit: &mut dyn Visit,
+    tail: Tail,
+) -> Result<Attempt> {
+    let (config, manifest) = (config.clone(), manifest.clone());
+    let mut recovery = Recovery { clean: manifest.clean, ..Recovery::default() };
     let leftover = files::unnamed(&config, &manifest)?;
     let (manifest, dropped) = files::without_unfinished_copies(manifest, start);
     let files = files::open_all(&config, &manifest)?;
-    let found = tail::find_end(&config, &manifest, mark.map(|(mark, _)| mark), &files)?;
+    let mut found = tail::find_end(&config, &manifest, mark.map(|(mark, _)| mark), &files)?;
+    if tail == Tail::InPlace {
+        recovery.frames_rewritten = found.tail.len() as u64;
+        in_place::put_on_device(&config, &files, &mut found)?;
+    }
     leftover.check_is_older(&config, found.last_sequence())?;
     leftover.remove(&config);
 
@@ -126,7 +166,10 @@ pub(crate) fn open(
     let log = Log::assemble(config, renewed, Some(mark), std::mem::take(&mut settled.opened))?;
     visit.begin(&log)?;
     if !manifest.clean {
-        replay::rewrite(&log, &settled.scanned, &found, &mut recovery)?;
+        match replay::rewrite(&log, &settled.scanned, &found, &mut recovery) {
+            Err(Error::NoSpace(_)) if tail == Tail::Anew => return Ok(Attempt::NoRoom),
+            other => other?,
+        }
         found.report(&mut recovery);
     }
     // Before anything of the log is shown, so that the device is waited for beside that.
@@ -139,7 +182,8 @@ pub(crate) fn open(
     log.end_recovery()?;
     settled.trim(&log);
     dropped.iter().for_each(|serial| log.remove_file(&segment_name(*serial)));
-    Ok((log, recovery))
+    log.tend_reserve();
+    Ok(Attempt::Opened(Box::new(log), recovery))
 }
 
 /// Does some work while another thread puts what was written anew on the device. Where there is no thread to be had, that is done

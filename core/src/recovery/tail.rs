@@ -23,7 +23,7 @@ const SEARCH_BYTES_MAX: u64 = 1 << 30;
 pub(super) struct GoodFrame {
     pub(super) serial: u64,
     pub(super) offset: u64,
-    end: u64,
+    pub(super) end: u64,
     pub(super) sequence: u64,
     /// Whether it names large values, so that it has to be looked at again.
     names_large: bool,
@@ -117,13 +117,16 @@ pub(super) fn find_end(
         return Err(Error::corruption(serial, offset, reason));
     }
     let mut found = Found { durable, torn: scan.torn, ..Found::default() };
-    let large: HashMap<u64, &Arc<Segment>> = files
-        .iter()
-        .filter(|file| file.entry.kind == SegmentKind::Large)
-        .map(|file| (file.entry.serial, &file.segment))
-        .collect();
-    found.divide(config, files, &scan, &large)?;
+    found.divide(config, files, &scan, &large_segments(files))?;
     Ok(found)
+}
+
+/// Segments of large values by serial.
+pub(super) type LargeSegments<'a> = HashMap<u64, &'a Arc<Segment>>;
+
+pub(super) fn large_segments(files: &[Scanned]) -> LargeSegments<'_> {
+    let large = files.iter().filter(|file| file.entry.kind == SegmentKind::Large);
+    large.map(|file| (file.entry.serial, &file.segment)).collect()
 }
 
 impl Scan {
@@ -203,7 +206,7 @@ impl Found {
         config: &LogConfig,
         files: &[Scanned],
         scan: &Scan,
-        large: &HashMap<u64, &Arc<Segment>>,
+        large: &LargeSegments<'_>,
     ) -> Result<()> {
         let by_serial: HashMap<u64, &Arc<Segment>> =
             files.iter().map(|file| (file.entry.serial, &file.segment)).collect();
@@ -231,6 +234,13 @@ impl Found {
         Ok(())
     }
 
+    /// A frame of the tail was put on the device where it stands.
+    pub(super) fn is_durable_now(&mut self, good: &GoodFrame, frame: &Frame<'_>, large: &LargeSegments<'_>) {
+        self.durable = good.sequence;
+        self.take(good);
+        self.keep_large(frame, large);
+    }
+
     /// Puts a frame to the durable ones or to the tail.
     fn take(&mut self, good: &GoodFrame) {
         if good.sequence <= self.durable {
@@ -245,7 +255,7 @@ impl Found {
     }
 
     /// Moves the cut of large-value segments behind the values that a durable frame names.
-    fn keep_large(&mut self, frame: &Frame<'_>, large: &HashMap<u64, &Arc<Segment>>) {
+    fn keep_large(&mut self, frame: &Frame<'_>, large: &LargeSegments<'_>) {
         for pointer in large_pointers(frame).filter(|pointer| large.contains_key(&pointer.serial)) {
             let end = pointer.offset.saturating_add(pointer.stored_bytes());
             let known = self.large_ends.entry(pointer.serial).or_insert(0);
@@ -272,12 +282,12 @@ impl<'a> Walks<'a> {
     }
 }
 
-fn large_pointers<'a>(frame: &Frame<'a>) -> impl Iterator<Item = LargePointer> + use<'a> {
+pub(super) fn large_pointers<'a>(frame: &Frame<'a>) -> impl Iterator<Item = LargePointer> + use<'a> {
     let large = frame.records().filter(|(_, record)| record.shape.kind == Kind::LargePut);
     large.filter_map(|(_, record)| LargePointer::parse(record.value))
 }
 
-fn all_large_are_whole(config: &LogConfig, frame: &Frame<'_>, large: &HashMap<u64, &Arc<Segment>>) -> bool {
+fn all_large_are_whole(config: &LogConfig, frame: &Frame<'_>, large: &LargeSegments<'_>) -> bool {
     let named = frame.records().filter(|(_, record)| record.shape.kind == Kind::LargePut).count();
     named == large_pointers(frame).count()
         && large_pointers(frame).all(|pointer| {

@@ -152,7 +152,7 @@ impl Batch {
     fn find(&mut self, store: &Store) {
         for key in self.keys.iter_mut().skip(self.read) {
             // An index that cannot be read is told when the key's turn comes.
-            let found = store.keys.index.candidates(key.hash).ok();
+            let found = store.keys.candidates(&store.log, key.hash).ok();
             key.location = found.filter(|found| found.len() == 1).and_then(|mut found| found.next());
         }
     }

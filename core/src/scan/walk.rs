@@ -73,6 +73,7 @@ impl Walk {
         keys_only: bool,
         own: Option<Arc<OwnWrites>>,
     ) -> Result<Walk> {
+        store.know_all()?;
         let range = scan.key_range(keyspace);
         let open = |range: &KeyRange| {
             let (lower, upper) = (as_slice(&range.lower), as_slice(&range.upper));

@@ -29,6 +29,8 @@ use append::{Append, MappedAppend, WriteAppend};
 pub(crate) const HEADER_BYTES_MAX: usize = 4096;
 /// What the length of a file is rounded up to when it is cut at a clean close.
 const CUT_BYTES: u64 = 4096;
+/// What is left over of a sealed segment is given back from so many bytes on.
+const TAIL_BYTES_MIN: u64 = 64 << 10;
 /// How much the background populates with one call, so that the process's other maps never wait long for it.
 const POPULATE_STEP_BYTES: u64 = 256 << 10;
 
@@ -362,6 +364,16 @@ impl Segment {
                 if length < present { self.body.file.set_length(length) } else { Ok(()) }
             });
         cut.map_err(|error| failed("cutting", &self.body.path, error))
+    }
+
+    /// Gives back the room behind the end of a segment that was sealed and that a manifest on the device names so, where that is
+    /// worth a call. Nobody touches it any more, as in [`Segment::truncate_to_end`]. Best effort.
+    pub(crate) fn cut_tail(&self) {
+        let length = self.published().next_multiple_of(CUT_BYTES);
+        if self.body.capacity.saturating_sub(length) >= TAIL_BYTES_MIN {
+            let longer = self.body.file.length().is_ok_and(|present| present > length);
+            let _best_effort = longer.then(|| self.body.file.set_length(length));
+        }
     }
 
     fn finish(&self, writer: &mut Writer) {

@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Store;
+use crate::disk::let_others_go_first;
 use crate::error::{Error, Result};
+use crate::wish::Wish;
 
 /// Twice as often as promised, so that the time of the sync itself fits as well.
 const SYNC_EVERY: Duration = Duration::from_millis(500);
@@ -18,33 +20,48 @@ const ORDER_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Wake {
     stopping: AtomicBool,
-    turn: Mutex<()>,
-    woken: Condvar,
-    /// Of those who prepare what the appender will need. They are woken several hundred times a second, the others only to
-    /// stop: each that is woken takes a processor from somebody.
-    near: Condvar,
+    /// Of those who are woken to stop only: each that is woken takes a processor from somebody.
+    stop: Bell,
+    room: Bell,
+    sorting: Bell,
 }
 
-impl Wake {
+/// What threads rest at until it is rung.
+#[derive(Debug, Default)]
+struct Bell {
+    turn: Mutex<()>,
+    rung: Condvar,
+}
+
+impl Bell {
     fn turn(&self) -> MutexGuard<'_, ()> {
         // Nothing is behind the lock that a panic could have left half done.
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn rest(&self, time: Duration) {
-        self.rest_on(&self.woken, time);
-    }
-
-    /// Rests until the appender has come near the end of what is prepared.
-    fn rest_until_near(&self, time: Duration) {
-        self.rest_on(&self.near, time);
-    }
-
-    fn rest_on(&self, woken: &Condvar, time: Duration) {
+    /// Rests, unless there is something to get up for already: that is asked when nobody can ring in between.
+    fn rest(&self, time: Duration, is_due: impl Fn() -> bool) {
         let turn = self.turn();
-        if !self.stopping.load(Ordering::Acquire) {
-            let _woken_or_not = woken.wait_timeout(turn, time);
+        if !is_due() {
+            let _woken_or_not = self.rung.wait_timeout(turn, time);
         }
+    }
+
+    /// Wakes who rests. What it is rung for was done before.
+    fn ring(&self) {
+        drop(self.turn());
+        self.rung.notify_all();
+    }
+}
+
+impl Wake {
+    pub(super) fn rest(&self, time: Duration) {
+        self.stop.rest(time, || self.is_stopping());
+    }
+
+    /// Rests until there is a wish.
+    fn rest_until(&self, wish: &Wish, bell: &Bell, time: Duration) {
+        bell.rest(time, || wish.is_there() || self.is_stopping());
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -52,11 +69,8 @@ impl Wake {
     }
 
     fn stop(&self) {
-        let turn = self.turn();
         self.stopping.store(true, Ordering::Release);
-        drop(turn);
-        self.woken.notify_all();
-        self.near.notify_all();
+        [&self.stop, &self.room, &self.sorting].into_iter().for_each(Bell::ring);
     }
 }
 
@@ -67,22 +81,31 @@ pub(crate) struct Background {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A thread's name, and what it does until the store is stopped.
-type Work = (&'static str, fn(&Store));
+/// How far the threads step back that nobody waits for. Where there are more threads than processors a put waits several times
+/// as long for a processor without it. Much more than this, and compaction does not keep up, and who is interrupted under a lock
+/// comes back to it too late.
+const STEPS_BACK: i32 = 5;
+
+/// A thread's name, how far it steps back, and what it does until the store is stopped.
+type Work = (&'static str, i32, fn(&Store));
 
 impl Background {
     /// Starts the threads.
     pub(crate) fn start(store: &Arc<Store>) -> Result<Background> {
         let mut background = Background { store: Arc::clone(store), threads: Vec::new() };
         let works: [Work; 4] = [
-            ("opendb-room", Store::make_room),
-            ("opendb-sync", Store::sync_regularly),
-            ("opendb-order", Store::keep_order),
-            ("opendb-compact", Store::compact_regularly),
+            ("opendb-room", 0, Store::make_room),
+            ("opendb-sync", STEPS_BACK, Store::sync_regularly),
+            ("opendb-order", STEPS_BACK, Store::keep_order),
+            ("opendb-compact", STEPS_BACK, Store::compact_regularly),
         ];
-        for (name, work) in works {
+        for (name, steps_back, work) in works {
             let store = Arc::clone(store);
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&store));
+            let begin = move || {
+                let_others_go_first(steps_back);
+                work(&store);
+            };
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(begin);
             match thread {
                 Ok(thread) => background.threads.push(thread),
                 Err(error) => {
@@ -105,21 +128,26 @@ impl Background {
 }
 
 impl Store {
-    /// Wakes the background if the appender has come near the end of what is prepared.
+    /// Wakes the background where there is something new for it: the appender has come near the end of what is prepared, or
+    /// there are keys to sort.
     #[inline]
-    pub(super) fn wake_for_room(&self) {
-        if self.log.wants_room() {
-            self.wake.near.notify_all();
+    pub(super) fn tell_wishes(&self) {
+        if self.log.wish_for_room().is_to_be_told() {
+            self.wake.room.ring();
+        }
+        if self.keys.order.wish_for_sorting().is_to_be_told() {
+            self.wake.sorting.ring();
         }
     }
 
     fn make_room(&self) {
         while !self.wake.is_stopping() {
-            if self.log.take_wish_for_room() {
+            let wish = self.log.wish_for_room();
+            if wish.take() {
                 // Where there is no room, the write that needs it says so.
                 let _told_by_the_writer = self.log.populate_ahead().and_then(|()| self.log.prepare_spare());
             } else {
-                self.wake.rest_until_near(SYNC_EVERY);
+                self.wake.rest_until(wish, &self.wake.room, SYNC_EVERY);
             }
         }
     }
@@ -134,6 +162,7 @@ impl Store {
                 continue;
             }
             last = Instant::now();
+            self.log.tend_reserve();
             // A failure poisons the log, which the next write tells. The mark is synced when the log rests: until then each
             // commit tells of those before it.
             let _told_by_the_writer = match self.log.durable() < self.log.appended() {
@@ -148,9 +177,12 @@ impl Store {
     }
 
     fn keep_order(&self) {
+        let wish = self.keys.order.wish_for_sorting();
         while !self.wake.is_stopping() {
+            // What is waiting when a step begins is sorted by it.
+            wish.take();
             if !self.maintain_order() {
-                self.wake.rest_until_near(ORDER_EVERY);
+                self.wake.rest_until(wish, &self.wake.sorting, ORDER_EVERY);
             }
         }
     }
@@ -166,7 +198,8 @@ impl Store {
         let Some((keyspace, key)) = crate::keys::split_ordered_key(ordered) else { return true };
         let hash = self.keys.hash(keyspace, key);
         // Where it cannot be told the key stays.
-        let looks_alike = self.keys.index.candidates(hash).map_or(true, |mut found| found.next().is_some());
+        let looks_alike =
+            self.keys.candidates(&self.log, hash).map_or(true, |mut found| found.next().is_some());
         looks_alike || self.versions.has(hash)
     }
 }

@@ -90,6 +90,7 @@ struct Bulk<'a> {
 }
 
 /// Hands out numbers, each once.
+#[derive(Debug)]
 pub(super) struct Turns {
     next: AtomicUsize,
     count: usize,

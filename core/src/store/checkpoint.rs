@@ -26,11 +26,12 @@ use crate::checkpoint::{
 use crate::checksum::crc32c;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
-use crate::index::{Index, ShardSource};
+use crate::index::{Index, ShardImage, ShardSource};
 use crate::log::{LiveCount, Log, LogConfig};
 use crate::manifest::Manifest;
 use crate::numbered::{number_of_name, numbered_name};
 use crate::order::{OrderImage, RunRef};
+use crate::packed::{pack, unpack};
 use crate::recovery::Start;
 
 const SUFFIX: &str = ".checkpoint";
@@ -139,13 +140,14 @@ impl ShardSource for Source {
         self.shards.get(&shard).map(|state| state.shape)
     }
 
-    fn words(&self, shard: usize) -> Result<Vec<u8>> {
+    fn words(&self, shard: usize) -> Result<Vec<u64>> {
         let Some(state) = self.shards.get(&shard) else { return Ok(Vec::new()) };
         let context = || format!("reading {}", self.path.display());
-        let mut words = vec![0; state.shape.bytes()];
+        let mut bytes = vec![0; state.bytes as usize];
         let read =
-            self.file.read_at(&mut words, state.offset).map_err(|error| Error::io(context(), error))?;
-        if read == words.len() && crc32c(0, &words) == state.crc {
+            self.file.read_at(&mut bytes, state.offset).map_err(|error| Error::io(context(), error))?;
+        let is_whole = read == bytes.len() && crc32c(0, &bytes) == state.crc;
+        if let Some(mut words) = unpack(&bytes, state.shape.entries as usize).filter(|_| is_whole) {
             self.since.forward(&mut words);
             return Ok(words);
         }
@@ -176,7 +178,7 @@ pub(super) fn open(config: &LogConfig, manifest: &Manifest) -> Option<(Base, Ind
     };
     let length = file.length().ok()?;
     let fits = |shard: &ShardState| {
-        let end = shard.offset.checked_add(shard.shape.bytes() as u64);
+        let end = shard.offset.checked_add(shard.bytes.into());
         (shard.number as usize) < Index::SHARDS && end.is_some_and(|end| end <= length)
     };
     if !contents.segments.iter().all(is_there) || !contents.shards.iter().all(fits) {
@@ -278,7 +280,7 @@ impl Store {
         }
     }
 
-    fn do_without_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
+    pub(super) fn do_without_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
         self.retire_emptied(compactor, None)?;
         let (disk, directory, _) = self.log.place();
         remove(&**disk, directory, compactor.checkpoint);
@@ -325,10 +327,10 @@ impl Store {
         };
         // 2. The index.
         for shard in 0..Index::SHARDS {
-            let (state, words) = self.shard(shard)?;
-            if state.shape.lines > 0 {
+            let (state, bytes) = self.shard(shard)?;
+            if state.shape.home_lines > 0 {
                 contents.shards.push(ShardState { offset: writer.position(), ..state });
-                writer.put(&words)?;
+                writer.put(&bytes)?;
             }
         }
         // 3. What is counted.
@@ -351,16 +353,19 @@ impl Store {
         Ok((writer.finish(&header)?, order, contents.counted_to, Reach::of(&contents)))
     }
 
-    /// One shard as it is now.
+    /// One shard as it is now, packed.
     fn shard(&self, number: usize) -> Result<(ShardState, Vec<u8>)> {
         let (image, sequence) = {
             let _nobody_publishes = self.committer.lock();
-            (self.keys.index.image_in_memory(number), self.log.appended())
+            (self.keys.index.image_in_memory(number)?, self.log.appended())
         };
         // A shard that nobody has looked at is as it was in the last checkpoint: nothing can have changed it.
-        let image = image.map_or_else(|| self.keys.index.image(number), Ok)?;
-        let crc = crc32c(0, &image.words);
-        Ok((ShardState { number: number as u32, shape: image.shape, offset: 0, crc, sequence }, image.words))
+        let ShardImage { home_lines, mut words } = image.map_or_else(|| self.keys.index.image(number), Ok)?;
+        words.sort_unstable();
+        let bytes = pack(&words);
+        let shape = ShardShape { home_lines, entries: words.len() as u32 };
+        let (number, length, crc) = (number as u32, bytes.len() as u32, crc32c(0, &bytes));
+        Ok((ShardState { number, shape, offset: 0, bytes: length, crc, sequence }, bytes))
     }
 
     fn note_counts(&self, compactor: &Compactor, contents: &mut Contents) {

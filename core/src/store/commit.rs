@@ -10,9 +10,7 @@ use crate::keys::{Change, Old};
 use crate::location::Location;
 use crate::log::NewFrame;
 use crate::options::{Compression, Durability, KeyspaceOptions};
-use crate::record::{
-    INLINE_VALUE_BYTES_MAX, Kind, LargePointer, NewRecord, Record, content_crc, standalone_bytes,
-};
+use crate::record::{INLINE_VALUE_BYTES_MAX, Kind, LargePointer, NewRecord, Record, content_crc};
 use crate::settings::encode_settings;
 
 /// What is to be committed.
@@ -59,7 +57,7 @@ impl Store {
         verdict: Verdict<'_>,
     ) -> Result<()> {
         let bytes = match &commit {
-            Commit::One(record, ..) => standalone_bytes(record.key, record.value),
+            Commit::One(record, ..) => record.standalone_bytes(0),
             Commit::Many(operations) => operations.bytes(),
         };
         // Until a large value is published nothing tells that its segment is still of use; this does.
@@ -71,7 +69,7 @@ impl Store {
             Commit::Many(operations) => self.commit_many(operations, durability, verdict)?,
         };
         drop(large_value_under_way);
-        self.wake_for_room();
+        self.tell_wishes();
         self.pace.keep(bytes);
         self.wait_until_visible(sequence, durability)
     }
@@ -107,7 +105,7 @@ impl Store {
 
         // 4. Known to readers.
         self.hide_if_it_waits(durability);
-        let stored_bytes = standalone_bytes(written.key, written.value) as u64;
+        let stored_bytes = written.standalone_bytes(sequence) as u64;
         let (kind, keyspace, key) = (written.kind, written.keyspace, written.key);
         let large = if kind == Kind::LargePut { LargePointer::parse(written.value) } else { None };
         let change = Change { kind, keyspace, key, hash, location, stored_bytes, large, old: before.old };

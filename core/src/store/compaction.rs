@@ -29,7 +29,7 @@ use crate::location::Location;
 use crate::log::{FrameWalk, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
 use crate::moves::Copies;
-use crate::record::{Kind, LargePointer, Record, standalone_bytes};
+use crate::record::{Kind, LargePointer, Record};
 use crate::segment::Segment;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
@@ -134,20 +134,27 @@ struct Content {
 }
 
 impl Store {
-    /// Compacts once, segments with serials below a bound, if that is worth it. Whether anything was done.
+    /// Compacts once, segments with serials below a bound, if that is worth it; on a full device only as far as the copies have
+    /// room in so many bytes. Whether anything was done.
     pub(super) fn compact_once(
         &self,
         compactor: &mut Compactor,
         effort: Effort,
         before_serial: u64,
+        room: Option<u64>,
         done: &mut Compaction,
     ) -> Result<bool> {
         let mut candidates = self.candidates(compactor);
-        candidates.retain(|(candidate, _)| candidate.serial < before_serial);
+        candidates.retain(|(candidate, _)| {
+            // Where there is hardly any room, what has no garbage stays as it is.
+            let gives_room = |room| candidate.live <= room && candidate.live < candidate.bytes / 100 * 99;
+            candidate.serial < before_serial && room.is_none_or(gives_room)
+        });
         let usual = self.log.usual_segment_bytes();
         let figures: Vec<Candidate> = candidates.iter().map(|(candidate, _)| *candidate).collect();
         // The more at once, the longer the stretches that are in the order of the keys.
         let live_bytes_max = if effort == Effort::Full { FULL_JOB_BYTES.max(usual) } else { usual };
+        let live_bytes_max = live_bytes_max.min(room.unwrap_or(u64::MAX));
         let chosen = choose(&figures, self.log.appended(), effort, usual / 2, live_bytes_max);
         if chosen.is_empty() {
             return Ok(false);
@@ -156,9 +163,9 @@ impl Store {
             |one: &(Candidate, Settled)| chosen.iter().any(|chosen| chosen.serial == one.0.serial);
         let mut victims: Vec<Settled> =
             candidates.into_iter().filter(is_chosen).map(|(_, settled)| settled).collect();
-        // A full compaction ends with a checkpoint anyway.
-        let at_once =
-            effort != Effort::Full && compactor.reach.as_ref().is_some_and(|reach| reach.takes(&mut victims));
+        // A full compaction ends with a checkpoint anyway, where there is room for one.
+        let at_once = (effort != Effort::Full || room.is_some())
+            && compactor.reach.as_ref().is_some_and(|reach| reach.takes(&mut victims));
         let held_back = effort != Effort::Full && self.pressure() < PRESSURE_UNHINDERED;
         self.compact_segments(compactor, victims, at_once, held_back, done)?;
         Ok(true)
@@ -298,7 +305,7 @@ impl Store {
     ) -> Result<()> {
         let (kind, keyspace) = (record.shape.kind, record.shape.keyspace);
         let hash = self.keys.hash(keyspace, record.key);
-        let mut candidates = self.keys.index.candidates(hash)?;
+        let mut candidates = self.keys.candidates(&self.log, hash)?;
         let is_live = match kind {
             kind if kind.is_put() && !candidates.any(|candidate| candidate == location) => {
                 fates.note_dead(location, hash, kind == Kind::LargePut);
@@ -321,7 +328,7 @@ impl Store {
         job.arena.extend_from_slice(&keyspace.to_be_bytes());
         job.arena.extend_from_slice(record.key);
         let key = start..job.arena.len();
-        let copied_bytes = standalone_bytes(record.key, record.value) as u64;
+        let copied_bytes = record.again().standalone_bytes(sequence) as u64;
         let is_large = kind == Kind::LargePut;
         job.items.push(Item { key, hash, location, sequence, copied_bytes, is_live, is_large });
         Ok(())
@@ -499,6 +506,7 @@ impl Store {
             compactor.emptied.extend(segments);
             return Err(error);
         }
+        self.remove_hints(&serials);
         compactor.leaving.extend(segments);
         self.forget_leaving(compactor);
         Ok(())

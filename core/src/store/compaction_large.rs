@@ -102,7 +102,21 @@ impl Store {
                         self.checkpoint(compactor)?;
                     }
                     // The emptiest one alone.
-                    self.compact_large_once(compactor, effort, (before_serial, 0), done)?
+                    let bounds = (before_serial, 0);
+                    match self.compact_large_once(compactor, effort, bounds, done) {
+                        Err(Error::NoSpace(refused)) => {
+                            let worked = self.on_reserve(compactor, |compactor, _| {
+                                let worked = self.compact_large_once(compactor, effort, bounds, done)?;
+                                self.empty_large(compactor, effort);
+                                Ok(worked)
+                            })?;
+                            if !worked {
+                                return Err(Error::NoSpace(refused));
+                            }
+                            worked
+                        }
+                        other => other?,
+                    }
                 }
                 other => other?,
             };
@@ -255,7 +269,7 @@ impl Store {
         (offset, length, owner): (u64, u32, u64),
     ) -> Result<()> {
         let guard = self.log.pin();
-        for location in self.keys.index.candidates(owner)? {
+        for location in self.keys.candidates(&self.log, owner)? {
             let names_it = |pointer: &LargePointer| {
                 (pointer.serial, pointer.offset, pointer.length) == (segment.serial(), offset, length)
             };
@@ -319,6 +333,10 @@ impl Store {
                     compactor.unreadable.insert(value.segment.serial());
                 }
             })?;
+            if value.to.is_none() {
+                // It keeps its segment, and were all that a job takes on like it, the next job would take on the same ones.
+                compactor.unreadable.insert(value.segment.serial());
+            }
         }
         self.log.end_moved_values(series)
     }

@@ -10,18 +10,21 @@ use std::path::Path;
 use parking_lot::Mutex;
 
 use super::Store;
+use crate::compaction::Effort;
 use crate::disk::{Disk, OpenMode};
-use crate::hint::{HINT_HEADER_BYTES, HintDecoder, HintEntry, HintHeader, encode_hint};
+use crate::hint::{HINT_HEADER_BYTES, HintEntry, HintHeader, decode_hint, encode_hint};
 use crate::keys::Keys;
-use crate::log::{FrameWalk, Log, Walked};
+use crate::log::{FrameWalk, Log, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::numbered::{number_of_name, numbered_name};
 use crate::record::Frame;
 use crate::segment::Segment;
 
 const SUFFIX: &str = ".hint";
-/// What is read at a time: whole entries.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes in segments for a hundred live ones up to which hints are written while others write.
+const PRESSURE_OF_HINTS: u64 = 115;
+/// Dead part of a segment, in percent, from which it is not worth a hint while others write.
+const DEAD_PERCENT_MAX: u64 = 20;
 
 fn name(serial: u64) -> String {
     numbered_name(serial, SUFFIX)
@@ -49,25 +52,16 @@ pub(super) fn read_hint(log: &Log, entry: &SegmentEntry) -> Option<Vec<HintEntry
     let (disk, directory, identity) = log.place();
     let path = directory.join(name(entry.serial));
     let file = disk.open(&path, OpenMode::ReadOnly).ok()?;
-    let mut buffer = vec![0; HINT_HEADER_BYTES];
-    let read = file.read_at(&mut buffer, 0).ok()?;
-    let header = HintHeader::decode(buffer.get(..read)?, identity)?;
+    let mut head = [0; HINT_HEADER_BYTES];
+    let read = file.read_at(&mut head, 0).ok()?;
+    let header = HintHeader::decode(head.get(..read)?, identity)?;
     let is_of_segment = (header.serial, header.length) == (entry.serial, entry.length);
     if !is_of_segment || file.length().ok()? != header.file_bytes() {
         return None;
     }
-    let mut decoder = HintDecoder::new(header);
-    let mut offset = HINT_HEADER_BYTES as u64;
-    while offset < header.file_bytes() {
-        let rest = usize::try_from(header.file_bytes() - offset).ok()?;
-        buffer.resize(rest.min(READ_BYTES), 0);
-        let read = file.read_at(&mut buffer, offset).ok()?;
-        if read < buffer.len() || !decoder.push(&buffer) {
-            return None;
-        }
-        offset += read as u64;
-    }
-    decoder.finish()
+    let mut bytes = vec![0; usize::try_from(header.file_bytes()).ok()? - HINT_HEADER_BYTES];
+    let read = file.read_at(&mut bytes, HINT_HEADER_BYTES as u64).ok()?;
+    decode_hint(&header, bytes.get(..read)?)
 }
 
 /// The entries of the records of a segment, in the order of the log. `None` where it cannot be read from end to end, or its
@@ -120,14 +114,23 @@ fn tidy(disk: &dyn Disk, directory: &Path, identity: [u8; 16], segments: &HashSe
     kept
 }
 
+/// Whether there is so much garbage in a segment that it is compacted soon.
+fn goes_soon(one: &Settled) -> bool {
+    let bytes = one.entry.length.saturating_sub(SEGMENT_HEADER_BYTES as u64);
+    one.live.bytes * 100 <= bytes * (100 - DEAD_PERCENT_MAX)
+}
+
 impl Store {
-    /// Removes the hints of segments that are gone, and perhaps writes those of the sealed segments that have none. Best effort: a
-    /// hint that cannot be written is left alone until the next open.
-    pub(super) fn tidy_hints(&self, writes_missing: bool) {
+    /// Removes the hints of segments that are gone, and perhaps writes those of the sealed segments that have none. While others
+    /// write, segments with much garbage have none: they go before a hint is of use, and room is dear then. Best effort: a hint that
+    /// cannot be written is left alone until the next open.
+    pub(crate) fn tidy_hints(&self, effort: Effort) {
+        let is_busy = effort == Effort::Busy;
+        let writes_missing = !is_busy || self.pressure() < PRESSURE_OF_HINTS;
         let (disk, directory, identity) = self.log.place();
         let mut hinted = self.hinted.0.lock();
         let mut settled = self.log.settled();
-        settled.retain(|one| one.entry.kind != SegmentKind::Large);
+        settled.retain(|one| one.entry.kind != SegmentKind::Large && !(is_busy && goes_soon(one)));
         let serials: HashSet<u64> = settled.iter().map(|one| one.entry.serial).collect();
         // Once something of somebody else's is in the place of the directory nothing in it is touched any more.
         let is_ours = || !self.log.is_poisoned() && self.log.check_directory().is_ok();
@@ -156,8 +159,19 @@ impl Store {
         }
     }
 
+    /// Removes the hints of segments that were just retired: while others write without pause it may be long before anybody tidies.
+    pub(super) fn remove_hints(&self, serials: &[u64]) {
+        let mut hinted = self.hinted.0.lock();
+        for serial in serials {
+            let may_be_there = hinted.as_mut().is_none_or(|known| known.remove(serial));
+            if may_be_there {
+                self.log.remove_file(&name(*serial));
+            }
+        }
+    }
+
     pub(crate) fn write_missing_hints(&self) {
-        self.tidy_hints(true);
+        self.tidy_hints(Effort::Full);
     }
 
     /// Hashes of the keys that have puts in a segment, ascending, as its hint tells them.

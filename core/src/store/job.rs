@@ -6,7 +6,7 @@ use crate::location::Location;
 use crate::moves::{Copies, Fate};
 use crate::options::COMMIT_BYTES_MAX;
 use crate::order::head;
-use crate::record::{NewRecord, Record, aligned, content_crc, standalone_header};
+use crate::record::{NewRecord, Record, StandaloneHeader, aligned, content_crc};
 
 /// Bytes and records that are copied before the index is moved: what the commit lock is held for at a time.
 pub(super) const BATCH_BYTES: usize = 128 << 10;
@@ -150,8 +150,8 @@ impl Batch {
         let at = self.bytes.len();
         let content = content_crc(new.key, new.value);
         // The lag says nothing here: what stands in a segment of copies had been durable or is synced with it.
-        let header = standalone_header(new, content, sequence, sequence, salt);
-        self.bytes.extend_from_slice(&header);
+        let header = StandaloneHeader::new(new, content, sequence, sequence, salt);
+        self.bytes.extend_from_slice(header.as_slice());
         self.bytes.extend_from_slice(new.key);
         self.bytes.extend_from_slice(new.value);
         self.bytes.resize(aligned(self.bytes.len()), 0);

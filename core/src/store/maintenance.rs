@@ -29,11 +29,11 @@ const REST_AFTER: Duration = Duration::from_secs(1);
 /// How long the background leaves things alone after a failure, such as a full device.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// Bytes in segments for a hundred live ones from which writers are held back, and the most that they are: for each KiB so
-/// many nanoseconds when there are as many again.
-const PRESSURE_HELD_BACK: u64 = 150;
-const PRESSURE_MOST: u64 = 156;
-const NANOSECONDS_PER_KIB_MAX: u64 = 20_000;
+/// Bytes in segments for a hundred live ones from which writers are held back: for each further one so many nanoseconds a KiB, and
+/// at most so many. At the most a writer makes some ten MiB a second, which leaves nearly all of the device to compaction.
+const PRESSURE_HELD_BACK: u64 = 147;
+const NANOSECONDS_PER_KIB: u64 = 3_000;
+const NANOSECONDS_PER_KIB_MAX: u64 = 80_000;
 /// Who has so much to make good for rests for it.
 const REST_NANOSECONDS: u64 = 500_000;
 
@@ -48,8 +48,8 @@ pub(super) struct Pace {
 
 impl Pace {
     fn set(&self, pressure: u64) {
-        let over = pressure.saturating_sub(PRESSURE_HELD_BACK).min(PRESSURE_MOST - PRESSURE_HELD_BACK);
-        let per_kib = over * NANOSECONDS_PER_KIB_MAX / (PRESSURE_MOST - PRESSURE_HELD_BACK);
+        let over = pressure.saturating_sub(PRESSURE_HELD_BACK);
+        let per_kib = over.saturating_mul(NANOSECONDS_PER_KIB).min(NANOSECONDS_PER_KIB_MAX);
         self.per_kib.store(per_kib, Ordering::Relaxed);
     }
 
@@ -71,8 +71,8 @@ impl Pace {
     }
 }
 
-/// Bytes in segments for a hundred live ones up to which hints are written while others write.
-const PRESSURE_OF_HINTS: u64 = 115;
+/// Copies can take more than what they are made of: records of batches have shorter headers.
+const RESERVE_HALVED_MAX: u32 = 4;
 
 /// Is told how far a compaction has come, and says whether to go on.
 pub(crate) type Progress<'a> = &'a mut dyn FnMut(&CompactionProgress) -> bool;
@@ -81,6 +81,8 @@ impl Store {
     pub(super) fn compact_regularly(&self) {
         let (mut last_sequence, mut last_write) = (0, Instant::now());
         let mut pause_until = Instant::now();
+        // On one thread, so that processors are left for those who use the database. Whoever needs it is told of errors.
+        let _told_to_others = self.know_all();
         while !self.wake.is_stopping() {
             self.wake.rest(LOOK_EVERY);
             let now = Instant::now();
@@ -101,6 +103,7 @@ impl Store {
 
     /// One round of the background.
     fn maintain_segments(&self, effort: Effort) -> Result<()> {
+        self.know_all()?;
         // Where somebody else compacts, or backs up, there is nothing to be done beside.
         let Some(mut compactor) = self.compactor.try_lock() else { return Ok(()) };
         if self.log.is_poisoned() {
@@ -108,6 +111,10 @@ impl Store {
         }
         let mut done = Compaction::default();
         self.pace.set(self.pressure());
+        if effort == Effort::Rest {
+            // Values that were given up may have left segments that are full and that no sync has a reason to seal.
+            self.log.end_large_segments(&|_, _| false)?;
+        }
         // What is wholly dead needs no room, and makes some.
         self.empty_large(&mut compactor, effort);
         while self.compact_with_room(&mut compactor, effort, u64::MAX, &mut done)? {
@@ -119,12 +126,11 @@ impl Store {
             true
         })?;
         self.forget_leaving(&mut compactor);
-        // Segments that are overwritten soon are not worth their hints.
-        self.tidy_hints(effort == Effort::Rest || self.pressure() < PRESSURE_OF_HINTS);
+        self.tidy_hints(effort);
         Ok(())
     }
 
-    /// [`Store::compact_once`]. Where there is no room for copies, it first gives up what is emptied.
+    /// [`Store::compact_once`]. Where there is no room for copies, it first gives up what is emptied, and then takes the reserve.
     fn compact_with_room(
         &self,
         compactor: &mut Compactor,
@@ -132,11 +138,46 @@ impl Store {
         before_serial: u64,
         done: &mut Compaction,
     ) -> Result<bool> {
-        match self.compact_once(compactor, effort, before_serial, done) {
+        let compacted = match self.compact_once(compactor, effort, before_serial, None, done) {
             Err(Error::NoSpace(_)) if !compactor.emptied.is_empty() => {
                 self.checkpoint(compactor)?;
-                self.compact_once(compactor, effort, before_serial, done)
+                self.compact_once(compactor, effort, before_serial, None, done)
             }
+            other => other,
+        };
+        match compacted {
+            Err(Error::NoSpace(refused)) => {
+                let worked = self.on_reserve(compactor, |compactor, bytes| {
+                    self.compact_once(compactor, effort, before_serial, Some(bytes), done)
+                })?;
+                if worked { Ok(true) } else { Err(Error::NoSpace(refused)) }
+            }
+            other => other,
+        }
+    }
+
+    /// Has some compaction done with the room that is kept in reserve: it is told how much that is, and less where that was too
+    /// much after all. What it empties is given up before anybody else gets room. Whether anything was done.
+    pub(super) fn on_reserve(
+        &self,
+        compactor: &mut Compactor,
+        mut work: impl FnMut(&mut Compactor, u64) -> Result<bool>,
+    ) -> Result<bool> {
+        let Some(lent) = self.log.lend_reserve() else { return Ok(false) };
+        let mut worked = Ok(false);
+        for halved in 0..RESERVE_HALVED_MAX {
+            worked = work(compactor, lent.bytes >> halved);
+            if !matches!(worked, Err(Error::NoSpace(_))) {
+                break;
+            }
+        }
+        if !compactor.emptied.is_empty() {
+            // A checkpoint would take of the room that is lent.
+            self.do_without_checkpoint(compactor)?;
+        }
+        drop(lent);
+        match worked {
+            Err(Error::NoSpace(_)) => Ok(false),
             other => other,
         }
     }
@@ -150,9 +191,29 @@ impl Store {
             self.checkpoint(&mut compactor).unwrap();
         }
         first();
-        let mut compact =
-            || self.compact_once(&mut compactor, Effort::Rest, u64::MAX, &mut Compaction::default()).unwrap();
+        let mut compact = || {
+            self.compact_once(&mut compactor, Effort::Rest, u64::MAX, None, &mut Compaction::default())
+                .unwrap()
+        };
         (0..most).take_while(|_| compact()).for_each(drop);
+    }
+
+    /// Keeps everybody from compacting.
+    #[cfg(test)]
+    pub(crate) fn nobody_compacts(&self) -> impl Drop {
+        self.compactor().unwrap()
+    }
+
+    /// Compacts once as at rest, or makes a checkpoint.
+    #[cfg(test)]
+    pub(crate) fn compact_or_checkpoint(&self, compacts: bool) -> Result<()> {
+        let mut compactor = self.compactor()?;
+        match compacts {
+            true => self
+                .compact_once(&mut compactor, Effort::Rest, u64::MAX, None, &mut Compaction::default())
+                .map(drop),
+            false => self.checkpoint(&mut compactor),
+        }
     }
 
     pub(super) fn checkpoint_if_due(&self, compactor: &mut Compactor, effort: Effort) -> Result<()> {
@@ -163,9 +224,11 @@ impl Store {
         let emptied_most = (EMPTIED_IMAGES * image).clamp(least, CHECKPOINT_BYTES_MAX);
         let appended = self.log.bytes_appended() - compactor.checkpoint_appended;
         let emptied: u64 = compactor.emptied.iter().map(|one| one.segment.capacity()).sum();
-        let freed = emptied + compactor.reach.as_ref().map_or(0, |reach| reach.moves_bytes);
+        // So do key runs that only the last one still names.
+        let superseded = self.keys.order.superseded_bytes();
+        let freed = emptied + superseded + compactor.reach.as_ref().map_or(0, |reach| reach.moves_bytes);
         let is_due = match effort {
-            Effort::Busy => appended >= interval || emptied >= emptied_most,
+            Effort::Busy => appended >= interval || emptied >= emptied_most || superseded >= image.max(least),
             _ => appended >= interval || freed > 0 && freed * REST_IMAGES >= image,
         };
         if is_due { self.checkpoint(compactor) } else { Ok(()) }
@@ -185,8 +248,8 @@ impl Store {
     pub(crate) fn compact(&self, progress: Progress<'_>) -> Result<Compaction> {
         let mut compactor = self.compactor()?;
         match self.log.end_segment(&mut self.committer.lock().appender) {
-            // What is sealed already can be compacted all the same, and makes room.
-            Err(Error::NoSpace(_)) => {}
+            // What is sealed already can be compacted all the same, and makes room, or leaves fewer segments than there can be.
+            Err(Error::NoSpace(_) | Error::Storage(_)) => {}
             other => other?,
         }
         self.end_large_with_garbage()?;
@@ -196,7 +259,18 @@ impl Store {
         let (mut done, mut how_far) = (Compaction::default(), CompactionProgress::default());
         how_far.bytes_total = self.log.stats().allocated_bytes;
         let mut goes_on = self.tell(progress, &how_far);
-        while goes_on && self.compact_with_room(&mut compactor, Effort::Full, before_serial, &mut done)? {
+        // Where there is no room for some of it, the rest is done all the same.
+        let mut refused = None;
+        while goes_on {
+            match self.compact_with_room(&mut compactor, Effort::Full, before_serial, &mut done) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(Error::NoSpace(reason)) => {
+                    refused = Some(reason);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
             how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
             goes_on = self.tell(progress, &how_far);
         }
@@ -205,13 +279,25 @@ impl Store {
                 how_far.bytes_done = (done.bytes_copied + done.bytes_freed).min(how_far.bytes_total);
                 self.tell(progress, &how_far)
             };
-            goes_on =
-                self.compact_large(&mut compactor, Effort::Full, before_serial, &mut done, &mut tell)?;
+            match self.compact_large(&mut compactor, Effort::Full, before_serial, &mut done, &mut tell) {
+                Err(Error::NoSpace(reason)) => refused = Some(reason),
+                other => goes_on = other?,
+            }
         }
         self.empty_large(&mut compactor, Effort::Full);
-        self.checkpoint(&mut compactor)?;
-        self.write_missing_hints();
+        match self.checkpoint(&mut compactor) {
+            // The next open reads more of the log.
+            Err(Error::NoSpace(_)) => {}
+            other => {
+                other?;
+                self.write_missing_hints();
+            }
+        }
         self.forget_leaving(&mut compactor);
+        match refused {
+            Some(reason) if done.segments_removed == 0 => return Err(Error::NoSpace(reason)),
+            _ => {}
+        }
         if goes_on {
             how_far.bytes_done = how_far.bytes_total;
             self.tell(progress, &how_far);
@@ -227,6 +313,7 @@ impl Store {
                 "this cannot be called from the progress of a compaction; return false to end it".to_owned(),
             ));
         }
+        self.know_all()?;
         Ok(self.compactor.lock())
     }
 

@@ -22,8 +22,8 @@ use crate::checkpoint::Contents;
 use crate::disk::OpenMode;
 use crate::epoch::Guard;
 use crate::error::Result;
-use crate::index::with_location;
-use crate::keys::{Keys, Old};
+use crate::index::{Index, with_location};
+use crate::keys::Old;
 use crate::location::Location;
 use crate::log::{LiveCount, Log, LogConfig, Settled};
 use crate::manifest::{SegmentEntry, SegmentKind};
@@ -129,15 +129,14 @@ impl Since {
         self.by_slot.get(&slot).is_some_and(|emptied| emptied.serial == serial)
     }
 
-    /// Has the entries among these words of the index lead to where the records are now.
-    pub(super) fn forward(&self, words: &mut [u8]) {
+    /// Has these entries of the index lead to where the records are now.
+    pub(super) fn forward(&self, words: &mut [u64]) {
         if self.is_empty() {
             return;
         }
-        for bytes in words.as_chunks_mut().0 {
-            let word = u64::from_le_bytes(*bytes);
-            if let Some(Fate::Moved(to)) = Location::from_bits(word).and_then(|from| self.fate(from)) {
-                *bytes = with_location(word, to).to_le_bytes();
+        for word in words {
+            if let Some(Fate::Moved(to)) = Location::from_bits(*word).and_then(|from| self.fate(from)) {
+                *word = with_location(*word, to);
             }
         }
     }
@@ -151,12 +150,12 @@ impl Since {
     pub(super) fn find(
         &self,
         log: &Log,
-        keys: &Keys,
+        index: &Index,
         hash: u64,
         (keyspace, key): (u16, &[u8]),
         guard: &Guard,
     ) -> Result<Option<Old>> {
-        for location in keys.index.candidates(hash)? {
+        for location in index.candidates(hash)? {
             match self.fate(location) {
                 Some(Fate::Dead(low)) if low == hash as u32 => {
                     return Ok(Some(Old { location, stored_bytes: 0, large: None }));

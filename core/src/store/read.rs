@@ -190,7 +190,7 @@ impl Store {
         guard: &'g Guard,
     ) -> Result<Option<Hit<'g>>> {
         let cache_may_know = self.cache.is_occupied();
-        for location in self.keys.index.candidates(hash)? {
+        for location in self.keys.candidates(&self.log, hash)? {
             if cache_may_know {
                 let place = (self.log.serial(location, guard)?, location.offset());
                 if let Some(entry) = self.cache.get(place, keyspace, key) {

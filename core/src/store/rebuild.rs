@@ -44,7 +44,7 @@ impl<'a> Rebuild<'a> {
     pub(super) fn new(keys: &'a Keys, base: Option<&'a Base>, is_damaged: bool) -> Rebuild<'a> {
         Rebuild {
             keys,
-            behind: base.map(|base| (base, Replay::new(&base.since, None))),
+            behind: base.map(|base| (base, Replay::new(&base.since))),
             is_damaged,
             tombstones: HashMap::new(),
             has_copies: false,
@@ -107,8 +107,8 @@ impl Visit for Rebuild<'_> {
         super::bulk::rebuild(log, self.keys, last, self.threads).map(Some)
     }
 
-    fn end(&mut self, log: &Log) -> Result<()> {
-        self.behind.as_mut().map_or(Ok(()), |(_, replay)| replay.make_known(log, self.keys))
+    fn end(&mut self, _log: &Log) -> Result<()> {
+        self.behind.as_mut().map_or(Ok(()), |(_, replay)| replay.leave(self.keys))
     }
 
     fn record(&mut self, log: &Log, shown: &Shown<'_>) -> Result<()> {

@@ -142,7 +142,7 @@ impl Store {
         }
         let hash = self.keys.hash(keyspace, checked.key);
         let mut same = 0;
-        for candidate in self.keys.index.candidates(hash)? {
+        for candidate in self.keys.candidates(&self.log, hash)? {
             same += u32::from(self.log.find(candidate, keyspace, checked.key, guard)?.is_some());
         }
         if same != 1 {

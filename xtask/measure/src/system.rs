@@ -1,5 +1,6 @@
 //! What the operating system says about this process and about the files of a database.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
@@ -51,6 +52,21 @@ pub fn directory_bytes(directory: &Path) -> Result<u64> {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("asking about {}", path.display())),
         }
+    }
+    Ok(bytes)
+}
+
+/// [`directory_bytes`] by the extension of the files' names.
+///
+/// # Errors
+/// What the system says when the directory cannot be read.
+pub fn bytes_by_extension(directory: &Path) -> Result<BTreeMap<String, u64>> {
+    let mut bytes = BTreeMap::new();
+    for path in files(directory)? {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        // What has gone away meanwhile takes nothing.
+        let blocks = fs::metadata(&path).map_or(0, |metadata| metadata.blocks());
+        *bytes.entry(extension).or_default() += blocks * BLOCK_BYTES;
     }
     Ok(bytes)
 }

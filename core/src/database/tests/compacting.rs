@@ -1,12 +1,13 @@
 //! Compaction as its callers see it.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::model::{PATH, all_options, open};
+use super::model::{PATH, all_options, check, lose_checkpoints, open};
 use crate::database::OpenDB;
 use crate::disk::{Disk, OpenMode, SimulatedDisk};
 use crate::options::Options;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Scan};
 
 /// A database in which every key was written twice.
 fn overwritten(disk: &SimulatedDisk, options: &Options) -> OpenDB {
@@ -220,6 +221,106 @@ fn segments_go_between_two_checkpoints_and_a_crash_finds_what_was_moved() {
             // Goes on behind what it found, in the same list.
             let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
             store.compact_a_little(false, 100, || {});
+        }
+    }
+}
+
+/// What is counted by a checkpoint is not counted again by whoever reads the log behind it, though commits went on while it was made.
+#[test]
+fn commits_that_come_while_a_checkpoint_is_made_count_once() {
+    for options in all_options(256 << 10) {
+        let disk = SimulatedDisk::new();
+        let db = open(&disk, &options).unwrap();
+        let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        let is_over = AtomicBool::new(false);
+        let images: Vec<_> = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 0_u32.. {
+                    let key = (number.wrapping_mul(2_654_435_761) >> 20).to_be_bytes();
+                    if number % 3 == 0 { db.delete(&key) } else { db.put(&key, &key) }.unwrap();
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            let image = |_| {
+                store.compact_or_checkpoint(false).unwrap();
+                disk.process_death()
+            };
+            let images = (0..12).map(image).collect();
+            is_over.store(true, Ordering::Relaxed);
+            images
+        });
+        for image in images {
+            let db = open(&image, &options).unwrap();
+            let found = db.verify().unwrap();
+            assert!(found.counts_compared && found.violations.is_empty(), "{:?}", found.violations);
+            assert_eq!(db.keys(&Scan::all()).unwrap().count() as u64, db.len().unwrap());
+        }
+    }
+}
+
+/// Deaths one after the other, each behind segments that were given up at once, and with no checkpoint between them: the slots that the
+/// checkpoint leads into are nobody else's.
+#[test]
+fn slots_that_a_checkpoint_leads_into_are_not_used_again_before_the_next() {
+    for options in all_options(64 << 10) {
+        let mut disk = SimulatedDisk::new();
+        let mut db = overwritten(&disk, &options);
+        for life in 0..6_u8 {
+            let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+            store.compact_a_little(life == 0, 100, || {
+                for number in (0..200_u32).filter(|number| number % 4 == u32::from(life % 4)) {
+                    db.put(&number.to_be_bytes(), &[2; 2_000]).unwrap();
+                }
+                db.flush().unwrap();
+            });
+            // So that segments are made.
+            (0..200_u32).for_each(|number| db.put(&number.to_be_bytes(), &[1; 2_000]).unwrap());
+            drop(store);
+            disk = disk.process_death();
+            drop(db);
+            db = open(&disk, &options).unwrap();
+            assert_whole(&db);
+        }
+    }
+}
+
+/// A segment that waits for a checkpoint has the put of a key. Its tombstone stays although the segment that has it goes before. And a
+/// record of a large value that is out of use has its segment wait: whoever took its place has to know which value it was.
+#[test]
+fn a_tombstone_outlives_a_segment_that_waits_for_a_checkpoint() {
+    for options in all_options(64 << 10) {
+        let disk = SimulatedDisk::new();
+        let db = open(&disk, &options).unwrap();
+        let fill = |of: u8, with: u8| {
+            (0..30_u8).for_each(|number| db.put(&[of, number], &[with; 2_000]).unwrap());
+        };
+        let large = vec![1; (1 << 20) + 1];
+        db.put(b"large", &large).unwrap();
+        db.put(b"deleted", b"put").unwrap();
+        fill(1, 0);
+        fill(2, 0);
+        db.delete(b"deleted").unwrap();
+        fill(3, 0);
+        fill(4, 0);
+        let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        store.compact_or_checkpoint(false).unwrap();
+        for of in 1..5 {
+            db.put(b"large", &large).unwrap();
+            fill(of, of);
+            db.flush().unwrap();
+            store.compact_or_checkpoint(true).unwrap();
+            for loses in [false, true] {
+                let image = disk.process_death();
+                if loses {
+                    lose_checkpoints(&image);
+                }
+                let again = open(&image, &options).unwrap();
+                check(&again, &format!("filled {of}, checkpoints are lost: {loses}"));
+                assert_eq!(again.get(b"deleted").unwrap(), None, "filled {of}");
+                assert!(again.get(b"large").unwrap().as_deref() == Some(&large[..]));
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::disk::{Disk, DiskFile, OpenMode, SimulatedDisk};
 use crate::log::{MANIFEST_NAME, MARK_NAME, segment_name};
 use crate::manifest::SEGMENT_HEADER_BYTES;
 use crate::options::{Durability, Options};
-use crate::record::standalone_bytes;
+use crate::record::{Kind, NewRecord};
 
 const VALUE_BYTES: usize = 500;
 const FRAMES: usize = 4;
@@ -32,7 +32,8 @@ fn segment(disk: &SimulatedDisk) -> std::sync::Arc<dyn DiskFile> {
 
 /// Where a commit stands, counted from 0.
 fn offset(number: usize) -> u64 {
-    (SEGMENT_HEADER_BYTES + number * standalone_bytes(b"k?", &[0; VALUE_BYTES])) as u64
+    let record = NewRecord { kind: Kind::Put, keyspace: 0, key: b"k?", value: &[0; VALUE_BYTES] };
+    (SEGMENT_HEADER_BYTES + number * record.standalone_bytes(1)) as u64
 }
 
 #[test]

@@ -3,8 +3,10 @@
 
 use std::io::ErrorKind as IoKind;
 
-use super::model::{Driven, Random, all_options, assert_same, open, open_image, read_all};
+use super::model::{Driven, Random, all_options, assert_same, check, open, open_image, read_all};
 use crate::disk::{Call, Fault, SimulatedDisk};
+use crate::log::Settled;
+use crate::manifest::NUMBER_MAX;
 use crate::options::{AppendMode, Durability, Options};
 use crate::{Error, ErrorKind};
 
@@ -117,6 +119,55 @@ fn a_call_that_fails_is_a_typed_error_and_leaves_nothing_to_be_seen() {
         // A file that cannot be removed is no error of anybody's write, and neither is one asked for its length.
         let must = !matches!(call, Call::Remove);
         assert!(!must || failed > 0, "no operation ever met a failing {call:?}");
+    }
+}
+
+/// A compaction between two checkpoints meets each failure, and goes on or not. What it has moved is found by whoever opens the
+/// database next, and what it writes down is as the format has it: copies of which not even the first could be made had their lowest
+/// sequence written down as the highest number there is.
+#[test]
+fn a_compaction_that_meets_a_failing_call_leaves_everything_where_it_is_found() {
+    let kinds = [
+        Call::Read,
+        Call::Write,
+        Call::Sync,
+        Call::Create,
+        Call::Allocate,
+        Call::SyncDirectory,
+        Call::Rename,
+    ];
+    let mut random = Random(31);
+    for options in all_options(64 << 10) {
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        (0..120).for_each(|_| driven.step(&mut random).unwrap());
+        let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        store.compact_a_little(true, 3, || {});
+        drop(store);
+        (0..40).for_each(|_| driven.step(&mut random).unwrap());
+        driven.db.flush().unwrap();
+        for (call, after) in kinds.into_iter().flat_map(|call| (0..14).map(move |after| (call, after))) {
+            let context = format!("{call:?} {after} fails, {options:?}");
+            let disk = disk.process_death();
+            let db = open(&disk, &options).unwrap();
+            let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+            disk.fail_after(Fault { call: Some(call), after, error: IoKind::Other, half_written: true });
+            for round in 0..6 {
+                let _fails_once = store.compact_or_checkpoint(round != 3);
+            }
+            disk.clear_faults();
+            let is_number = |one: &Settled| one.entry.first_sequence < NUMBER_MAX;
+            assert!(store.log.settled().iter().all(is_number), "{context}");
+            drop(store);
+            assert_same(&read_all(&db), &driven.state, &context);
+            let all = driven.history.len();
+            for image in [disk.process_death(), disk.crash(&mut || random.next())] {
+                let (again, _) = open_image(&image, &options, &driven.history, all, &context);
+                check(&again, &context);
+            }
+            let _poisoned = db.close();
+            check(&open_image(&disk, &options, &driven.history, all, &context).0, &context);
+        }
     }
 }
 

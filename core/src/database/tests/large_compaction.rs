@@ -229,6 +229,40 @@ fn a_value_that_is_damaged_stays_where_it_is_and_stays_damaged() {
     }
 }
 
+/// Where all values that a job takes on were damaged it had come no further, and the next job took on the same ones, for ever.
+#[test]
+fn more_damaged_values_than_a_job_takes_on_do_not_keep_the_compaction_going() {
+    let mut random = Random(16);
+    for options in all_options(64 << 10) {
+        let disk = SimulatedDisk::new();
+        let db = open(&disk, &options).unwrap();
+        let mut batch = db.batch();
+        // Those behind the first 256 KiB stand aside.
+        for number in 0..2_000_u32 {
+            batch.put("default", &number.to_be_bytes(), &random.bytes(1_000)).unwrap();
+        }
+        batch.commit().unwrap();
+        db.flush().unwrap();
+        for serial in large_segments(&disk) {
+            let file = file(&disk, serial);
+            for value in 0..55 {
+                file.write_all_at(b"damage", 64 + value * 1_016 + 500).unwrap();
+            }
+        }
+        (500..2_000_u32)
+            .filter(|number| number % 2 == 0)
+            .for_each(|number| db.put(&number.to_be_bytes(), b"").unwrap());
+        let mut told = 0;
+        db.compact_with(|_| {
+            told += 1;
+            told < 1_000
+        })
+        .unwrap();
+        assert!(told < 1_000, "each job takes on what the one before has left");
+        assert!((1..2_000).step_by(2).any(|number: u32| db.get(&number.to_be_bytes()).is_err()));
+    }
+}
+
 #[test]
 fn a_value_that_cannot_be_found_keeps_all_that_is_in_its_segment_until_it_is_gone() {
     for options in all_options(16 << 20) {

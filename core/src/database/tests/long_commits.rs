@@ -148,6 +148,23 @@ fn a_long_commit_that_is_given_up_leaves_nothing() {
     }
 }
 
+/// Its segments are full, and only a sync that has something to do seals what is full. Where nobody wrote any more they stayed.
+#[test]
+fn the_room_of_a_long_commit_that_is_given_up_comes_back_though_nobody_writes() {
+    let options = &all_options(64 << 10)[1];
+    let db = open(&SimulatedDisk::new(), options).unwrap();
+    db.put(b"before", b"it").unwrap();
+    let (batch, _) = fill(&db, &mut Random(28), 2_000);
+    db.flush().unwrap();
+    assert!(db.stats().unwrap().allocated_bytes > 2_000_000);
+    drop(batch);
+    // As long as it takes: the bound is the runner's.
+    while db.stats().unwrap().allocated_bytes > 1 << 20 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(db.len().unwrap(), 1);
+}
+
 #[test]
 fn a_close_does_not_wait_for_a_long_batch_and_ends_it() {
     for options in all_options(64 << 10) {

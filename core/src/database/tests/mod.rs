@@ -1,9 +1,11 @@
 //! The whole engine on the simulated disk: power cuts, deaths of the process, calls that fail, and the order of syncs.
 
 mod backup;
+mod beside;
 mod compacting;
 mod damage;
 mod faults;
+mod full_device;
 mod histories;
 mod large_compaction;
 mod long_commits;
@@ -11,6 +13,7 @@ mod model;
 mod power_cut;
 mod rebuilds;
 mod regressions;
+mod replaying;
 mod salvage;
 mod scans;
 mod sync_order;

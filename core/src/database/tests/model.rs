@@ -78,7 +78,7 @@ impl Random {
         bytes.into()
     }
 
-    fn large_value(&mut self) -> Arc<[u8]> {
+    pub(super) fn large_value(&mut self) -> Arc<[u8]> {
         let bytes = (1 << 20) + 1 + self.below(4_000);
         self.bytes(bytes)
     }
@@ -111,7 +111,7 @@ type Name = (&'static str, Vec<u8>);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct State {
     keyspaces: BTreeMap<String, Compression>,
-    entries: BTreeMap<Name, Arc<[u8]>>,
+    pub(super) entries: BTreeMap<Name, Arc<[u8]>>,
 }
 
 impl State {

@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::model::{Driven, PATH, Random, all_options, open_image};
+use super::model::{Driven, PATH, Random, all_options, open, open_image};
 use crate::Durability;
+use crate::compaction::Effort;
 use crate::disk::{DirectoryLock, Disk, OpenMode, SimulatedDisk};
 use crate::error::Result;
 use crate::log::{LogConfig, SegmentSizes, read_manifest};
@@ -27,7 +28,7 @@ fn rebuild(disk: &SimulatedDisk, options: &Options, threads: usize) -> Result<(R
         disk: shared,
         directory: PATH.into(),
         access: Access { mapped_append, mapped_reads: options.mapped_reads },
-        sizes: SegmentSizes { fixed: options.segment_bytes },
+        sizes: SegmentSizes { fixed: options.segment_bytes, device: None },
         identity: manifest.identity,
         lock: lock.identity(),
     };
@@ -142,6 +143,56 @@ fn hints_go_with_their_segments() {
     assert!(
         hints(&disk).iter().all(|path| disk.open(path, OpenMode::ReadOnly).unwrap().length().unwrap() > 64)
     );
+}
+
+/// Also while others write all the time, when nobody comes to tidy.
+#[test]
+fn a_hint_is_gone_as_soon_as_its_segment_is_retired() {
+    let options = &all_options(64 << 10)[1];
+    let disk = SimulatedDisk::new();
+    let db = open(&disk, options).unwrap();
+    for round in 0..3_u8 {
+        for number in 0..100_u8 {
+            db.put(&[number], &[round; 2_000]).unwrap();
+        }
+        db.flush().unwrap();
+        if round == 0 {
+            db.compact().unwrap();
+        }
+    }
+    let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    store.write_missing_hints();
+    let before = hints(&disk).len();
+    store.compact_a_little(true, 100, || {});
+    let segments = disk.list(Path::new(PATH)).unwrap();
+    let has_segment = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().replace(HINT, ".segment");
+        segments.contains(&name)
+    };
+    assert!(hints(&disk).iter().all(has_segment), "{:?} beside {segments:?}", hints(&disk));
+    assert!(hints(&disk).len() < before, "some segments were retired");
+}
+
+/// They would be compacted before the hint is of use.
+#[test]
+fn while_others_write_segments_with_much_garbage_have_no_hint() {
+    let options = &all_options(64 << 10)[1];
+    let disk = SimulatedDisk::new();
+    let db = open(&disk, options).unwrap();
+    // Two thirds of the first half are overwritten.
+    for number in (0..200_u8).chain((0..100).filter(|number| number % 3 > 0)) {
+        db.put(&[number], &[1; 2_000]).unwrap();
+    }
+    db.flush().unwrap();
+    let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    store.tidy_hints(Effort::Rest);
+    let all = hints(&disk);
+    store.tidy_hints(Effort::Busy);
+    let few = hints(&disk);
+    assert!(all.len() >= 8 && (2..=4).contains(&(all.len() - few.len())), "{few:?} of {all:?}");
+    assert!(few.iter().all(|path| all[2..].contains(path)), "the oldest have the garbage");
+    store.tidy_hints(Effort::Rest);
+    assert_eq!(hints(&disk), all);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::model::{Driven, History, PATH, Random, all_options, open, open_image};
 use crate::disk::{Call, Disk, Fault, OpenMode, SimulatedDisk};
 use crate::log::segment_name;
+use crate::manifest::SEGMENT_HEADER_BYTES;
 use crate::options::{Durability, Options};
 
 fn name(number: usize) -> (&'static str, Vec<u8>) {
@@ -159,6 +160,27 @@ fn a_spare_that_was_too_small_once_is_not_used_later() {
         open_image(&disk.process_death(), &options, &driven.history, 3, "unclean");
         driven.db.close().unwrap();
         open_image(&disk, &options, &driven.history, 3, "closed");
+    }
+}
+
+/// A segment that was prepared ahead and passed over is sealed with nothing in it. Since nothing in it was dead either, it was never
+/// compacted, and every commit longer than a segment left one behind it for ever.
+#[test]
+fn the_room_of_spares_that_were_too_small_comes_back() {
+    for options in all_options(64 << 10) {
+        let mut random = Random(12);
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        for round in 0..10 {
+            driven.put_value(name(2 * round), random.bytes(60_000), Durability::Buffered).unwrap();
+            driven.prepare_spare().unwrap();
+            driven.put_value(name(2 * round + 1), random.bytes(90_000), Durability::Sync).unwrap();
+        }
+        let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        (0..2).for_each(|_| store.compact_a_little(true, 100, || {}));
+        assert!(store.log.settled().iter().all(|one| one.entry.length > SEGMENT_HEADER_BYTES as u64));
+        drop(store);
+        open_image(&disk.process_death(), &options, &driven.history, 20, "unclean");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::database::engine::Handle;
 use crate::database::{Batch, Keyspace};
 use crate::disk::{Disk, DiskFile, FileIdentity, LockAttempt, OpenMode, Operation, SimulatedDisk};
 use crate::log::{MANIFEST_NAME, MARK_NAME, segment_name};
-use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES};
+use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentKind};
 use crate::options::{Durability, Options};
 use crate::store::Operations;
 
@@ -283,5 +283,38 @@ fn what_a_step_stands_on_is_on_the_device_before_it() {
         write(&opened, &mut random, 60);
         opened.handle.close().unwrap();
         Audit { known, ..Audit::default() }.all(&image.trace(), &opened.manifests.lock());
+    }
+}
+
+/// A commit that begins the prepared segment used to take the state of the log, and so waited for whoever wrote a manifest.
+#[test]
+fn a_commit_goes_on_in_the_prepared_segment_while_a_manifest_is_written() {
+    const PUTS: u32 = 4;
+    for options in all_options(64 << 10) {
+        let opened = open(&SimulatedDisk::new(), &options);
+        let put =
+            |keyspace: &Keyspace, number: u32| keyspace.put(&number.to_be_bytes(), &[7; 15_000]).unwrap();
+        // More than half a segment, so that the next one may be prepared.
+        (0..PUTS).for_each(|number| put(&opened.default, number));
+        let store = opened.handle.shared_store().unwrap();
+        store.log.prepare_spare().unwrap();
+        let goes_on = store.log.while_a_manifest_is_written(|| {
+            let (done, is_done) = std::sync::mpsc::channel();
+            let writer = opened.default.clone();
+            std::thread::spawn(move || {
+                (PUTS..2 * PUTS).for_each(|number| put(&writer, number));
+                let _nobody_waits_any_more = done.send(());
+            });
+            // Where it does not go on it never does, and the test is to fail rather than to hang.
+            is_done.recv_timeout(std::time::Duration::from_secs(60)).is_ok()
+        });
+        assert!(goes_on, "a commit waits for the state of the log");
+        // Also what was begun meanwhile has its first commit.
+        let segments = store.log.segments_of(SegmentKind::Log).into_iter();
+        let begun = segments.filter(|(_, segment)| segment.published() > SEGMENT_HEADER_BYTES as u64);
+        let first: Vec<u64> = begun.map(|(entry, _)| entry.first_sequence).collect();
+        assert_eq!(first, [1, 1 + u64::from(PUTS)]);
+        drop(store);
+        opened.handle.close().unwrap();
     }
 }

@@ -12,7 +12,9 @@ use crate::disk::{Disk, DiskFile, OpenMode, SimulatedDisk};
 use crate::log::segment_name;
 use crate::manifest::SEGMENT_HEADER_BYTES;
 use crate::options::{Compression, Durability, KeyspaceOptions, Options, VALUE_BYTES_MAX};
-use crate::record::{INLINE_VALUE_BYTES_MAX, Kind, NewRecord, content_crc, large_owner, standalone_header};
+use crate::record::{
+    INLINE_VALUE_BYTES_MAX, Kind, NewRecord, StandaloneHeader, claim, content_crc, large_owner,
+};
 use crate::{Error, Scan};
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
@@ -484,7 +486,7 @@ fn every_flipped_bit_of_a_compressed_value_is_an_error_or_changes_nothing() {
                     assert!(found == *value && *by_reference == *value, "byte {at}");
                 }
                 // Where the kind, the lengths or the key are damaged it may be another key's record.
-                (Ok(None), Ok(None)) => assert!(at < offset + 25, "byte {at}"),
+                (Ok(None), Ok(None)) => assert!(at < offset + 19, "byte {at}"),
                 (Err(Error::Corruption { .. }), Err(Error::Corruption { .. })) => noticed += 1,
                 other => panic!("byte {at}: {other:?}"),
             }
@@ -502,9 +504,9 @@ fn bytes_with_a_right_checksum_that_are_no_compressed_value_are_corruption() {
     let (file, mut stored) = (file(&disk, 1), [0; 24]);
     file.read_at(&mut stored, offset).unwrap();
     let value_bytes = (u32::from_le_bytes(stored[4..8].try_into().unwrap()) & 0x1f_ffff) as usize;
-    let sequence = u64::from_le_bytes(stored[16..].try_into().unwrap());
+    let (sequence, _) = claim(&stored).unwrap();
     let mut right = vec![0; value_bytes];
-    file.read_at(&mut right, offset + 25).unwrap();
+    file.read_at(&mut right, offset + 19).unwrap();
     let length = |length: u32| [&length.to_le_bytes()[..], &right[4..]].concat();
     let replaced = [
         (right.clone(), true),
@@ -521,8 +523,8 @@ fn bytes_with_a_right_checksum_that_are_no_compressed_value_are_corruption() {
         let db = open(&disk, options).unwrap();
         let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
         let salt = store.log.salt(1).at(offset);
-        let header = standalone_header(&record, content_crc(b"k", bytes), sequence, sequence - 1, salt);
-        file.write_all_at(&[&header[..], b"k", bytes].concat(), offset).unwrap();
+        let header = StandaloneHeader::new(&record, content_crc(b"k", bytes), sequence, sequence - 1, salt);
+        file.write_all_at(&[header.as_slice(), b"k", bytes].concat(), offset).unwrap();
         let found = db.get(b"k");
         match (is_right, number) {
             (true, _) => assert_eq!(found.unwrap().as_deref(), Some(&value[..])),
@@ -545,8 +547,8 @@ fn settings_that_nobody_knows_are_corruption() {
         let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
         let record = NewRecord { kind: Kind::Keyspace, keyspace: 1, key: b"k", value: settings };
         let salt = store.log.salt(1).at(HEADER);
-        let header = standalone_header(&record, content_crc(b"k", settings), 1, 0, salt);
-        file(&disk, 1).write_all_at(&[&header[..], b"k", settings].concat(), HEADER).unwrap();
+        let header = StandaloneHeader::new(&record, content_crc(b"k", settings), 1, 0, salt);
+        file(&disk, 1).write_all_at(&[header.as_slice(), b"k", settings].concat(), HEADER).unwrap();
         let image = disk.process_death();
         assert!(matches!(open(&image, options), Err(Error::Corruption { .. })), "{settings:?}");
     }
@@ -556,8 +558,8 @@ fn settings_that_nobody_knows_are_corruption() {
     db.keyspace_with_options("k", lz4()).unwrap();
     let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
     let record = NewRecord { kind: Kind::Keyspace, keyspace: 1, key: b"k", value: &[] };
-    let header = standalone_header(&record, content_crc(b"k", &[]), 1, 0, store.log.salt(1).at(HEADER));
-    file(&disk, 1).write_all_at(&[&header[..], b"k"].concat(), HEADER).unwrap();
+    let header = StandaloneHeader::new(&record, content_crc(b"k", &[]), 1, 0, store.log.salt(1).at(HEADER));
+    file(&disk, 1).write_all_at(&[header.as_slice(), b"k"].concat(), HEADER).unwrap();
     let old = open(&disk.process_death(), options).unwrap();
     assert_eq!(old.keyspace("k").unwrap().compression(), Compression::None);
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use opendb::OpenDB;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::engine;
 use crate::flags::{Flags, Sizes};
 use crate::report::{Line, Outcome, Report, Target};
-use opendb_measure::system::{directory_bytes, files_with_extension};
+use opendb_measure::system::{bytes_by_extension, directory_bytes, files_with_extension};
 use opendb_measure::workload::{KEY_BYTES, Keys, Random, Values};
 
 /// Looks at the directory for each time that as many puts as there are keys were made.
@@ -32,6 +32,23 @@ struct Space {
     bytes: u64,
     of_user: f64,
     of_live: f64,
+    /// When that was, in passes over the keys.
+    passes: f64,
+}
+
+/// What the space is made of: files by their kind, and what is in the segments.
+fn composition(path: &Path, db: &OpenDB) -> Result<Value> {
+    let stats = db.stats()?;
+    let files = bytes_by_extension(path)?;
+    let segments = files.get("segment").copied().unwrap_or_default();
+    Ok(json!({
+        "files": files,
+        "live_bytes": stats.live_bytes,
+        "dead_bytes": stats.dead_bytes,
+        "room_bytes": segments.saturating_sub(stats.log_bytes + stats.large_bytes),
+        "bytes_put": stats.bytes_appended,
+        "checkpoints": stats.checkpoints,
+    }))
 }
 
 /// Loads, overwrites, deletes.
@@ -52,11 +69,16 @@ pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
     let path = directory.path().join("db");
     let user_bytes = keys * (KEY_BYTES as u64 + value_bytes);
     let churn = Churn { db: OpenDB::open(&path)?, path, keys, user_bytes, numbers: Keys::new(flags.seed) };
-    let most = churn.put_all(overwrites, value_bytes, flags.seed)?;
+    let (most, made_of) = churn.put_all(overwrites, value_bytes, flags.seed)?;
     report.line(
         &Line::new("space to bytes of keys and values, at most", "times", most.of_user)
             .target(Target::AtMost(2.0))
-            .details(json!({"directory_bytes": most.bytes, "of_live_bytes": most.of_live})),
+            .details(json!({
+                "directory_bytes": most.bytes,
+                "of_live_bytes": most.of_live,
+                "passes": most.passes,
+                "made_of": made_of,
+            })),
     );
     thread::sleep(settle);
     churn.report_end(report, overwrites)?;
@@ -68,29 +90,30 @@ pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
 
 impl Churn {
     /// Puts every key, then as many overwrites as asked for. Gives the most space that was taken, once all keys are there.
-    fn put_all(&self, overwrites: u64, value_bytes: u64, seed: u64) -> Result<Space> {
+    fn put_all(&self, overwrites: u64, value_bytes: u64, seed: u64) -> Result<(Space, Value)> {
         let (mut values, mut random) = (Values::new(value_bytes), Random::new(seed));
         let every = (self.keys / SAMPLES_PER_PASS).max(1);
-        let mut most = Space::default();
+        let (mut most, mut made_of) = (Space::default(), Value::Null);
         for put in 0..self.keys * (1 + overwrites) {
             let number = if put < self.keys { put } else { random.below(self.keys) };
             let key = self.numbers.key(number);
             self.db.put(&key, values.value(&key, put))?;
             if put >= self.keys && put % every == 0 {
                 let space = self.space()?;
-                most.bytes = most.bytes.max(space.bytes);
-                most.of_user = most.of_user.max(space.of_user);
-                most.of_live = most.of_live.max(space.of_live);
+                if space.bytes > most.bytes {
+                    most = Space { passes: put as f64 / self.keys as f64, ..space };
+                    made_of = composition(&self.path, &self.db)?;
+                }
             }
         }
-        Ok(most)
+        Ok((most, made_of))
     }
 
     fn space(&self) -> Result<Space> {
         let bytes = directory_bytes(&self.path)?;
         let live = self.db.stats()?.live_bytes;
         let times = |of: u64| bytes as f64 / of.max(1) as f64;
-        Ok(Space { bytes, of_user: times(self.user_bytes), of_live: times(live) })
+        Ok(Space { bytes, of_user: times(self.user_bytes), of_live: times(live), passes: 0.0 })
     }
 
     fn report_end(&self, report: &mut Report, overwrites: u64) -> Result<()> {
@@ -103,6 +126,7 @@ impl Churn {
                     "directory_bytes": space.bytes,
                     "of_live_bytes": space.of_live,
                     "violations": violations,
+                    "made_of": composition(&self.path, &self.db)?,
                 })),
         );
         let name = "bytes written to bytes that were put";

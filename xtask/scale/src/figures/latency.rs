@@ -6,6 +6,7 @@ use anyhow::Result;
 use opendb::OpenDB;
 use serde_json::{Value, json};
 
+use super::stalls::Stalls;
 use crate::engine;
 use crate::flags::{Flags, Sizes};
 use crate::report::{Line, Report, Target};
@@ -19,6 +20,8 @@ const SLOW_NANOSECONDS: [(&str, u64); 3] =
     [("over_1_ms", 1_000_000), ("over_5_ms", 5_000_000), ("over_20_ms", 20_000_000)];
 /// From here on a put is looked into: whether it worked that long, or waited for a processor.
 const LOOKED_INTO_NANOSECONDS: u64 = 1_000_000;
+/// Stalls of the machine itself are looked for this part of the time, once alone and once beside threads that write.
+const STALLS_PART: f64 = 4.0;
 /// Pairs of puts between two looks at the clock and at what the scheduler has done.
 const PAIRS_PER_LOOK: u64 = 128;
 
@@ -34,6 +37,7 @@ pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
         "seconds": seconds,
     }));
     let directory = flags.directory()?;
+    let stalls = Stalls::measure(directory.path(), Duration::try_from_secs_f64(seconds / STALLS_PART)?)?;
     let db = OpenDB::open(directory.path().join("db"))?;
     let (numbers, mut values) = (Keys::new(flags.seed), Values::new(value_bytes));
     let mut random = Random::new(flags.seed);
@@ -58,7 +62,7 @@ pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
             times.add(put(keys + version, version)?);
         }
     }
-    let details = details(&db, &times)?;
+    let details = details(&db, &times, &stalls)?;
     lines(&times.all, &details).iter().for_each(|line| report.line(line));
     Ok(db.close()?)
 }
@@ -105,7 +109,7 @@ fn lines(histogram: &Histogram, details: &Value) -> [Line; 4] {
     ]
 }
 
-fn details(db: &OpenDB, times: &Times) -> Result<Value> {
+fn details(db: &OpenDB, times: &Times, stalls: &Stalls) -> Result<Value> {
     let stats = db.stats()?;
     let work = engine::work(&stats);
     let slowest = times.slow_with_processor.slowest() as f64 / NANOSECONDS_PER_MILLISECOND;
@@ -115,10 +119,17 @@ fn details(db: &OpenDB, times: &Times) -> Result<Value> {
         "slow": slow(&times.all),
         "slow_less_waits_for_a_processor": slow(&times.slow_with_processor),
         "slowest_ms_less_waits_for_a_processor": slowest,
+        "machine_alone": gaps(&stalls.alone),
+        "machine_beside_writers_of_files": gaps(&stalls.beside_writers),
         "checkpoints": work.map(|work| work.checkpoints),
         "compactions": work.map(|work| work.compactions),
         "order_runs": work.map(|work| work.order_runs),
     }))
+}
+
+/// What a thread saw that did nothing but look at the clock.
+fn gaps(gaps: &Histogram) -> Value {
+    json!({ "gaps": slow(gaps), "longest_ms": gaps.slowest() as f64 / NANOSECONDS_PER_MILLISECOND })
 }
 
 fn slow(times: &Histogram) -> Value {

@@ -8,6 +8,7 @@ mod load;
 mod memory_limit;
 mod open;
 mod scan;
+mod stalls;
 
 use anyhow::Result;
 use clap::Subcommand;

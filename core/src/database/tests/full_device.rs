@@ -1,0 +1,245 @@
+//! A device that is full, with nothing left for anybody: reads go on, and deleting, compacting and opening again are ways out
+//! of it, because room was kept in reserve.
+
+use std::path::Path;
+
+use super::model::{Driven, PATH, Random, all_options, assert_same, open, open_image, read_all};
+use crate::disk::{Disk, Fault, OpenMode, SimulatedDisk};
+use crate::options::{Durability, Options};
+use crate::{Error, Result};
+
+const SEGMENT_BYTES: u64 = 64 << 10;
+const ROOM_BYTES: u64 = 20 * SEGMENT_BYTES;
+
+fn length(disk: &SimulatedDisk, name: &str) -> Option<u64> {
+    let file = disk.open(&Path::new(PATH).join(name), OpenMode::ReadOnly).ok()?;
+    Some(file.length().unwrap())
+}
+
+fn used_bytes(disk: &SimulatedDisk) -> u64 {
+    disk.list(Path::new(PATH)).unwrap().iter().filter_map(|name| length(disk, name)).sum()
+}
+
+fn reserve_bytes(disk: &SimulatedDisk) -> Option<u64> {
+    length(disk, "RESERVE")
+}
+
+/// What is put into a database until its device is full.
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    /// Each key once: all of it is live.
+    Live,
+    /// Few keys, over and over.
+    Overwrites,
+    /// Some of the values in segments of their own.
+    LargeValues,
+    /// Commits that wait for the device.
+    Synced,
+}
+
+const LOADS: [Load; 4] = [Load::Live, Load::Overwrites, Load::LargeValues, Load::Synced];
+
+impl Load {
+    fn put(self, driven: &mut Driven, random: &mut Random, number: u64) -> Result<()> {
+        let key = match self {
+            Load::Overwrites => random.below(40) as u64,
+            _ => number,
+        };
+        let value = match self {
+            Load::LargeValues if number.is_multiple_of(8) => random.large_value(),
+            _ => random.bytes(2_000),
+        };
+        let durability = if matches!(self, Load::Synced) { Durability::Sync } else { Durability::Buffered };
+        driven.put_value(("default", key.to_be_bytes().to_vec()), value, durability)
+    }
+
+    fn room(self) -> u64 {
+        // A large value has more than a MiB.
+        if matches!(self, Load::LargeValues) { 6 * ROOM_BYTES } else { ROOM_BYTES }
+    }
+}
+
+/// A database that has filled its device, of which others have taken the rest.
+fn full(load: Load, options: &Options, random: &mut Random) -> Driven {
+    let disk = SimulatedDisk::new();
+    disk.set_room(load.room());
+    let mut driven = Driven::new(&disk, options);
+    // While compaction makes room puts go on.
+    let mut refused = 0;
+    for number in 0..4_000 {
+        let Err(error) = load.put(&mut driven, random, number) else { continue };
+        assert!(matches!(error, Error::NoSpace(_)), "{error}");
+        refused += 1;
+        if refused == 3 {
+            break;
+        }
+    }
+    // Not while the reserve is lent.
+    let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    let nobody_compacts = store.nobody_compacts();
+    // Nor faster than the background looks.
+    disk.set_room(used_bytes(&disk) + 3 * SEGMENT_BYTES - 4096);
+    store.log.tend_reserve();
+    disk.set_room(used_bytes(&disk));
+    drop(nobody_compacts);
+    drop(store);
+    driven
+}
+
+/// Deletes some of the keys; where there is no room for a tombstone any more it compacts and tries again.
+fn delete_every(driven: &mut Driven, step: usize, context: &str) {
+    let keys: Vec<_> = driven.state.entries.keys().cloned().step_by(step).collect();
+    for name in keys {
+        let deleted = (0..4).any(|_| match driven.delete_key(name.clone(), Durability::Buffered) {
+            Ok(()) => true,
+            Err(error) => {
+                assert!(matches!(error, Error::NoSpace(_)), "{error}, {context}");
+                let compacted = driven.db.compact();
+                assert!(matches!(compacted, Ok(_) | Err(Error::NoSpace(_))), "{compacted:?}, {context}");
+                false
+            }
+        });
+        assert!(deleted, "no way out, {context}");
+    }
+}
+
+#[test]
+fn a_database_gets_out_of_a_full_device_by_deleting_and_compacting() {
+    for (way, options) in all_options(SEGMENT_BYTES).into_iter().enumerate() {
+        for load in LOADS {
+            let context = &format!("{load:?}, {options:?}");
+            let mut random = Random(way as u64);
+            let mut driven = full(load, &options, &mut random);
+            assert_same(&read_all(&driven.db), &driven.state, context);
+            delete_every(&mut driven, 2, context);
+            assert_same(&read_all(&driven.db), &driven.state, context);
+            let compacted = driven.db.compact();
+            assert!(compacted.is_ok(), "{compacted:?}, {context}");
+            let stats = driven.db.stats().unwrap();
+            assert!(!stats.poisoned, "{context}");
+            assert!(stats.log_bytes < stats.live_bytes * 11 / 10 + SEGMENT_BYTES, "{stats:?}, {context}");
+            // The same handle goes on.
+            load.put(&mut driven, &mut random, 100_001).unwrap();
+            assert_same(&read_all(&driven.db), &driven.state, context);
+            assert!(driven.db.verify().unwrap().violations.is_empty(), "{context}");
+            delete_every(&mut driven, 1, context);
+            driven.db.compact().unwrap();
+            assert!(used_bytes(&driven.disk) < 5 * SEGMENT_BYTES, "{context}");
+            driven.db.close().unwrap();
+            let history = driven.history.clone();
+            open_image(&driven.disk, &options, &history, history.len(), context);
+        }
+    }
+}
+
+#[test]
+fn a_full_device_keeps_no_database_from_opening() {
+    for (way, options) in all_options(SEGMENT_BYTES).into_iter().enumerate() {
+        for load in LOADS {
+            let context = &format!("{load:?}, {options:?}");
+            let mut random = Random(100 + way as u64);
+            let driven = full(load, &options, &mut random);
+            // Also what is not on the device yet, and is written anew.
+            let image = driven.disk.process_death();
+            let again = open(&image, &options).unwrap();
+            assert_same(&read_all(&again), &driven.state, context);
+            again.close().unwrap();
+            // What is free once nobody has it open is anybody's, but for what a manifest takes.
+            image.set_room(used_bytes(&image) + (16 << 10));
+            let again = open(&image, &options).unwrap();
+            assert!(again.stats().unwrap().recovery.clean, "{context}");
+            assert_same(&read_all(&again), &driven.state, context);
+        }
+    }
+}
+
+/// What a crash leaves of a tail that is written over itself is what was there before.
+#[test]
+fn opening_on_a_full_device_can_be_cut_off_anywhere() {
+    for (way, options) in all_options(SEGMENT_BYTES).into_iter().enumerate() {
+        for load in [Load::Live, Load::LargeValues] {
+            let context = &format!("{load:?}, {options:?}");
+            let mut random = Random(200 + way as u64);
+            let driven = full(load, &options, &mut random);
+            let (image, least) = (driven.disk.process_death(), driven.durable());
+            // No reserve either.
+            image.remove(&Path::new(PATH).join("RESERVE")).unwrap();
+            image.set_room(used_bytes(&image) + (16 << 10));
+            for after in (0..90).step_by(9) {
+                let half = image.process_death();
+                half.fail_after(Fault::any_after(after, std::io::ErrorKind::Other));
+                let _opened_or_cut_off = open(&half, &options);
+                let cut = half.crash(&mut || random.next());
+                // Removals may be undone as well, and then there is less room than there was.
+                cut.set_room(u64::MAX);
+                open_image(&cut, &options, &driven.history, least, &format!("cut after {after}, {context}"));
+            }
+            open_image(&image, &options, &driven.history, driven.history.len(), context);
+        }
+    }
+}
+
+/// Without that nothing would be left for what makes room.
+#[test]
+fn what_adds_to_a_database_never_takes_of_the_reserve() {
+    for (way, options) in all_options(SEGMENT_BYTES).into_iter().enumerate() {
+        let disk = SimulatedDisk::new();
+        disk.set_room(ROOM_BYTES);
+        let mut driven = Driven::new(&disk, &options);
+        assert_eq!(reserve_bytes(&disk), None, "there is plenty of room");
+        let mut random = Random(way as u64);
+        let refused = (0..4_000).find_map(|number| Load::Live.put(&mut driven, &mut random, number).err());
+        assert!(matches!(refused, Some(Error::NoSpace(_))), "{refused:?}");
+        // Beside tombstones a few manifests may have taken of it.
+        let held = reserve_bytes(&disk);
+        assert!(held.is_some_and(|bytes| bytes >= SEGMENT_BYTES * 3 / 2), "{held:?}, {options:?}");
+        disk.set_room(u64::MAX);
+        let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        store.log.tend_reserve();
+        assert_eq!(reserve_bytes(&disk), None, "there is plenty of room again");
+        Load::Live.put(&mut driven, &mut random, 5_000).unwrap();
+    }
+}
+
+#[test]
+fn nobody_makes_a_segment_of_what_is_lent_to_compaction() {
+    let options = &all_options(SEGMENT_BYTES)[0];
+    let mut random = Random(9);
+    let mut driven = full(Load::Live, options, &mut random);
+    let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    let _nobody_else_compacts = store.nobody_compacts();
+    let lent = store.log.lend_reserve().unwrap();
+    assert!(lent.bytes >= SEGMENT_BYTES, "{}", lent.bytes);
+    let free = driven.disk.room(Path::new(PATH)).unwrap().free;
+    let refused = (0..100).find_map(|number| Load::Live.put(&mut driven, &mut random, 9_000 + number).err());
+    assert!(matches!(refused, Some(Error::NoSpace(_))), "{refused:?}");
+    assert!(driven.disk.room(Path::new(PATH)).unwrap().free + (64 << 10) >= free);
+    drop(lent);
+    assert!(reserve_bytes(&driven.disk).is_some_and(|bytes| bytes >= SEGMENT_BYTES));
+}
+
+#[test]
+fn what_is_left_over_of_a_segment_is_given_back_once_it_is_sealed() {
+    for options in all_options(1 << 20) {
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        let mut random = Random(3);
+        for number in 0..10 {
+            Load::Live.put(&mut driven, &mut random, number).unwrap();
+        }
+        // Does not fit behind them.
+        let value = random.bytes((1 << 20) - 10_000);
+        driven.put_value(("default", b"long".to_vec()), value, Durability::Buffered).unwrap();
+        let lengths = |disk: &SimulatedDisk| -> Vec<u64> {
+            let names = disk.list(Path::new(PATH)).unwrap();
+            let segments = names.iter().filter(|name| name.ends_with(".segment"));
+            segments.map(|name| length(disk, name).unwrap()).collect()
+        };
+        driven.db.flush().unwrap();
+        let cut = lengths(&disk);
+        assert!(cut.iter().any(|bytes| *bytes < 64 << 10), "{cut:?}, {options:?}");
+        assert_same(&read_all(&driven.db), &driven.state, "cut");
+        let image = disk.crash(&mut || random.next());
+        open_image(&image, &options, &driven.history, driven.history.len(), "after a power cut");
+    }
+}
