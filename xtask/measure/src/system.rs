@@ -59,7 +59,7 @@ pub fn directory_bytes(directory: &Path) -> Result<u64> {
 /// [`directory_bytes`] by the extension of the files' names.
 ///
 /// # Errors
-/// What the system says when the directory cannot be read.
+/// Where the directory cannot be listed.
 pub fn bytes_by_extension(directory: &Path) -> Result<BTreeMap<String, u64>> {
     let mut bytes = BTreeMap::new();
     for path in files(directory)? {
