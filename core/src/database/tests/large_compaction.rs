@@ -16,7 +16,7 @@ use crate::log::{segment_name, serial_of_name};
 use crate::options::{Compression, Options};
 use crate::record::{Kind, NewRecord};
 use crate::store::Commit;
-use crate::{Durability, Error};
+use crate::{Durability, Error, Stats};
 
 const LARGE: usize = (1 << 20) + 1;
 
@@ -481,10 +481,15 @@ fn random_lives_with_large_values_are_what_the_model_says_after_every_step() {
             lives.step(&mut random);
         }
         lives.held.clear();
-        lives.driven.db.compact().unwrap();
-        check(&lives.driven.db, &lives.context);
-        let stats = lives.driven.db.stats().unwrap();
-        assert!(stats.large_bytes * 100 <= stats.large_live_bytes * 101, "{stats:?}, {}", lives.context);
+        let compacted = || {
+            lives.driven.db.compact().unwrap();
+            check(&lives.driven.db, &lives.context);
+            lives.driven.db.stats().unwrap()
+        };
+        // What a reader of another database in this process still looks at stays until the next time.
+        let is_small = |stats: &Stats| stats.large_bytes * 100 <= stats.large_live_bytes * 101;
+        let stats = (0..20).map(|_| compacted()).find(is_small);
+        assert!(stats.is_some(), "{:?}, {}", compacted(), lives.context);
         assert_same(&read_all(&lives.driven.db), &lives.driven.state, &lives.context);
     }
 }
