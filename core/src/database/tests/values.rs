@@ -333,7 +333,9 @@ fn a_damaged_large_value_is_noticed_by_whoever_reads_all_of_it_in_order() {
         assert!(rest == value[10..]);
         assert!(matches!(db.get(b"k"), Err(Error::Corruption { .. })));
         // A header that is damaged is noticed at once.
-        file(&disk, serial).write_all_at(&[1], HEADER + 9).unwrap();
+        let mut byte = [0];
+        assert_eq!(file(&disk, serial).read_at(&mut byte, HEADER + 9).unwrap(), 1);
+        file(&disk, serial).write_all_at(&[byte[0] ^ 1], HEADER + 9).unwrap();
         assert!(matches!(db.value_reader(b"k"), Err(Error::Corruption { .. })));
     }
 }
