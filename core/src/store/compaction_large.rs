@@ -95,31 +95,7 @@ impl Store {
         go_on: &mut dyn FnMut(&Compaction) -> bool,
     ) -> Result<bool> {
         loop {
-            let usual = self.log.usual_segment_bytes();
-            let has_worked = match self.compact_large_once(compactor, effort, (before_serial, usual), done) {
-                Err(Error::NoSpace(_)) => {
-                    if !compactor.emptied.is_empty() {
-                        self.checkpoint(compactor)?;
-                    }
-                    // The emptiest one alone.
-                    let bounds = (before_serial, 0);
-                    match self.compact_large_once(compactor, effort, bounds, done) {
-                        Err(Error::NoSpace(refused)) => {
-                            let worked = self.on_reserve(compactor, |compactor, _| {
-                                let worked = self.compact_large_once(compactor, effort, bounds, done)?;
-                                self.empty_large(compactor, effort);
-                                Ok(worked)
-                            })?;
-                            if !worked {
-                                return Err(Error::NoSpace(refused));
-                            }
-                            worked
-                        }
-                        other => other?,
-                    }
-                }
-                other => other?,
-            };
+            let has_worked = self.compact_large_with_room(compactor, effort, before_serial, done)?;
             self.empty_large(compactor, effort);
             // At the end of all there is a checkpoint anyway; before that only room is a reason for one.
             let urgency = if effort == Effort::Full { Effort::Busy } else { effort };
@@ -130,6 +106,34 @@ impl Store {
             if !go_on(done) {
                 return Ok(false);
             }
+        }
+    }
+
+    /// [`Store::compact_large_once`]. Where there is no room for copies, it first gives up what is emptied, and then takes the reserve.
+    fn compact_large_with_room(
+        &self,
+        compactor: &mut Compactor,
+        effort: Effort,
+        before_serial: u64,
+        done: &mut Compaction,
+    ) -> Result<bool> {
+        let usual = self.log.usual_segment_bytes();
+        match self.compact_large_once(compactor, effort, (before_serial, usual), done) {
+            Err(Error::NoSpace(_)) => {}
+            other => return other,
+        }
+        if !compactor.emptied.is_empty() {
+            self.checkpoint(compactor)?;
+        }
+        // The emptiest one alone.
+        let bounds = (before_serial, 0);
+        match self.compact_large_once(compactor, effort, bounds, done) {
+            Err(Error::NoSpace(refused)) => self.on_reserve(compactor, refused, |compactor, _| {
+                let has_worked = self.compact_large_once(compactor, effort, bounds, done)?;
+                self.empty_large(compactor, effort);
+                Ok(has_worked)
+            }),
+            other => other,
         }
     }
 

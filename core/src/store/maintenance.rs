@@ -146,24 +146,23 @@ impl Store {
             other => other,
         };
         match compacted {
-            Err(Error::NoSpace(refused)) => {
-                let worked = self.on_reserve(compactor, |compactor, bytes| {
-                    self.compact_once(compactor, effort, before_serial, Some(bytes), done)
-                })?;
-                if worked { Ok(true) } else { Err(Error::NoSpace(refused)) }
-            }
+            Err(Error::NoSpace(refused)) => self.on_reserve(compactor, refused, |compactor, bytes| {
+                self.compact_once(compactor, effort, before_serial, Some(bytes), done)
+            }),
             other => other,
         }
     }
 
     /// Has some compaction done with the room that is kept in reserve: it is told how much that is, and less where that was too
-    /// much after all. What it empties is given up before anybody else gets room. Whether anything was done.
+    /// much after all. What it empties is given up before anybody else gets room. Where nothing could be done it was refused before
+    /// for that reason.
     pub(super) fn on_reserve(
         &self,
         compactor: &mut Compactor,
+        refused: String,
         mut work: impl FnMut(&mut Compactor, u64) -> Result<bool>,
     ) -> Result<bool> {
-        let Some(lent) = self.log.lend_reserve() else { return Ok(false) };
+        let Some(lent) = self.log.lend_reserve() else { return Err(Error::NoSpace(refused)) };
         let mut worked = Ok(false);
         for halved in 0..RESERVE_HALVED_MAX {
             worked = work(compactor, lent.bytes >> halved);
@@ -177,7 +176,7 @@ impl Store {
         }
         drop(lent);
         match worked {
-            Err(Error::NoSpace(_)) => Ok(false),
+            Ok(false) | Err(Error::NoSpace(_)) => Err(Error::NoSpace(refused)),
             other => other,
         }
     }

@@ -10,18 +10,20 @@ use crate::compaction::Effort;
 use crate::disk::{DirectoryLock, Disk, OpenMode, SimulatedDisk};
 use crate::error::Result;
 use crate::log::{LogConfig, SegmentSizes, read_manifest};
+use crate::manifest::Manifest;
 use crate::options::{AppendMode, Options};
 use crate::segment::Access;
 use crate::store::{Rebuilt, rebuilt};
 
 const HINT: &str = ".hint";
 
-/// What a rebuild of this image ends with. The image is left as it is.
-fn rebuild(disk: &SimulatedDisk, options: &Options, threads: usize) -> Result<(Rebuilt, u64)> {
-    let disk = disk.process_death();
+/// What a log on this disk is opened with, without an engine: its configuration, its manifest, and the lock on its directory.
+pub(super) fn without_engine(
+    disk: &SimulatedDisk,
+    options: &Options,
+) -> Result<(LogConfig, Manifest, DirectoryLock)> {
     let shared: Arc<dyn Disk> = disk.shared();
-    let mut manifest = read_manifest(&*shared, Path::new(PATH))?.unwrap();
-    manifest.checkpoint = None;
+    let manifest = read_manifest(&*shared, Path::new(PATH))?.unwrap();
     let lock = DirectoryLock::acquire(&shared, Path::new(PATH))?;
     let mapped_append = options.append == AppendMode::Mapped;
     let config = LogConfig {
@@ -32,6 +34,13 @@ fn rebuild(disk: &SimulatedDisk, options: &Options, threads: usize) -> Result<(R
         identity: manifest.identity,
         lock: lock.identity(),
     };
+    Ok((config, manifest, lock))
+}
+
+/// What a rebuild of this image ends with. The image is left as it is.
+fn rebuild(disk: &SimulatedDisk, options: &Options, threads: usize) -> Result<(Rebuilt, u64)> {
+    let (config, mut manifest, _lock) = without_engine(&disk.process_death(), options)?;
+    manifest.checkpoint = None;
     rebuilt(config, manifest, threads)
 }
 

@@ -5,13 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::model::{PATH, Random, all_options, open};
+use super::rebuilds::without_engine;
 use crate::disk::{DirectoryLock, Disk, OpenMode, SimulatedDisk};
 use crate::index::shard_of;
-use crate::log::{LogConfig, SegmentSizes, read_manifest};
-use crate::options::{AppendMode, Compression, Options};
+use crate::options::{Compression, Options};
 use crate::record::{Kind, NewRecord, SHORT_HEADER_BYTES};
 use crate::scan::{Scan, Walk};
-use crate::segment::Access;
 use crate::store::{Commit, Store};
 use crate::{Durability, Error, Result};
 
@@ -31,18 +30,7 @@ struct Quiet {
 
 impl Quiet {
     fn open(disk: &SimulatedDisk, options: &Options) -> Result<Quiet> {
-        let shared: Arc<dyn Disk> = disk.shared();
-        let manifest = read_manifest(&*shared, Path::new(PATH))?.unwrap();
-        let lock = DirectoryLock::acquire(&shared, Path::new(PATH))?;
-        let mapped_append = options.append == AppendMode::Mapped;
-        let config = LogConfig {
-            disk: shared,
-            directory: PATH.into(),
-            access: Access { mapped_append, mapped_reads: options.mapped_reads },
-            sizes: SegmentSizes { fixed: options.segment_bytes, device: None },
-            identity: manifest.identity,
-            lock: lock.identity(),
-        };
+        let (config, manifest, lock) = without_engine(disk, options)?;
         Ok(Quiet { store: Store::open(config, manifest, false, 0)?, _lock: lock })
     }
 
