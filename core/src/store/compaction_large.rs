@@ -192,8 +192,7 @@ impl Store {
         self.figures.moved(job.bytes);
         done.bytes_copied += job.bytes;
         for victim in taken {
-            let is_empty = self.log.live_in(&victim.segment).records == 0;
-            if is_empty {
+            if self.live_values(&victim.segment) == 0 {
                 done.segments_removed += 1;
                 done.bytes_freed += victim.segment.capacity();
             } else if !job.is_full {
@@ -255,7 +254,7 @@ impl Store {
         }
         // Fewer than are counted now: what has died meanwhile was live when it was found.
         let found = (job.records.items.len() - before.0) as u64;
-        if found >= self.log.live_in(&victim.segment).records {
+        if found >= self.live_values(&victim.segment) {
             return Ok(Gathered::All);
         }
         job.records.items.truncate(before.0);
@@ -263,6 +262,13 @@ impl Store {
         job.records.arena.truncate(before.1);
         job.bytes = before.2;
         Ok(Gathered::NotAll)
+    }
+
+    /// The values of a segment that are counted as live. A commit moves the index first and counts then, so it is not asked while
+    /// one does.
+    fn live_values(&self, segment: &Segment) -> u64 {
+        let _nobody_commits = self.committer.lock();
+        self.log.live_in(segment).records
     }
 
     /// Takes a value on if the index leads to a record that names it.

@@ -401,6 +401,11 @@ impl Driven {
         Ok(())
     }
 
+    /// Gives up the value that is half written: nobody has a segment for himself any more.
+    pub(super) fn end_stream(&mut self) {
+        self.stream = None;
+    }
+
     fn delete(&mut self, random: &mut Random, durability: Durability) -> Result<()> {
         let name = self.name(random);
         self.delete_key(name, durability)
