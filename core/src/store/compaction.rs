@@ -346,8 +346,14 @@ impl Store {
                 && !gone.contains(&other.entry.serial)
                 && other.entry.first_sequence < newest;
             if may_have_older {
+                if self.wake.is_stopping() {
+                    return Err(Error::Closed);
+                }
                 let hashes = self.put_hashes(&other)?;
                 mark_needed(&mut job.tombstones, hashes.as_deref(), other.entry.first_sequence);
+                if job.tombstones.iter().all(|one| one.is_needed) {
+                    return Ok(());
+                }
             }
         }
         let superfluous: HashSet<usize> =
