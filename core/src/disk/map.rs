@@ -39,9 +39,7 @@ impl fmt::Debug for Map {
 impl Map {
     /// Takes over a map of the system.
     pub(super) fn system(map: MmapRaw, writable: bool) -> Map {
-        if writable {
-            expect_no_order(&map, true);
-        }
+        expect_no_order(&map);
         Map { backing: Backing::System { map, writable } }
     }
 
@@ -134,14 +132,21 @@ impl Map {
         }
     }
 
+    /// Begins to bring the pages of the range into memory, for reading, and does not wait. What lies outside the map is left out.
+    /// Best effort.
+    pub(crate) fn read_soon(&self, offset: usize, length: usize) {
+        let length = length.min(self.len().saturating_sub(offset));
+        match &self.backing {
+            Backing::System { map, .. } if length > 0 => read_soon_system(map, offset, length),
+            _ => {}
+        }
+    }
+
     /// Makes the pages read-only, so that a stray store of the host process faults instead of damaging the log. Best
     /// effort: where the system refuses, the map stays as it was. The caller never stores afterwards.
     pub(crate) fn protect(&self) {
         match &self.backing {
-            Backing::System { map, .. } => {
-                expect_no_order(map, false);
-                protect_system(map);
-            }
+            Backing::System { map, .. } => protect_system(map),
             #[cfg(any(test, feature = "simulation"))]
             Backing::Simulated(map) => map.protect(),
         }
@@ -157,17 +162,25 @@ pub(super) fn cells(bytes: Vec<u8>) -> Box<[AtomicU8]> {
     unsafe { Box::from_raw(bytes as *mut [AtomicU8]) }
 }
 
-/// Keeps the system from reading ahead where a page is touched, or lets it again. While a file is appended to there is nothing
-/// to be read, and yet the touch of one page would bring in and fill with zeros as many as the device reads ahead, which may be
-/// megabytes, in one piece in which the processor is not given up. Best effort.
+/// Keeps the system from reading ahead where a page is touched: that would bring in as many as the device reads ahead, which may
+/// be megabytes. While a file is appended to there is nothing to be read, and they would be filled with zeros in one piece in which
+/// the processor is not given up; later a record somewhere is one page. Who reads on and on asks ahead ([`Map::read_soon`]). Best
+/// effort.
 #[cfg(unix)]
-fn expect_no_order(map: &MmapRaw, none: bool) {
-    let advice = if none { memmap2::Advice::Random } else { memmap2::Advice::Normal };
-    let _best_effort = map.advise(advice);
+fn expect_no_order(map: &MmapRaw) {
+    let _best_effort = map.advise(memmap2::Advice::Random);
 }
 
 #[cfg(not(unix))]
-fn expect_no_order(_map: &MmapRaw, _none: bool) {}
+fn expect_no_order(_map: &MmapRaw) {}
+
+#[cfg(unix)]
+fn read_soon_system(map: &MmapRaw, offset: usize, length: usize) {
+    let _best_effort = map.advise_range(memmap2::Advice::WillNeed, offset, length);
+}
+
+#[cfg(not(unix))]
+fn read_soon_system(_map: &MmapRaw, _offset: usize, _length: usize) {}
 
 #[cfg(target_os = "linux")]
 fn populate_system(map: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {

@@ -154,6 +154,10 @@ fn a_map_and_the_file_are_the_same_bytes() {
         // SAFETY: outside the map, so nothing is handed out.
         assert_eq!(unsafe { map.bytes(usize::MAX, 2) }, None);
         assert!(map.populate(8192, 1).is_err());
+        // Wherever it lies.
+        for (at, length) in [(0, 8192), (4096, 1 << 20), (8192, 1), (usize::MAX, 2)] {
+            map.read_soon(at, length);
+        }
         map.protect();
         // SAFETY: nothing is stored to the range from here on.
         assert_eq!(unsafe { map.bytes(100, 7) }, Some(&b"written"[..]));

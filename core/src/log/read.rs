@@ -21,6 +21,8 @@ use crate::segment::{Bytes, Segment, Slice};
 const FIRST_READ_BYTES: usize = 512;
 /// What a walk over a segment without a map reads at a time.
 const WALK_BYTES: usize = 1 << 20;
+/// What a walk over a map asks the system for at a time, ahead of where it is.
+const ASKED_BYTES: usize = 1 << 20;
 
 /// A record at its place.
 #[derive(Debug)]
@@ -147,6 +149,13 @@ impl Log {
         let offset = location.offset() + bytes.start as u64;
         if let Some(bytes) = slot.and_then(|slot| slot.segment.borrow(offset, bytes.len())) {
             prefetch_all(bytes);
+        }
+    }
+
+    /// Asks the system for a range that will be read, where it is mapped, and does not wait.
+    pub(crate) fn read_soon(&self, slot: u16, offset: u64, length: u64, guard: &Guard) {
+        if let (Some(slot), Ok(length)) = (self.segments.get(slot, guard), usize::try_from(length)) {
+            slot.segment.read_soon(offset, length);
         }
     }
 
@@ -382,6 +391,8 @@ pub(crate) struct FrameWalk<'a> {
     window_start: u64,
     /// Bytes that are read at a time, at least.
     read_ahead: usize,
+    /// Up to here the system was asked for pages of the map.
+    asked: u64,
     /// Whether checksums are looked at.
     checks: bool,
 }
@@ -389,7 +400,7 @@ pub(crate) struct FrameWalk<'a> {
 impl<'a> FrameWalk<'a> {
     pub(crate) fn new(segment: &'a Segment, salt: Salt, at: u64) -> FrameWalk<'a> {
         let (window, window_start) = (Bytes::Mapped(&[][..]), at);
-        FrameWalk { segment, salt, at, window, window_start, read_ahead: WALK_BYTES, checks: true }
+        FrameWalk { segment, salt, at, window, window_start, read_ahead: WALK_BYTES, asked: 0, checks: true }
     }
 
     /// A walk that will only look at one frame.
@@ -452,8 +463,18 @@ impl<'a> FrameWalk<'a> {
         Ok(Frame::length(self.rest()).map_or(0, |length| (length as u64).min(rest)))
     }
 
+    /// Keeps the system ahead of the walk.
+    fn ask_ahead(&mut self) {
+        if self.asked < self.at + ASKED_BYTES as u64 / 2 && self.read_ahead > 0 {
+            let from = self.asked.max(self.at);
+            self.segment.read_soon(from, ASKED_BYTES);
+            self.asked = from + ASKED_BYTES as u64;
+        }
+    }
+
     /// The frame that begins where the walk is, and steps over it.
     pub(crate) fn step(&mut self) -> Result<Walked<'_>> {
+        self.ask_ahead();
         let at = self.at;
         self.fill(STANDALONE_HEADER_BYTES)?;
         let length = Frame::length(self.rest()).filter(|length| *length as u64 <= self.end() - at);

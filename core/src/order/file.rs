@@ -194,6 +194,11 @@ impl RunFile {
         prefetch_all(self.segment.borrow(place.offset, length).unwrap_or_default());
     }
 
+    /// Asks the system for a range of the file that will be read, where it is mapped.
+    pub(super) fn read_soon(&self, offset: u64, length: usize) {
+        self.segment.read_soon(offset, length);
+    }
+
     fn recently_read(&self, offset: u64) -> Option<Arc<Block>> {
         if self.segment.is_mapped() {
             return None;

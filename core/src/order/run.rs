@@ -1,6 +1,6 @@
 //! Key runs: sorted keys without duplicates, in blocks that never change, in memory or in a file.
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 
 use super::block::Block;
@@ -67,6 +67,20 @@ impl Run {
                 if let Some(place) = self.directory.place(number) {
                     file.prefetch(place);
                 }
+            }
+        }
+    }
+
+    /// Asks the system for some blocks that will be read, where they are mapped, and does not wait.
+    pub(super) fn read_soon(&self, numbers: Range<usize>) {
+        if let Blocks::File(file) = &self.blocks {
+            let last =
+                numbers.end.min(self.directory.len()).checked_sub(1).filter(|last| *last >= numbers.start);
+            let places = last
+                .and_then(|last| Some((self.directory.place(numbers.start)?, self.directory.place(last)?)));
+            if let Some((first, last)) = places {
+                let end = last.offset + u64::from(last.bytes);
+                file.read_soon(first.offset, end.saturating_sub(first.offset) as usize);
             }
         }
     }

@@ -21,6 +21,22 @@ pub(super) trait Walk {
     fn compare(a: &[u8], b: &[u8]) -> Ordering;
 }
 
+/// Blocks that the system is asked for at a time, ahead of a walk.
+const BLOCKS_ASKED: usize = 32;
+
+/// When a walk asks for the next blocks: when it has gone through half as many, and again each time, so that it does not wait for
+/// them and a short walk never asks.
+#[derive(Default)]
+struct Ahead(usize);
+
+impl Ahead {
+    /// One more block was gone through; whether to ask now.
+    fn is_due(&mut self) -> bool {
+        self.0 += 1;
+        self.0.is_multiple_of(BLOCKS_ASKED / 2)
+    }
+}
+
 /// From the smallest key to the largest.
 pub(super) struct Ascending {
     run: Arc<Run>,
@@ -28,6 +44,7 @@ pub(super) struct Ascending {
     number: usize,
     offset: usize,
     key: Vec<u8>,
+    ahead: Ahead,
 }
 
 impl Ascending {
@@ -43,7 +60,8 @@ impl Ascending {
         let restart = passed.map(|passed| passed.saturating_sub(1));
         let interval = restart.and_then(|restart| block.interval(restart));
         let offset = interval.ok_or_else(|| run.damaged(number))?.0;
-        let mut walk = Self { run: Arc::clone(run), block, number, offset, key: Vec::new() };
+        let mut walk =
+            Self { run: Arc::clone(run), block, number, offset, key: Vec::new(), ahead: Ahead::default() };
         while walk.advance()? {
             if !before(&walk.key) {
                 return Ok(Some(walk));
@@ -56,6 +74,9 @@ impl Ascending {
     fn next_block(&mut self) -> Result<bool> {
         let Some(block) = self.run.block(self.number + 1)? else { return Ok(false) };
         (self.block, self.number, self.offset) = (block, self.number + 1, 0);
+        if self.ahead.is_due() {
+            self.run.read_soon(self.number + 1..self.number + 1 + BLOCKS_ASKED);
+        }
         Ok(true)
     }
 }
@@ -106,6 +127,7 @@ pub(super) struct Descending {
     ends: Vec<usize>,
     /// Keys of the interval that are still to come, the current one included.
     left: usize,
+    ahead: Ahead,
 }
 
 impl Descending {
@@ -120,7 +142,16 @@ impl Descending {
         };
         let passed = passed.ok_or_else(|| run.damaged(number))?;
         let (keys, ends) = (Vec::new(), Vec::new());
-        let mut walk = Self { run: Arc::clone(run), block, number, restart: passed, keys, ends, left: 0 };
+        let mut walk = Self {
+            run: Arc::clone(run),
+            block,
+            number,
+            restart: passed,
+            keys,
+            ends,
+            left: 0,
+            ahead: Ahead::default(),
+        };
         // Where even the first key of the block is too large, the key is the last one of the block before.
         if !walk.previous_interval()? {
             return Ok(None);
@@ -159,6 +190,9 @@ impl Descending {
             let Some(number) = self.number.checked_sub(1) else { return Ok(false) };
             let Some(block) = self.run.block(number)? else { return Ok(false) };
             (self.restart, self.block, self.number) = (block.restarts(), block, number);
+            if self.ahead.is_due() {
+                self.run.read_soon(number.saturating_sub(BLOCKS_ASKED)..number);
+            }
         }
         self.restart -= 1;
         self.unpack().ok_or_else(|| self.run.damaged(self.number))?;

@@ -5,10 +5,14 @@
 //! the index is asked for, then looked at, then the records are asked for, then read. Nothing that makes the processor
 //! wait for what was asked for before, as a lock does, may stand between two askings.
 //!
+//! What has to come from the device is asked of the system in the same way, for a whole batch at once, as soon as a batch has
+//! waited for it. That costs calls, so it ends where batches come from memory again.
+//!
 //! A batch is read under one guard, so a location that the index gave leads to the same record until the batch is read.
 //! Entries wait in it as the snapshot sees them, whatever is committed meanwhile.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::walk::Entry;
 use crate::epoch::Guard;
@@ -35,6 +39,20 @@ const HEAD_BYTES: usize = 64;
 /// And then, where values are wanted: one of a few lines.
 const RECORD_BYTES: usize = 256;
 
+/// A batch that took so long, and this for each key more, has waited for the device. From memory a record takes some hundred
+/// nanoseconds, the touch of a page that is there and not in the map about one microsecond.
+const SLOW: Duration = Duration::from_micros(50);
+const SLOW_KEY: Duration = Duration::from_micros(2);
+/// For so many batches after such a one the system is asked ahead.
+const ASKED_BATCHES: u32 = 4;
+/// Records that are not farther apart are asked for together.
+const GAP_BYTES: u64 = 16 << 10;
+/// What is asked for of a record at the end of such a range.
+const LAST_BYTES: u64 = 1 << 10;
+/// Where so many records of a batch lie in one range, those of the next ones will lie behind it, and are asked for with it.
+const IN_ORDER_MIN: usize = 3;
+const BEHIND_BYTES: u64 = 256 << 10;
+
 /// What a scan wants of each key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
@@ -59,6 +77,8 @@ pub(super) struct Batch {
     taken: usize,
     /// What came behind them: to be told when its turn comes.
     failure: Option<Error>,
+    /// Batches for which the system is asked ahead.
+    asked_batches: u32,
 }
 
 struct Key {
@@ -67,6 +87,13 @@ struct Key {
     end: usize,
     /// Where its record is, if nothing else comes into question.
     location: Option<Location>,
+}
+
+impl Key {
+    /// Slot and offset of its record.
+    fn place(&self) -> Option<(u16, u64)> {
+        self.location.map(|location| (location.slot(), location.offset()))
+    }
 }
 
 /// An entry that was read. Memory of its own is made for it when it is taken: what is given back before the next one is
@@ -105,7 +132,12 @@ impl Batch {
             return Ok(false);
         }
         self.find(store);
+        if self.asked_batches > 0 {
+            self.asked_batches -= 1;
+            self.ask_system(store, guard);
+        }
         self.ask(store, wanted, guard);
+        let (begin, before) = (Instant::now(), self.read);
         let mut bytes = 0;
         while self.read < self.keys.len() && bytes < VALUE_BYTES_MAX {
             match self.read_one(store, wanted, guard) {
@@ -119,6 +151,9 @@ impl Batch {
                     self.failure = Some(error);
                 }
             }
+        }
+        if begin.elapsed() > SLOW + SLOW_KEY * (self.read - before) as u32 {
+            self.asked_batches = ASKED_BATCHES;
         }
         Ok(true)
     }
@@ -163,6 +198,17 @@ impl Batch {
         locations().for_each(|location| store.log.prefetch(location, 0..HEAD_BYTES, guard));
         if !wanted.keys_only {
             locations().for_each(|location| store.log.prefetch(location, HEAD_BYTES..RECORD_BYTES, guard));
+        }
+    }
+
+    /// Asks the system for the pages of the records, those that lie near each other together.
+    fn ask_system(&self, store: &Store, guard: &Guard) {
+        let mut places: Vec<(u16, u64)> = self.keys.iter().skip(self.read).filter_map(Key::place).collect();
+        places.sort_unstable();
+        for near in places.chunk_by(|(slot, at), (next, next_at)| slot == next && next_at - at <= GAP_BYTES) {
+            let (Some((slot, first)), Some((_, last))) = (near.first(), near.last()) else { continue };
+            let behind = if near.len() >= IN_ORDER_MIN { BEHIND_BYTES } else { LAST_BYTES };
+            store.log.read_soon(*slot, *first, last - first + behind, guard);
         }
     }
 

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::{Body, Segment};
 use crate::error::{Error, Result};
 
+/// A range that is asked of the system as a whole before it is read: one call more, for not much beside the read itself.
+const LONG_BYTES: usize = 128 << 10;
+
 /// Bytes of a segment, for as long as the segment is borrowed.
 #[derive(Debug)]
 pub(crate) enum Bytes<'a> {
@@ -110,9 +113,26 @@ impl Segment {
     #[inline]
     pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Bytes<'_>> {
         if let Some(bytes) = self.borrow(offset, length) {
+            self.read_soon_if_long(offset, length);
             return Ok(Bytes::Mapped(bytes));
         }
         self.read_copy(offset, length).map(Bytes::Owned)
+    }
+
+    /// Asks the system for a range that will be read, where it is mapped, and does not wait. Otherwise each page that is not in
+    /// memory is waited for alone.
+    pub(crate) fn read_soon(&self, offset: u64, length: usize) {
+        if let (Some(map), Ok(offset)) = (&self.body.map, usize::try_from(offset)) {
+            let published = usize::try_from(self.published()).unwrap_or(usize::MAX);
+            map.read_soon(offset, length.min(published.saturating_sub(offset)));
+        }
+    }
+
+    #[inline]
+    fn read_soon_if_long(&self, offset: u64, length: usize) {
+        if length >= LONG_BYTES {
+            self.read_soon(offset, length);
+        }
     }
 
     /// As much of the range as is published.
@@ -127,6 +147,7 @@ impl Segment {
     /// A published range that outlives the borrow of the segment.
     pub(crate) fn slice(self: &Arc<Self>, offset: u64, length: usize) -> Result<Slice> {
         if self.borrow(offset, length).is_some() {
+            self.read_soon_if_long(offset, length);
             return Ok(Slice::Mapped(SegmentSlice { segment: Arc::clone(self), offset, length }));
         }
         self.read_copy(offset, length).map(Slice::Owned)
@@ -150,6 +171,7 @@ impl Segment {
     /// Fills a buffer from a published range: from the map where there is one, from the file where not.
     pub(crate) fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         if let Some(bytes) = self.borrow(offset, buffer.len()) {
+            self.read_soon_if_long(offset, buffer.len());
             buffer.copy_from_slice(bytes);
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! A memory limit for child processes: a control group of version 2.
+//! A memory limit for child processes: a control group, of version 2 where there are such, else of version 1.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,24 @@ use anyhow::{Context as _, Result};
 
 /// Where control groups of version 2 are mounted, alone or beside those of version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// Where those of version 1 for memory are mounted.
+const MOUNT_OF_VERSION_1: &str = "/sys/fs/cgroup/memory";
 
 /// A group of processes that share a limit of memory. Removed when dropped.
 pub struct Cgroup {
     path: PathBuf,
+}
+
+/// Where groups can be made, and the files with their limits.
+#[derive(Debug)]
+struct Parent {
+    path: PathBuf,
+    /// Of memory, page cache and all.
+    limit: &'static str,
+    /// Of what is swapped out, or of both together.
+    swap: &'static str,
+    /// Whether the latter counts both.
+    swap_counts_memory: bool,
 }
 
 impl Cgroup {
@@ -20,17 +34,17 @@ impl Cgroup {
     /// # Errors
     /// Where the machine has no such groups.
     pub fn new(memory_bytes: u64) -> Result<Cgroup, String> {
-        let parent = parent()?;
-        let path = parent.join(format!("opendb-measure-{}", std::process::id()));
+        let parent = parent_of_version_2().or_else(|reason| parent_of_version_1().ok_or(reason))?;
+        let path = parent.path.join(format!("opendb-measure-{}", std::process::id()));
         fs::create_dir(&path).map_err(|error| format!("creating {}: {error}", path.display()))?;
         let group = Cgroup { path };
         let limit = |file: &str, bytes: u64| {
             fs::write(group.path.join(file), bytes.to_string())
                 .map_err(|error| format!("writing {file} in {}: {error}", group.path.display()))
         };
-        limit("memory.max", memory_bytes)?;
-        if group.path.join("memory.swap.max").exists() {
-            limit("memory.swap.max", 0)?;
+        limit(parent.limit, memory_bytes)?;
+        if group.path.join(parent.swap).exists() {
+            limit(parent.swap, if parent.swap_counts_memory { memory_bytes } else { 0 })?;
         }
         Ok(group)
     }
@@ -61,18 +75,31 @@ pub fn join(group: &Path) -> Result<()> {
 
 /// The nearest group above this process, itself included, under which groups with a limit of memory may be made: a group
 /// may hold processes or pass controllers on, so that it is usually one above.
-fn parent() -> Result<PathBuf, String> {
+fn parent_of_version_2() -> Result<Parent, String> {
     let mount = MOUNTS.iter().map(Path::new).find(|mount| mount.join("cgroup.controllers").exists());
-    let mount = mount.ok_or("no control groups of version 2 are mounted")?;
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let inside = mount.join(own);
+    let mount = mount.ok_or("no control groups for memory are mounted")?;
+    let inside = mount.join(own_group("0::/").unwrap_or_default());
     let passes_on = |path: &&Path| {
         let passed = fs::read_to_string(path.join("cgroup.subtree_control")).unwrap_or_default();
         passed.split_whitespace().any(|controller| controller == "memory")
     };
     let found = inside.ancestors().take_while(|path| path.starts_with(mount)).find(passes_on);
-    found.map(Path::to_owned).ok_or_else(|| {
+    let path = found.ok_or_else(|| {
         format!("no group at or above {} passes the memory controller of version 2 on", inside.display())
-    })
+    })?;
+    let (limit, swap) = ("memory.max", "memory.swap.max");
+    Ok(Parent { path: path.to_owned(), limit, swap, swap_counts_memory: false })
+}
+
+/// The group of this process, where it can be looked up by its name: in a container it may be named from outside.
+fn parent_of_version_1() -> Option<Parent> {
+    let path = Path::new(MOUNT_OF_VERSION_1).join(own_group(":memory:/")?);
+    let (limit, swap) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
+    path.join(limit).exists().then_some(Parent { path, limit, swap, swap_counts_memory: true })
+}
+
+/// The group of this process behind a mark in its list of groups.
+fn own_group(mark: &str) -> Option<String> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    own.lines().find_map(|line| Some(line.split_once(mark)?.1.to_owned()))
 }

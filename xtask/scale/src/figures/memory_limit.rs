@@ -13,7 +13,7 @@ use opendb_measure::workload::KEY_BYTES;
 /// Data to memory.
 const TIMES: u64 = 4;
 /// Memory to cache.
-const CACHE_PART: u64 = 4;
+const CACHE_PART: u64 = 2;
 
 /// The two ways to read: the names of their lines, with and without a cache and of the ratio.
 const WAYS: [(bool, [&str; 3]); 2] = [
