@@ -1,7 +1,10 @@
 //! The index as the rest of the engine sees it.
 
+use std::sync::Arc;
+
 use super::candidates::Candidates;
 use super::image::{ShardImage, ShardSource};
+use super::pool::Pool;
 use super::shard::Shard;
 use super::slot::{SHARD_BITS, TAG_MASK, Tag};
 use crate::error::{Error, Result};
@@ -18,6 +21,8 @@ pub(crate) struct Index {
     tag_mask: u64,
     /// Where the shards are that were not looked at yet.
     source: Option<Box<dyn ShardSource>>,
+    /// Where large tables have their lines.
+    pool: Arc<Pool>,
 }
 
 /// The number of the shard that has a hash.
@@ -26,20 +31,26 @@ pub(crate) fn shard_of(hash: u64) -> usize {
 }
 
 impl Index {
-    /// An empty index: 64 KiB of shards, and no tables.
+    /// An empty index: 64 KiB of shards, 6 KiB of an empty pool, and no tables.
     pub(crate) fn new() -> Index {
         Index::with_shape(1 << SHARD_BITS, TAG_MASK)
     }
 
     fn with_shape(shards: usize, tag_mask: u64) -> Index {
-        Index { shards: (0..shards).map(|_| Shard::new()).collect(), tag_mask, source: None }
+        let pool = Pool::new(shards);
+        Index { shards: (0..shards).map(|_| Shard::new()).collect(), tag_mask, source: None, pool }
     }
 
     /// An index as it was when its shards were put into the source.
     pub(crate) fn from_source(source: Box<dyn ShardSource>) -> Index {
         let shards =
             (0..1 << SHARD_BITS).map(|number| Shard::absent(source.shape(number).unwrap_or_default()));
-        Index { shards: shards.collect(), tag_mask: TAG_MASK, source: Some(source) }
+        Index {
+            shards: shards.collect(),
+            tag_mask: TAG_MASK,
+            source: Some(source),
+            pool: Pool::new(Index::SHARDS),
+        }
     }
 
     /// Shards of every index outside of tests.
@@ -75,9 +86,11 @@ impl Index {
     pub(crate) fn catch_up(&self, number: usize, change: impl FnOnce(&Index) -> Result<()>) -> Result<()> {
         let Some(shard) = self.shards.get(number) else { return Ok(()) };
         shard.catch_up(
+            &self.pool,
             || self.words(number),
             |shard| {
-                let aside = Index { shards: Box::new([shard]), tag_mask: self.tag_mask, source: None };
+                let (shards, pool) = (Box::new([shard]), Arc::clone(&self.pool));
+                let aside = Index { shards, tag_mask: self.tag_mask, source: None, pool };
                 change(&aside)?;
                 let changed = aside.shards.into_vec().pop();
                 changed.ok_or_else(|| Error::Internal("a shard of the index was lost".to_owned()))
@@ -88,7 +101,7 @@ impl Index {
     /// Reads a shard that nobody has looked at yet.
     #[cold]
     fn load(&self, number: usize) -> Result<()> {
-        self.shards.get(number).map_or(Ok(()), |shard| shard.load(|| self.words(number)))
+        self.shards.get(number).map_or(Ok(()), |shard| shard.load(&self.pool, || self.words(number)))
     }
 
     /// The words of a shard as its source has them.
@@ -133,13 +146,13 @@ impl Index {
     /// for memory.
     pub(crate) fn prefetch(&self, hash: u64) {
         let (shard, tag) = self.shard_and_tag(hash);
-        shard.prefetch(tag);
+        shard.prefetch(tag, &self.pool);
     }
 
     /// Adds a key that is not in the index; the caller knows.
     pub(crate) fn insert(&self, hash: u64, location: Location) {
         let (shard, tag) = self.shard_and_tag(hash);
-        shard.insert(tag, location);
+        shard.insert(tag, location, &self.pool);
     }
 
     /// Fills a shard that has no entry yet, with a table of its final size. The hashes must be of the shard; the keys are different
@@ -147,7 +160,7 @@ impl Index {
     pub(crate) fn fill(&self, number: usize, entries: &[(u64, Location)]) {
         let with_tag = |(hash, location): &(u64, Location)| (Tag::of_hash(*hash, self.tag_mask), *location);
         if let Some(shard) = self.shards.get(number) {
-            shard.fill(|| entries.iter().map(with_tag), entries.len());
+            shard.fill(|| entries.iter().map(with_tag), entries.len(), &self.pool);
         }
     }
 
@@ -161,7 +174,7 @@ impl Index {
     /// Takes out a key. `false`, and nothing is changed, if it is not at this location any more.
     pub(crate) fn remove(&self, hash: u64, old: Location) -> bool {
         let (shard, tag) = self.shard_and_tag(hash);
-        shard.remove(tag, old)
+        shard.remove(tag, old, &self.pool)
     }
 
     /// Keys in the index.
@@ -169,10 +182,10 @@ impl Index {
         self.shards.iter().map(Shard::entries).sum()
     }
 
-    /// Everything the index takes: its tables with their overflow lines, and the shards.
+    /// Everything the index takes: its tables with their overflow lines, what the pool of large ones has, and the shards.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let tables: usize = self.shards.iter().map(Shard::table_bytes).sum();
-        (size_of::<Index>() + size_of_val::<[Shard]>(&self.shards) + tables) as u64
+        (size_of::<Index>() + size_of_val::<[Shard]>(&self.shards) + tables + self.pool.memory_bytes()) as u64
     }
 
     /// Every location of one shard at one moment.

@@ -17,9 +17,11 @@
 //! in each full line on its way it sets the spill bit of slot `tag & 7`. So a lookup leaves a line only if an entry with
 //! the same three bits has left it before: 1.15 to 1.25 lines are touched by a hit, 1.05 to 1.1 by a miss.
 //!
-//! Both places come from the tag alone, which is in the slot. A table therefore grows, by a sixth, in one sequential
+//! Both places come from the tag alone, which is in the slot. A table therefore grows, by about a sixth, in one sequential
 //! pass over its own words, with no key and no full hash at hand; and each shard does so at its own time, so that no
 //! write waits for more than its own shard's table.
+//!
+//! The lines of a large table lie in pieces out of a pool, which may be backed by large pages: see `pool.rs`.
 //!
 //! # Images
 //! A checkpoint keeps the entries of each shard, without the lines that they stand in. An index that is opened from one has nothing
@@ -38,9 +40,13 @@
 //! - A store into a slot keeps the slot's spill bit. A spill bit is never cleared in place, only by a new table.
 //! - Whoever finds a location also sees what was written to the log before it was put here.
 
+mod block;
 mod candidates;
 mod hash_index;
 mod image;
+mod line;
+mod lines;
+mod pool;
 mod shard;
 mod slot;
 mod table;

@@ -1,9 +1,13 @@
 //! A shard: one table, the locks around it, and when it changes its shape.
 
+use std::sync::Arc;
+
 use super::candidates::Candidates;
 use super::image::ShardImage;
+use super::line::LINE_SLOTS;
+use super::pool::{PIECE_LINES, PIECES_MIN, Pool};
 use super::slot::{self, Tag};
-use super::table::{LINE_SLOTS, Sketch, Table};
+use super::table::{Sketch, Table};
 use crate::checkpoint::ShardShape;
 use crate::error::{Error, Result};
 use crate::location::Location;
@@ -66,7 +70,7 @@ impl Writer {
 impl Shard {
     pub(super) fn new() -> Shard {
         Shard {
-            table: RwLock::new(Table::new(0, 0)),
+            table: RwLock::new(Table::none()),
             writer: Mutex::new(Writer { removed: 0, home_lines: 0, is_away: false, is_held: false }),
             entries: AtomicU64::new(0),
             sketch: AtomicU64::new(0),
@@ -94,11 +98,11 @@ impl Shard {
     }
 
     /// Puts in the table, unless somebody else has. After an error it is still to be read.
-    pub(super) fn load(&self, read: impl FnOnce() -> Result<Vec<u64>>) -> Result<()> {
+    pub(super) fn load(&self, pool: &Arc<Pool>, read: impl FnOnce() -> Result<Vec<u64>>) -> Result<()> {
         let mut writer = self.writer.lock();
         writer.check_not_held()?;
         if self.is_absent() {
-            let table = table_of(&read()?, writer.home_lines as usize);
+            let table = table_of(&read()?, writer.home_lines as usize, pool);
             writer.is_away = false;
             drop(self.put_in(table));
         }
@@ -116,6 +120,7 @@ impl Shard {
     /// and nothing of it has changed.
     pub(super) fn catch_up(
         &self,
+        pool: &Arc<Pool>,
         read: impl FnOnce() -> Result<Vec<u64>>,
         change: impl FnOnce(Shard) -> Result<Shard>,
     ) -> Result<()> {
@@ -131,13 +136,13 @@ impl Shard {
             }
         };
         let copy = Shard::new();
-        drop(copy.put_in(table_of(&words, home_lines)));
+        drop(copy.put_in(table_of(&words, home_lines, pool)));
         copy.entries.store(self.entries(), Ordering::Relaxed);
         let changed = change(copy)?;
         let (removed, home_lines) = (changed.writer.lock().removed, writer.home_lines);
         *writer = Writer { removed, home_lines, is_away: false, is_held: false };
         self.entries.store(changed.entries(), Ordering::Relaxed);
-        let table = std::mem::replace(&mut *changed.table.write(), Table::new(0, 0));
+        let table = std::mem::replace(&mut *changed.table.write(), Table::none());
         drop(self.put_in(table));
         Ok(())
     }
@@ -157,16 +162,16 @@ impl Shard {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the table; the shard itself is counted by who holds it.
+    /// Bytes of the table, unless its lines are the pool's; the shard itself is counted by who holds it.
     pub(super) fn table_bytes(&self) -> usize {
-        self.table.read().memory_bytes()
+        self.table.read().own_bytes()
     }
 
     /// Takes no lock, which would wait for whatever was asked for before. A table that is just being exchanged is loaded in
     /// vain, or one that is absent not at all.
     #[inline]
-    pub(super) fn prefetch(&self, tag: Tag) {
-        Sketch::from_word(self.sketch.load(Ordering::Relaxed)).prefetch(tag);
+    pub(super) fn prefetch(&self, tag: Tag, pool: &Pool) {
+        Sketch::from_word(self.sketch.load(Ordering::Relaxed)).prefetch(tag, pool);
     }
 
     pub(super) fn find(&self, tag: Tag) -> Candidates {
@@ -175,18 +180,23 @@ impl Shard {
         found
     }
 
-    pub(super) fn insert(&self, tag: Tag, location: Location) {
+    pub(super) fn insert(&self, tag: Tag, location: Location, pool: &Arc<Pool>) {
         let mut writer = self.writer.lock();
         if !self.place(tag, location) {
-            self.reshape(&mut writer, Some((tag, location)));
+            self.reshape(&mut writer, Some((tag, location)), pool);
         }
         self.entries.store(self.entries() + 1, Ordering::Relaxed);
     }
 
     /// Puts in a table of these entries, of the size that inserting them one by one would have led to. There was none before.
-    pub(super) fn fill<I: Iterator<Item = (Tag, Location)>>(&self, entries: impl Fn() -> I, count: usize) {
+    pub(super) fn fill<I: Iterator<Item = (Tag, Location)>>(
+        &self,
+        entries: impl Fn() -> I,
+        count: usize,
+        pool: &Arc<Pool>,
+    ) {
         let mut writer = self.writer.lock();
-        drop(self.put_in(filled(home_lines_for(count, 0), entries)));
+        drop(self.put_in(filled(home_lines_for(count, 0), entries, pool)));
         writer.removed = 0;
         self.entries.store(count as u64, Ordering::Relaxed);
     }
@@ -202,7 +212,7 @@ impl Shard {
         self.table.read().replace(tag, old, new)
     }
 
-    pub(super) fn remove(&self, tag: Tag, old: Location) -> bool {
+    pub(super) fn remove(&self, tag: Tag, old: Location, pool: &Arc<Pool>) -> bool {
         let mut writer = self.writer.lock();
         let slots = {
             let table = self.table.read();
@@ -215,16 +225,16 @@ impl Shard {
         writer.removed += 1;
         // So the cost of a new table is spread over removals in proportion to its size.
         if writer.removed as usize > slots / 2 {
-            self.reshape(&mut writer, None);
+            self.reshape(&mut writer, None, pool);
         }
         true
     }
 
     /// Puts a new table in the place of the old one, sized for the entries there are and with spill bits only where
     /// they are needed. `added` is an entry that is to be in it from the start.
-    fn reshape(&self, writer: &mut Writer, added: Option<(Tag, Location)>) {
+    fn reshape(&self, writer: &mut Writer, added: Option<(Tag, Location)>, pool: &Arc<Pool>) {
         // 1. Build it aside. The table cannot change meanwhile, as the caller is the writer; readers go on.
-        let new = self.reshaped(added);
+        let new = self.reshaped(added, pool);
         // 2. Swap.
         let old = self.put_in(new);
         writer.removed = 0;
@@ -241,13 +251,13 @@ impl Shard {
         old
     }
 
-    fn reshaped(&self, added: Option<(Tag, Location)>) -> Table {
+    fn reshaped(&self, added: Option<(Tag, Location)>, pool: &Arc<Pool>) -> Table {
         let old = self.table.read();
         let entries = self.entries() as usize + usize::from(added.is_some());
         let home_lines = home_lines_for(entries, old.home_lines());
         let mut overflow_lines = overflow_lines_for(home_lines);
         loop {
-            let table = old.reshaped(home_lines, overflow_lines);
+            let table = old.reshaped(home_lines, overflow_lines, pool);
             let fits = |table: &Table| added.is_none_or(|(tag, location)| table.place(tag, location));
             if let Some(table) = table.filter(fits) {
                 return table;
@@ -271,16 +281,20 @@ impl Shard {
 }
 
 /// The table of a shard whose entries were kept. It has no more home lines than so many entries may have, whatever is said.
-fn table_of(words: &[u64], home_lines: usize) -> Table {
+fn table_of(words: &[u64], home_lines: usize, pool: &Arc<Pool>) -> Table {
     let home_lines = home_lines_for(words.len(), home_lines);
-    filled(home_lines, || words.iter().filter_map(|word| slot::parts(*word)))
+    filled(home_lines, || words.iter().filter_map(|word| slot::parts(*word)), pool)
 }
 
 /// A table with these entries, and as many lines behind its home lines as they need.
-fn filled<I: Iterator<Item = (Tag, Location)>>(home_lines: usize, entries: impl Fn() -> I) -> Table {
+fn filled<I: Iterator<Item = (Tag, Location)>>(
+    home_lines: usize,
+    entries: impl Fn() -> I,
+    pool: &Arc<Pool>,
+) -> Table {
     let mut overflow_lines = overflow_lines_for(home_lines);
     loop {
-        let table = Table::new(home_lines, overflow_lines);
+        let table = Table::new(home_lines, overflow_lines, pool);
         if entries().all(|(tag, location)| table.place(tag, location)) {
             return table;
         }
@@ -297,13 +311,24 @@ fn entries_max(home_lines: usize) -> usize {
 /// Home lines of a table for so many entries, if the one in use has `current`.
 fn home_lines_for(entries: usize, current: usize) -> usize {
     if entries < current * ENTRIES_PER_100_LINES_MIN / 100 {
-        return (entries * 100).div_ceil(ENTRIES_PER_100_LINES_SHRUNK);
+        return in_whole_pieces((entries * 100).div_ceil(ENTRIES_PER_100_LINES_SHRUNK), entries);
     }
     let mut home_lines = current;
     while entries_max(home_lines) < entries {
         home_lines += (home_lines / GROWTH_LINES).max(1);
     }
-    home_lines
+    in_whole_pieces(home_lines, entries)
+}
+
+/// The number of home lines with which a large table fills its pieces to the last line: a few less, or more where the
+/// entries need them.
+fn in_whole_pieces(home_lines: usize, entries: usize) -> usize {
+    let pieces = (home_lines + OVERFLOW_LINES) / PIECE_LINES;
+    if pieces < PIECES_MIN {
+        return home_lines;
+    }
+    let fewer = pieces * PIECE_LINES - OVERFLOW_LINES;
+    if entries <= entries_max(fewer) { fewer } else { fewer + PIECE_LINES }
 }
 
 /// None for a table of one line, one for a small table, and no more than [`OVERFLOW_LINES`].
@@ -328,7 +353,7 @@ mod tests {
         for home_lines in [0, 1, 170, 300, u32::MAX] {
             let shard = Shard::absent(ShardShape { home_lines, entries: 1000 });
             assert!(shard.is_absent() && shard.image().unwrap().is_none());
-            shard.load(|| Ok(words.clone())).unwrap();
+            shard.load(&Pool::new(1), || Ok(words.clone())).unwrap();
             let mut image = shard.image().unwrap().unwrap();
             image.words.sort_unstable();
             assert_eq!((image.words, shard.entries()), (words.clone(), 1000));

@@ -1,0 +1,114 @@
+//! A page of 2 MiB, and which pieces of it are taken.
+
+use super::line::Line;
+use super::pool::PIECE_LINES;
+use memmap2::{MmapMut, MmapRaw};
+
+/// What the processor can have as one page.
+pub(super) const BLOCK_BYTES: usize = 2 << 20;
+const LINE_BYTES: usize = align_of::<Line>();
+const PIECE_BYTES: usize = PIECE_LINES * LINE_BYTES;
+/// Pieces of a block.
+const PIECES: usize = BLOCK_BYTES / PIECE_BYTES;
+const WORD_BITS: usize = u64::BITS as usize;
+
+/// Anonymous memory at a multiple of its length. Given back when dropped.
+pub(super) struct Block {
+    map: MmapRaw,
+    /// Bytes of the map before the block.
+    skipped: usize,
+    /// One bit for each piece that nobody has.
+    free: [u64; PIECES / WORD_BITS],
+    /// Pieces that somebody has or has had: those from the first one up to here.
+    touched: usize,
+    /// Whether the system was asked to use one page for all of it, and may do so at any time.
+    is_one_page: bool,
+}
+
+impl Block {
+    /// `None` where the system has no such pages or no memory: tables are then allocated as everything else.
+    pub(super) fn new() -> Option<Block> {
+        // Loom's atomics are not what zeroed memory holds, and miri knows no advice.
+        if cfg!(any(loom, miri, not(target_os = "linux"))) {
+            return None;
+        }
+        // Newer kernels put a map of this length where it is wanted. Elsewhere one that is longer has the place in it; what is
+        // never touched of it takes no memory.
+        let exact = mapped(BLOCK_BYTES)?;
+        let (map, skipped) = match skipped(&exact) {
+            0 => (exact, 0),
+            _ => {
+                drop(exact);
+                let longer = mapped(2 * BLOCK_BYTES)?;
+                let skipped = skipped(&longer);
+                (longer, skipped)
+            }
+        };
+        // Where the system uses large pages without being asked it would have all of the block in memory from the first touch.
+        advise(&map, skipped, false);
+        Some(Block { map, skipped, free: [u64::MAX; PIECES / WORD_BITS], touched: 0, is_one_page: false })
+    }
+
+    /// Asks the system to use one page for the block: at the next touch if there was none yet, and else when it comes to it. Best
+    /// effort.
+    pub(super) fn ask_for_one_page(&mut self) {
+        self.is_one_page = advise(&self.map, self.skipped, true);
+    }
+
+    /// Where the block begins.
+    pub(super) fn address(&self) -> usize {
+        self.map.as_ptr().addr() + self.skipped
+    }
+
+    pub(super) fn contains(&self, address: usize) -> bool {
+        (self.address()..self.address() + BLOCK_BYTES).contains(&address)
+    }
+
+    /// What it takes of memory: all of it if it may be one page, however little of it was touched.
+    pub(super) fn memory_bytes(&self) -> usize {
+        if self.is_one_page { BLOCK_BYTES } else { self.touched * PIECE_BYTES }
+    }
+
+    /// Takes the first free piece: its lines are the caller's until they are given back, and what is in them may be anything.
+    pub(super) fn take(&mut self) -> Option<*mut Line> {
+        let word = self.free.iter().position(|word| *word != 0)?;
+        let piece = word * WORD_BITS + self.free[word].trailing_zeros() as usize;
+        self.free[word] &= self.free[word] - 1;
+        self.touched = self.touched.max(piece + 1);
+        Some(self.map.as_mut_ptr().wrapping_add(self.skipped + piece * PIECE_BYTES).cast())
+    }
+
+    /// Takes back the piece at this address.
+    pub(super) fn give_back(&mut self, address: usize) {
+        let piece = (address - self.address()) / PIECE_BYTES;
+        debug_assert!(self.free[piece / WORD_BITS] & 1 << (piece % WORD_BITS) == 0, "given back twice");
+        self.free[piece / WORD_BITS] |= 1 << (piece % WORD_BITS);
+    }
+
+    /// Whether nobody has any piece of it.
+    pub(super) fn is_unused(&self) -> bool {
+        self.free.iter().all(|word| *word == u64::MAX)
+    }
+}
+
+fn mapped(bytes: usize) -> Option<MmapRaw> {
+    MmapMut::map_anon(bytes).ok().map(MmapRaw::from)
+}
+
+/// Bytes from where a map begins to the next multiple of a block.
+fn skipped(map: &MmapRaw) -> usize {
+    let address = map.as_ptr().addr();
+    address.next_multiple_of(BLOCK_BYTES) - address
+}
+
+/// Whether the system has taken the advice to have one page for a block, or not to.
+#[cfg(target_os = "linux")]
+fn advise(map: &MmapRaw, skipped: usize, one_page: bool) -> bool {
+    let advice = if one_page { memmap2::Advice::HugePage } else { memmap2::Advice::NoHugePage };
+    map.advise_range(advice, skipped, BLOCK_BYTES).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise(_map: &MmapRaw, _skipped: usize, _one_page: bool) -> bool {
+    false
+}
