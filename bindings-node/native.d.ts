@@ -94,6 +94,12 @@ export declare function cursorNew(): CursorHandle
 /** The next page of a scan, `null` at its end. */
 export declare function cursorPage(cursor: CursorHandle, pageBytes: number): Buffer | null
 
+/**
+ * As `cursorPage`, copied into `room` where it fits: then its bytes, less than zero where it is the last page. The scan is
+ * given up with that.
+ */
+export declare function cursorPageRoom(cursor: CursorHandle, pageBytes: number, room: Buffer): number | Buffer | null
+
 /** Makes a database of its own in another directory. */
 export declare function databaseBackup(database: DatabaseHandle, path: string): BackupObject
 
@@ -112,8 +118,8 @@ export declare function databaseFlush(database: DatabaseHandle): void
 /** As `databaseFlush`, on the thread pool. */
 export declare function databaseFlushAsync(database: DatabaseHandle): Promise<void>
 
-/** The keyspace of this name, created if missing. */
-export declare function databaseKeyspace(database: DatabaseHandle, name: string): KeyspaceHandle
+/** The keyspace of this name, created if missing, with the room for its small keys and values. */
+export declare function databaseKeyspace(database: DatabaseHandle, name: string, room: Buffer): KeyspaceHandle
 
 /** The names of all keyspaces, sorted. */
 export declare function databaseKeyspaces(database: DatabaseHandle): Array<string>
@@ -166,11 +172,20 @@ export declare function keyspaceDelete(keyspace: KeyspaceHandle, key: Uint8Array
 /** As `keyspaceDelete`, on the thread pool. */
 export declare function keyspaceDeleteAsync(keyspace: KeyspaceHandle, key: Uint8Array, durability?: DurabilityName | undefined | null): Promise<void>
 
+/** As `keyspaceDelete`, of a key that stands in the room. */
+export declare function keyspaceDeleteRoom(keyspace: KeyspaceHandle, keyBytes: number): void
+
 /** Whether a key is there. */
 export declare function keyspaceExists(keyspace: KeyspaceHandle, key: Uint8Array): boolean
 
+/** As `keyspaceExists`, of a key that stands in the room. */
+export declare function keyspaceExistsRoom(keyspace: KeyspaceHandle, keyBytes: number): boolean
+
 /** The value of a key, copied into `room` where it fits. */
 export declare function keyspaceGet(keyspace: KeyspaceHandle, key: Uint8Array, room: Buffer): number | Buffer | undefined
+
+/** As `keyspaceGet`, of a key that stands in the room. A value that fits takes its place. */
+export declare function keyspaceGetRoom(keyspace: KeyspaceHandle, keyBytes: number): number | Buffer | undefined
 
 /** Begins a scan of keys and values. */
 export declare function keyspaceIter(keyspace: KeyspaceHandle, scan: ScanSettings, cursor: CursorHandle): void
@@ -183,6 +198,9 @@ export declare function keyspacePut(keyspace: KeyspaceHandle, key: Uint8Array, v
 
 /** As `keyspacePut`, on the thread pool. */
 export declare function keyspacePutAsync(keyspace: KeyspaceHandle, key: Uint8Array, value: Uint8Array, durability?: DurabilityName | undefined | null): Promise<void>
+
+/** As `keyspacePut`, of a key and behind it a value that stand in the room. */
+export declare function keyspacePutRoom(keyspace: KeyspaceHandle, keyBytes: number, valueBytes: number): void
 
 /** Opens the value of a key for reading; whether the key is there. */
 export declare function keyspaceReader(keyspace: KeyspaceHandle, key: Uint8Array, reader: ReaderHandle): boolean

@@ -14,7 +14,8 @@ const {
   toScanSettings,
   toWork,
 } = require('./options.cjs')
-const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal, room, toBuffer, toText } = require('./scan.cjs')
+const { intoRoom, room, toBuffer, toText } = require('./room.cjs')
+const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal } = require('./scan.cjs')
 const { beginWriter, openReader } = require('./stream.cjs')
 const { Batch, begin, runOnce, runUntilCommitted } = require('./transaction.cjs')
 
@@ -33,14 +34,25 @@ class Store {
   }
 
   get(key) {
-    return toBuffer(native.keyspaceGet(this.#keyspace, toBytes(key, 'key'), room))
+    return toBuffer(this.#find(key))
   }
 
   getString(key) {
-    return toText(native.keyspaceGet(this.#keyspace, toBytes(key, 'key'), room))
+    return toText(this.#find(key))
+  }
+
+  #find(key) {
+    const bytes = intoRoom(key, 0)
+    if (bytes >= 0) return native.keyspaceGetRoom(this.#keyspace, bytes)
+    return native.keyspaceGet(this.#keyspace, toBytes(key, 'key'), room)
   }
 
   put(key, value, options) {
+    if (options === undefined) {
+      const keyBytes = intoRoom(key, 0)
+      const valueBytes = keyBytes < 0 ? -1 : intoRoom(value, keyBytes)
+      if (valueBytes >= 0) return native.keyspacePutRoom(this.#keyspace, keyBytes, valueBytes)
+    }
     native.keyspacePut(this.#keyspace, toBytes(key, 'key'), toBytes(value, 'value'), toDurability(options))
   }
 
@@ -50,6 +62,8 @@ class Store {
   }
 
   delete(key, options) {
+    const bytes = options === undefined ? intoRoom(key, 0) : -1
+    if (bytes >= 0) return native.keyspaceDeleteRoom(this.#keyspace, bytes)
     native.keyspaceDelete(this.#keyspace, toBytes(key, 'key'), toDurability(options))
   }
 
@@ -68,6 +82,8 @@ class Store {
   }
 
   exists(key) {
+    const bytes = intoRoom(key, 0)
+    if (bytes >= 0) return native.keyspaceExistsRoom(this.#keyspace, bytes)
     return native.keyspaceExists(this.#keyspace, toBytes(key, 'key'))
   }
 
@@ -90,7 +106,7 @@ class Store {
 function openKeyspace(database, name) {
   let keyspace = database.keyspaces.get(name)
   if (keyspace === undefined) {
-    keyspace = native.databaseKeyspace(database.handle, name)
+    keyspace = native.databaseKeyspace(database.handle, name, room)
     database.keyspaces.set(name, keyspace)
   }
   return keyspace

@@ -2,6 +2,7 @@
 
 const { invalidArgument, native } = require('./error.cjs')
 const { cursors } = require('./handles.cjs')
+const { room } = require('./room.cjs')
 
 /** Marks calls of constructors that only the package itself may call. */
 const INTERNAL = Symbol('internal')
@@ -14,20 +15,29 @@ function requireInternal(token, instead) {
   if (token !== INTERNAL) throw invalidArgument(`this class is not made with new: ${instead}`)
 }
 
-// The first page is small, so that the first entry of a scan comes fast; each next one is larger, so that a long scan
-// crosses into the native layer rarely.
-const PAGE_BYTES_FIRST = 4 << 10
+// The first page is small, so that the first entry of a scan comes fast, and comes through the room, in which it has place
+// with the entry that makes it full. Each next one is larger, so that a long scan crosses into the native layer rarely.
+const PAGE_BYTES_FIRST = 3 << 10
+const PAGE_BYTES_SECOND = 16 << 10
 const PAGE_BYTES_MAX = 64 << 10
 const PAGE_GROWTH = 4
+const NO_PAGE = Buffer.alloc(0)
+
+/** The length that stands at a place of a page: four bytes, little endian. */
+const lengthAt = (page, at) => (page[at] | (page[at + 1] << 8) | (page[at + 2] << 16) | (page[at + 3] << 24)) >>> 0
 
 /** Iterates over the entries of one consistent moment, in key order. */
 class ScanIterator {
   #cursor
   #database
   #withValues
-  #page = Buffer.alloc(0)
+  #page = NO_PAGE
+  // Where the page stands: a view that is made of its memory costs half of one that is made of the page.
+  #memory = NO_PAGE.buffer
+  #base = 0
   #offset = 0
   #pageBytes = PAGE_BYTES_FIRST
+  #last = false
   #done = false
 
   constructor(token, cursor, database, withValues) {
@@ -65,45 +75,69 @@ class ScanIterator {
 
   #turnPage() {
     if (this.#done) return
-    const page = this.#readPage()
-    this.#pageBytes = Math.min(this.#pageBytes * PAGE_GROWTH, PAGE_BYTES_MAX)
+    const page = this.#last ? null : this.#readPage()
     if (page === null) return this.#finish()
     this.#page = page
+    this.#memory = page.buffer
+    this.#base = page.byteOffset
     this.#offset = 0
   }
 
   /** The next page. After an error there is none, and a loop that was thrown out of does not call `return`. */
   #readPage() {
     try {
-      return native.cursorPage(this.#cursor, this.#pageBytes)
+      if (this.#pageBytes === PAGE_BYTES_FIRST) return this.#readFirstPage()
+      const page = native.cursorPage(this.#cursor, this.#pageBytes)
+      this.#pageBytes = Math.min(this.#pageBytes * PAGE_GROWTH, PAGE_BYTES_MAX)
+      return page
     } catch (error) {
       this.#finish()
       throw error
     }
   }
 
+  #readFirstPage() {
+    this.#pageBytes = PAGE_BYTES_SECOND
+    const found = native.cursorPageRoom(this.#cursor, PAGE_BYTES_FIRST, room)
+    if (typeof found !== 'number') return found
+    if (found < 0) this.#giveUp()
+    const page = Buffer.allocUnsafe(Math.abs(found))
+    room.copy(page, 0, 0, page.length)
+    return page
+  }
+
+  /** The last page is here, and with it the native layer has given up the scan. */
+  #giveUp() {
+    this.#last = true
+    this.#cursor = cursors.release(this.#cursor)
+  }
+
   #finish() {
     if (this.#done) return
     this.#done = true
-    this.#page = Buffer.alloc(0)
+    this.#page = NO_PAGE
+    this.#memory = NO_PAGE.buffer
     this.#offset = 0
+    if (this.#last) return
     native.cursorClose(this.#cursor)
     this.#cursor = cursors.release(this.#cursor)
   }
 
   #takeKey() {
     const start = this.#offset + 4
-    const end = start + this.#page.readUInt32LE(this.#offset)
-    this.#offset = end
-    return this.#page.subarray(start, end)
+    const length = lengthAt(this.#page, this.#offset)
+    this.#offset = start + length
+    return Buffer.from(this.#memory, this.#base + start, length)
   }
 
   #takeEntry() {
     const start = this.#offset + 8
-    const middle = start + this.#page.readUInt32LE(this.#offset)
-    const end = middle + this.#page.readUInt32LE(this.#offset + 4)
-    this.#offset = end
-    return [this.#page.subarray(start, middle), this.#page.subarray(middle, end)]
+    const keyBytes = lengthAt(this.#page, this.#offset)
+    const valueBytes = lengthAt(this.#page, this.#offset + 4)
+    const middle = start + keyBytes
+    this.#offset = middle + valueBytes
+    const [memory, base] = [this.#memory, this.#base]
+    return [Buffer.from(memory, base + start, keyBytes), Buffer.from(memory, base + middle, valueBytes)]
   }
 }
 // The helpers of newer runtimes, such as `map` and `take`, come from the common prototype of all iterators.
@@ -114,22 +148,4 @@ Object.setPrototypeOf(ScanIterator.prototype, IteratorPrototype)
 const iterEntries = (begin, database) => new ScanIterator(INTERNAL, cursors.fill(begin), database, true)
 const iterKeys = (begin, database) => new ScanIterator(INTERNAL, cursors.fill(begin), database, false)
 
-// A Buffer made by the native layer costs over a microsecond, one made here a tenth. So values come through this room;
-// those that do not fit come as a Buffer of their own. Larger ones would gain nothing: `Buffer.allocUnsafe` has no
-// pool for them.
-const room = Buffer.allocUnsafeSlow(4096)
-
-/** The value that a native `get` found: in `room` if it is a length. */
-function toBuffer(found) {
-  if (typeof found !== 'number') return found ?? undefined
-  const value = Buffer.allocUnsafe(found)
-  room.copy(value, 0, 0, found)
-  return value
-}
-
-/** The same as text. */
-function toText(found) {
-  return typeof found === 'number' ? room.toString('utf8', 0, found) : found?.toString('utf8')
-}
-
-module.exports = { DISPOSE, INTERNAL, ScanIterator, iterEntries, iterKeys, requireInternal, room, toBuffer, toText }
+module.exports = { DISPOSE, INTERNAL, ScanIterator, iterEntries, iterKeys, requireInternal }

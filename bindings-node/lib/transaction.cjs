@@ -3,7 +3,8 @@
 const { OpenDBError, invalidArgument, native } = require('./error.cjs')
 const { batches, transactions } = require('./handles.cjs')
 const { refusePromise, toBytes, toDurability, toName, toScanSettings } = require('./options.cjs')
-const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal, room, toBuffer, toText } = require('./scan.cjs')
+const { room, toBuffer, toText } = require('./room.cjs')
+const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal } = require('./scan.cjs')
 
 // What the work of a transaction tells the native layer.
 const OUTCOME_COMMIT = 0

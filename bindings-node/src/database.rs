@@ -1,6 +1,6 @@
 //! Opening, closing, keyspaces, snapshots, and the key-value calls.
 
-use napi::bindgen_prelude::{AsyncTask, BufferSlice, Either, Env, External, ExternalRef, Result};
+use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice, Either, Env, External, ExternalRef, Result};
 use napi_derive::napi;
 use opendb::{Error, Keyspace, KeyspaceOptions, OpenDB, Options, Snapshot};
 
@@ -10,7 +10,7 @@ use crate::scan::{Cursor, CursorHandle, ScanSettings};
 use crate::{Background, Content, Slot, done};
 
 pub(crate) type DatabaseHandle = External<Slot<OpenDB>>;
-pub(crate) type KeyspaceHandle = External<Slot<Keyspace>>;
+pub(crate) type KeyspaceHandle = External<Slot<OpenKeyspace>>;
 pub(crate) type SnapshotHandle = External<Slot<Snapshot>>;
 
 impl Content for OpenDB {
@@ -19,7 +19,23 @@ impl Content for OpenDB {
     }
 }
 
-impl Content for Keyspace {
+/// A keyspace, and memory that it shares with JavaScript: to look at what a byte array holds takes several times what it
+/// takes JavaScript to copy a small one, so small keys and values come and go through here.
+pub(crate) struct OpenKeyspace {
+    pub(crate) keyspace: Keyspace,
+    room: Buffer,
+}
+
+impl OpenKeyspace {
+    /// The bytes that JavaScript has put into the room: so many, from this place on.
+    fn given(&self, start: u32, bytes: u32) -> opendb::Result<&[u8]> {
+        let (start, bytes) = (start as usize, bytes as usize);
+        let given = self.room.get(start..).and_then(|room| room.get(..bytes));
+        given.ok_or_else(|| Error::Internal("a call said that there is more than the room holds".to_owned()))
+    }
+}
+
+impl Content for OpenKeyspace {
     fn ended() -> Error {
         Error::Closed
     }
@@ -88,14 +104,16 @@ pub(crate) fn database_flush_async(
     Ok(Background::run(move || database.flush(), done))
 }
 
-/// The keyspace of this name, created if missing.
+/// The keyspace of this name, created if missing, with the room for its small keys and values.
 #[napi(catch_unwind)]
 pub(crate) fn database_keyspace(
     env: &Env,
     database: &DatabaseHandle,
     name: String,
+    room: Buffer,
 ) -> Result<KeyspaceHandle> {
-    database.call(env, |database| database.keyspace(&name)).map(Slot::holding)
+    let keyspace = database.call(env, |database| database.keyspace(&name))?;
+    Ok(Slot::holding(OpenKeyspace { keyspace, room }))
 }
 
 /// Sees to it that there is a keyspace of this name, whose values are stored so from now on.
@@ -113,7 +131,7 @@ pub(crate) fn database_keyspace_set(
 /// How values are stored that are written from now on.
 #[napi(catch_unwind)]
 pub(crate) fn keyspace_compression(env: &Env, keyspace: &KeyspaceHandle) -> Result<CompressionName> {
-    keyspace.call(env, |keyspace| Ok(keyspace.compression().into()))
+    keyspace.call(env, |open| Ok(open.keyspace.compression().into()))
 }
 
 /// Gives up a keyspace.
@@ -153,9 +171,9 @@ pub(crate) fn keyspace_put(
     value: &[u8],
     durability: Option<DurabilityName>,
 ) -> Result<()> {
-    keyspace.call(env, |keyspace| match durability {
-        Some(durability) => keyspace.put_with(key, value, durability.into()),
-        None => keyspace.put(key, value),
+    keyspace.call(env, |open| match durability {
+        Some(durability) => open.keyspace.put_with(key, value, durability.into()),
+        None => open.keyspace.put(key, value),
     })
 }
 
@@ -168,7 +186,7 @@ pub(crate) fn keyspace_put_async(
     value: &[u8],
     durability: Option<DurabilityName>,
 ) -> Result<AsyncTask<Background<(), ()>>> {
-    let (keyspace, key, value) = (keyspace.copy(env)?, key.to_vec(), value.to_vec());
+    let (keyspace, key, value) = (copy(env, keyspace)?, key.to_vec(), value.to_vec());
     let stored = move || match durability {
         Some(durability) => keyspace.put_with(&key, &value, durability.into()),
         None => keyspace.put(&key, &value),
@@ -184,9 +202,9 @@ pub(crate) fn keyspace_delete(
     key: &[u8],
     durability: Option<DurabilityName>,
 ) -> Result<()> {
-    keyspace.call(env, |keyspace| match durability {
-        Some(durability) => keyspace.delete_with(key, durability.into()),
-        None => keyspace.delete(key),
+    keyspace.call(env, |open| match durability {
+        Some(durability) => open.keyspace.delete_with(key, durability.into()),
+        None => open.keyspace.delete(key),
     })
 }
 
@@ -198,7 +216,7 @@ pub(crate) fn keyspace_delete_async(
     key: &[u8],
     durability: Option<DurabilityName>,
 ) -> Result<AsyncTask<Background<(), ()>>> {
-    let (keyspace, key) = (keyspace.copy(env)?, key.to_vec());
+    let (keyspace, key) = (copy(env, keyspace)?, key.to_vec());
     let deleted = move || match durability {
         Some(durability) => keyspace.delete_with(&key, durability.into()),
         None => keyspace.delete(&key),
@@ -214,20 +232,66 @@ pub(crate) fn keyspace_get<'env>(
     key: &[u8],
     mut room: BufferSlice<'_>,
 ) -> Result<Found<'env>> {
-    let value = keyspace.call(env, |keyspace| keyspace.get_ref(key))?;
+    let value = keyspace.call(env, |open| open.keyspace.get_ref(key))?;
     value.map(|value| hand_out(env, &value, &mut room)).transpose()
 }
 
 /// Whether a key is there.
 #[napi(catch_unwind)]
 pub(crate) fn keyspace_exists(env: &Env, keyspace: &KeyspaceHandle, key: &[u8]) -> Result<bool> {
-    keyspace.call(env, |keyspace| keyspace.exists(key))
+    keyspace.call(env, |open| open.keyspace.exists(key))
+}
+
+/// As `keyspacePut`, of a key and behind it a value that stand in the room.
+#[napi(catch_unwind)]
+pub(crate) fn keyspace_put_room(
+    env: &Env,
+    keyspace: &KeyspaceHandle,
+    key_bytes: u32,
+    value_bytes: u32,
+) -> Result<()> {
+    keyspace
+        .call(env, |open| open.keyspace.put(open.given(0, key_bytes)?, open.given(key_bytes, value_bytes)?))
+}
+
+/// As `keyspaceDelete`, of a key that stands in the room.
+#[napi(catch_unwind)]
+pub(crate) fn keyspace_delete_room(env: &Env, keyspace: &KeyspaceHandle, key_bytes: u32) -> Result<()> {
+    keyspace.call(env, |open| open.keyspace.delete(open.given(0, key_bytes)?))
+}
+
+/// As `keyspaceGet`, of a key that stands in the room. A value that fits takes its place.
+#[napi(catch_unwind, ts_return_type = "number | Buffer | undefined")]
+pub(crate) fn keyspace_get_room<'env>(
+    env: &'env Env,
+    keyspace: &KeyspaceHandle,
+    key_bytes: u32,
+) -> Result<Found<'env>> {
+    let mut large = None;
+    let length = keyspace.call(env, |open| {
+        let Some(value) = open.keyspace.get_ref(open.given(0, key_bytes)?)? else { return Ok(None) };
+        match open.room.get_mut(..value.len()) {
+            Some(room) => room.copy_from_slice(&value),
+            None => large = Some(value.clone()),
+        }
+        Ok(u32::try_from(value.len()).ok())
+    })?;
+    match large {
+        Some(value) => BufferSlice::copy_from(env, &*value).map(|value| Some(Either::B(value))),
+        None => Ok(length.map(Either::A)),
+    }
+}
+
+/// As `keyspaceExists`, of a key that stands in the room.
+#[napi(catch_unwind)]
+pub(crate) fn keyspace_exists_room(env: &Env, keyspace: &KeyspaceHandle, key_bytes: u32) -> Result<bool> {
+    keyspace.call(env, |open| open.keyspace.exists(open.given(0, key_bytes)?))
 }
 
 /// How many keys there are.
 #[napi(catch_unwind)]
 pub(crate) fn keyspace_size(env: &Env, keyspace: &KeyspaceHandle) -> Result<i64> {
-    keyspace.call(env, |keyspace| keyspace.len()).map(number)
+    keyspace.call(env, |open| open.keyspace.len()).map(number)
 }
 
 /// Begins a scan of keys and values.
@@ -238,7 +302,7 @@ pub(crate) fn keyspace_iter(
     scan: ScanSettings,
     cursor: &CursorHandle,
 ) -> Result<()> {
-    let begun = keyspace.call(env, |keyspace| keyspace.iter(&scan.into()))?;
+    let begun = keyspace.call(env, |open| open.keyspace.iter(&scan.into()))?;
     cursor.fill(Cursor::entries(begun));
     Ok(())
 }
@@ -251,7 +315,7 @@ pub(crate) fn keyspace_keys(
     scan: ScanSettings,
     cursor: &CursorHandle,
 ) -> Result<()> {
-    let begun = keyspace.call(env, |keyspace| keyspace.keys(&scan.into()))?;
+    let begun = keyspace.call(env, |open| open.keyspace.keys(&scan.into()))?;
     cursor.fill(Cursor::keys(begun));
     Ok(())
 }
@@ -315,6 +379,11 @@ pub(crate) fn snapshot_keys(
 #[napi(catch_unwind)]
 pub(crate) fn snapshot_close(snapshot: &SnapshotHandle) {
     drop(snapshot.take());
+}
+
+/// The keyspace, for work on another thread.
+fn copy(env: &Env, keyspace: &KeyspaceHandle) -> Result<Keyspace> {
+    keyspace.call(env, |open| Ok(open.keyspace.clone()))
 }
 
 /// Copies a value out, the one copy that is made of it.

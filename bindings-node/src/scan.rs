@@ -4,7 +4,7 @@
 //! where only keys are asked for), the key, the value. The entry that makes a page reach its size is still in it, so a
 //! page holds at least one entry.
 
-use napi::bindgen_prelude::{BufferSlice, Env, External, Result, Uint8Array};
+use napi::bindgen_prelude::{BufferSlice, Either, Env, External, Result, Uint8Array};
 use napi_derive::napi;
 use opendb::{Error, Iter, Keys, Scan};
 
@@ -61,6 +61,13 @@ enum Source {
     Keys(Keys),
 }
 
+/// Entries of a scan.
+struct Page {
+    packed: Vec<u8>,
+    /// Whether there is nothing behind them.
+    is_last: bool,
+}
+
 /// A scan as JavaScript holds it.
 pub(crate) type CursorHandle = External<Slot<Cursor>>;
 
@@ -82,20 +89,20 @@ impl Cursor {
     }
 
     /// The next page, of `page_bytes` or one entry more; empty at the end.
-    fn page(&mut self, page_bytes: usize) -> opendb::Result<Vec<u8>> {
-        let mut page = Vec::new();
-        while page.len() < page_bytes {
-            match self.failure.take().map_or_else(|| self.append(&mut page), Err) {
+    fn page(&mut self, page_bytes: usize) -> opendb::Result<Page> {
+        let mut packed = Vec::with_capacity(page_bytes);
+        while packed.len() < page_bytes {
+            match self.failure.take().map_or_else(|| self.append(&mut packed), Err) {
                 Ok(true) => {}
-                Ok(false) => break,
-                Err(error) if page.is_empty() => return Err(error),
+                Ok(false) => return Ok(Page { packed, is_last: true }),
+                Err(error) if packed.is_empty() => return Err(error),
                 Err(error) => {
                     self.failure = Some(error);
                     break;
                 }
             }
         }
-        Ok(page)
+        Ok(Page { packed, is_last: false })
     }
 
     /// Appends one entry to the page; false at the end.
@@ -137,11 +144,38 @@ pub(crate) fn cursor_page<'env>(
     cursor: &CursorHandle,
     page_bytes: u32,
 ) -> Result<Option<BufferSlice<'env>>> {
-    match cursor.call(env, |cursor| cursor.page(page_bytes as usize))? {
-        page if page.is_empty() => Ok(None),
-        // A copy, which the collector sees and frees; memory of ours would wait for the event loop to give it back.
-        page => BufferSlice::copy_from(env, page).map(Some),
+    let page = cursor.call(env, |cursor| cursor.page(page_bytes as usize))?;
+    if page.packed.is_empty() { Ok(None) } else { page_buffer(env, page).map(Some) }
+}
+
+/// As `cursorPage`, copied into `room` where it fits: then its bytes, less than zero where it is the last page. The scan is
+/// given up with that.
+#[napi(catch_unwind, ts_return_type = "number | Buffer | null")]
+pub(crate) fn cursor_page_room<'env>(
+    env: &'env Env,
+    cursor: &CursorHandle,
+    page_bytes: u32,
+    mut room: BufferSlice<'_>,
+) -> Result<Option<Either<i32, BufferSlice<'env>>>> {
+    let page = cursor.call(env, |cursor| cursor.page(page_bytes as usize))?;
+    if page.packed.is_empty() {
+        return Ok(None);
     }
+    match (room.get_mut(..page.packed.len()), i32::try_from(page.packed.len())) {
+        (Some(room), Ok(bytes)) => {
+            room.copy_from_slice(&page.packed);
+            if page.is_last {
+                drop(cursor.take());
+            }
+            Ok(Some(Either::A(if page.is_last { -bytes } else { bytes })))
+        }
+        _ => page_buffer(env, page).map(|page| Some(Either::B(page))),
+    }
+}
+
+/// A page as a copy, which the collector sees and frees; memory of ours would wait for the event loop to give it back.
+fn page_buffer(env: &Env, page: Page) -> Result<BufferSlice<'_>> {
+    BufferSlice::copy_from(env, page.packed)
 }
 
 /// Gives up a scan.

@@ -40,7 +40,7 @@ pub(crate) fn keyspace_reader(
     key: &[u8],
     reader: &ReaderHandle,
 ) -> Result<bool> {
-    let opened = keyspace.call(env, |keyspace| keyspace.value_reader(key))?;
+    let opened = keyspace.call(env, |open| open.keyspace.value_reader(key))?;
     Ok(opened.map(|opened| reader.fill(opened)).is_some())
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn keyspace_writer(
     writer: &WriterHandle,
 ) -> Result<()> {
     let length = u64::try_from(length).unwrap_or(u64::MAX);
-    keyspace.call(env, |keyspace| keyspace.value_writer(key, length)).map(|begun| writer.fill(begun))
+    keyspace.call(env, |open| open.keyspace.value_writer(key, length)).map(|begun| writer.fill(begun))
 }
 
 /// Writes the next piece.

@@ -189,3 +189,52 @@ test('stats has every number', (context) => {
   assert.deepEqual(damaged, [])
   assert.deepEqual(Object.keys(found), ['frames', 'framesRewritten', 'bytesDropped', 'tornSegment', 'tornOffset'])
 })
+
+test('keys and values of every length around the room they share come back as they were put', (context) => {
+  const db = database(context)
+  const text = (length) => 'x'.repeat(length)
+  for (const keyBytes of [1, 100, 1365, 1366, 4095, 4096, 4097, 8192]) {
+    for (const valueBytes of [0, 1, 1023, 1024, 1025, 4096 - keyBytes, 4097 - keyBytes, 4096, 4097, 10_000]) {
+      if (valueBytes < 0) continue
+      const [key, value] = [Buffer.alloc(keyBytes, 1), Buffer.alloc(valueBytes, 2)]
+      db.put(key, value)
+      db.put(text(keyBytes), text(valueBytes))
+      assert.deepEqual(db.get(key), value)
+      assert.equal(db.getString(text(keyBytes)), text(valueBytes))
+    }
+    assert.ok(db.exists(Buffer.alloc(keyBytes, 1)))
+    db.delete(Buffer.alloc(keyBytes, 1))
+    assert.ok(!db.exists(Buffer.alloc(keyBytes, 1)))
+  }
+})
+
+test('a value that was given is not changed by later calls', (context) => {
+  const db = database(context)
+  db.put('one', Buffer.alloc(100, 1))
+  db.put('two', Buffer.alloc(100, 2))
+  const one = db.get('one')
+  const [[key, value]] = db.iter({ prefix: 'one' })
+  db.get('two')
+  db.put('three', Buffer.alloc(100, 3))
+  assert.deepEqual([one, value], [Buffer.alloc(100, 1), Buffer.alloc(100, 1)])
+  assert.equal(key.toString(), 'one')
+})
+
+test('a class that runs a call of its own when it is asked for its length changes nothing', (context) => {
+  const db = database(context)
+  const inner = () => db.put('inner', 'another value than that which is being put')
+  class Busy extends Uint8Array {
+    get length() {
+      inner()
+      return 1
+    }
+    get byteLength() {
+      inner()
+      return 1
+    }
+  }
+  db.put('key', Busy.from([1, 2, 3]))
+  db.put(new Busy(Buffer.from('busy')), 'value')
+  assert.deepEqual(db.get('key'), Buffer.from([1, 2, 3]))
+  assert.equal(db.getString('busy'), 'value')
+})

@@ -31,10 +31,9 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// Whether calls would be refused, because the database is closed or the parent's. The core knows, and of its calls
-    /// this one costs nearly nothing.
+    /// Whether calls would be refused, because the database is closed or the parent's.
     pub(crate) fn check(&self) -> Result<()> {
-        self.database.len().map(|_| ())
+        self.database.check_open()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -10,7 +10,7 @@ use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::database::Handle;
-use crate::error::{call, guard};
+use crate::error::{call, exception, guard};
 use crate::held::{Release, hold};
 
 /// The first batch: fetched without giving up the interpreter, so that a short scan stays cheap.
@@ -19,6 +19,8 @@ const FIRST_BATCH_ENTRIES: usize = 4;
 const BATCH_ENTRIES_MAX: usize = 256;
 /// A batch ends with the entry that reaches this size, whatever their number.
 const BATCH_BYTES_MAX: usize = 256 << 10;
+/// Items up to this size are packed.
+const PACKED_BYTES_MAX: usize = 4 << 10;
 /// Values from this size on are copied while other threads run.
 const DETACHED_COPY_BYTES: usize = 1 << 20;
 
@@ -39,31 +41,61 @@ pub(crate) trait Item: Send + 'static {
     /// The item as Python sees it.
     type Python<'py>: IntoPyObject<'py>;
 
-    fn bytes(&self) -> usize;
-    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Self::Python<'py>>;
+    /// Its key, and its value or nothing.
+    fn parts(&self) -> (&[u8], &[u8]);
+    /// The same as Python sees them. It makes `bytes` and nothing that Python's collector looks after, so that no Python code
+    /// runs meanwhile.
+    fn to_python<'py>(py: Python<'py>, key: &[u8], value: &[u8]) -> PyResult<Self::Python<'py>>;
 }
 
 impl Item for (Vec<u8>, Vec<u8>) {
     type Python<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
-    fn bytes(&self) -> usize {
-        self.0.len() + self.1.len()
+    fn parts(&self) -> (&[u8], &[u8]) {
+        (&self.0, &self.1)
     }
 
-    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Self::Python<'py>> {
-        Ok((to_bytes(py, &self.0)?, to_bytes(py, &self.1)?))
+    fn to_python<'py>(py: Python<'py>, key: &[u8], value: &[u8]) -> PyResult<Self::Python<'py>> {
+        Ok((to_bytes(py, key)?, to_bytes(py, value)?))
     }
 }
 
 impl Item for Vec<u8> {
     type Python<'py> = Bound<'py, PyBytes>;
 
-    fn bytes(&self) -> usize {
-        self.len()
+    fn parts(&self) -> (&[u8], &[u8]) {
+        (self, &[])
     }
 
-    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Self::Python<'py>> {
-        to_bytes(py, self)
+    fn to_python<'py>(py: Python<'py>, key: &[u8], _value: &[u8]) -> PyResult<Self::Python<'py>> {
+        to_bytes(py, key)
+    }
+}
+
+/// What was fetched and not yet handed out.
+enum Ready<T> {
+    /// A small item: where its key begins, where its value does, and where that ends.
+    Packed(usize, usize, usize),
+    Large(T),
+    Failed(Error),
+}
+
+/// What a scan hands out: a small item as Python sees it, or one that takes long enough to copy for that to be done
+/// outside the lock.
+enum Next<'py, T: Item> {
+    Small(T::Python<'py>),
+    Large(T),
+}
+
+impl<'py, T: Item> Next<'py, T> {
+    fn into_python(self, py: Python<'py>) -> PyResult<T::Python<'py>> {
+        match self {
+            Next::Small(item) => Ok(item),
+            Next::Large(item) => {
+                let (key, value) = item.parts();
+                T::to_python(py, key, value)
+            }
+        }
     }
 }
 
@@ -72,7 +104,10 @@ struct Source<T, S> {
     /// `None` once there is nothing more to fetch: the scan's snapshot is released then.
     scan: Option<S>,
     /// At most one error, and then at the end.
-    ready: VecDeque<Result<T>>,
+    ready: VecDeque<Ready<T>>,
+    /// The bytes of the small items. They are copied here one by one, so that the core uses the memory of one for the next,
+    /// which is several times cheaper than new memory for many at once.
+    packed: Vec<u8>,
     batch_entries: usize,
     /// Whether the database was closed before the last item was handed out.
     cut_off: bool,
@@ -80,16 +115,25 @@ struct Source<T, S> {
 
 impl<T: Item, S: Iterator<Item = Result<T>> + Send> Source<T, S> {
     fn new(scan: S) -> Source<T, S> {
-        let (ready, batch_entries) = (VecDeque::new(), FIRST_BATCH_ENTRIES);
-        Source { scan: Some(scan), ready, batch_entries, cut_off: false }
+        let (ready, packed, batch_entries) = (VecDeque::new(), Vec::new(), FIRST_BATCH_ENTRIES);
+        Source { scan: Some(scan), ready, packed, batch_entries, cut_off: false }
     }
 
     /// The next item that was fetched; where there is none and `fetch` says so, the first of a new batch.
-    fn next(&mut self, py: Python<'_>, fetch: bool) -> Result<Option<T>> {
+    fn next<'py>(&mut self, py: Python<'py>, fetch: bool) -> Taken<'py, T> {
         if self.ready.is_empty() && fetch {
-            self.refill(py)?;
+            self.refill(py).map_err(Failure::Core)?;
         }
-        self.ready.pop_front().transpose()
+        let Some(ready) = self.ready.pop_front() else { return Ok(None) };
+        match ready {
+            Ready::Packed(key, value, end) => {
+                let part = |begin: usize, end: usize| self.packed.get(begin..end).unwrap_or_default();
+                let item = T::to_python(py, part(key, value), part(value, end)).map_err(Failure::Python)?;
+                Ok(Some(Next::Small(item)))
+            }
+            Ready::Large(item) => Ok(Some(Next::Large(item))),
+            Ready::Failed(error) => Err(Failure::Core(error)),
+        }
     }
 
     /// Fetches the next batch, if there is one. Only the first keeps the interpreter.
@@ -107,14 +151,12 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Source<T, S> {
 
     fn fetch(&mut self) {
         let mut bytes = 0;
+        self.packed.clear();
         while self.ready.len() < self.batch_entries && bytes < BATCH_BYTES_MAX {
             match self.scan.as_mut().and_then(Iterator::next) {
-                Some(Ok(item)) => {
-                    bytes += item.bytes();
-                    self.ready.push_back(Ok(item));
-                }
-                Some(error) => {
-                    self.ready.push_back(error);
+                Some(Ok(item)) => bytes += self.push(item),
+                Some(Err(error)) => {
+                    self.ready.push_back(Ready::Failed(error));
                     break;
                 }
                 None => {
@@ -126,10 +168,27 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Source<T, S> {
         self.batch_entries = (self.batch_entries * 2).min(BATCH_ENTRIES_MAX);
     }
 
+    /// Adds an item and gives its bytes.
+    fn push(&mut self, item: T) -> usize {
+        let (key, value) = item.parts();
+        let bytes = key.len() + value.len();
+        if bytes > PACKED_BYTES_MAX {
+            self.ready.push_back(Ready::Large(item));
+            return bytes;
+        }
+        let begin = self.packed.len();
+        self.packed.extend_from_slice(key);
+        let middle = self.packed.len();
+        self.packed.extend_from_slice(value);
+        self.ready.push_back(Ready::Packed(begin, middle, self.packed.len()));
+        bytes
+    }
+
     /// Drops what is not handed out yet.
     fn clear(&mut self) {
         self.scan = None;
         self.ready.clear();
+        self.packed = Vec::new();
     }
 
     /// The database is closed: what was fetched before is not served after, and its absence is an error, not the end.
@@ -140,6 +199,22 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Source<T, S> {
         }
         if self.cut_off { Err(Error::Closed) } else { Ok(()) }
     }
+}
+
+/// Why there is no next item: an error of the core, of which an exception is still to be made, or one that is made.
+enum Failure {
+    Core(Error),
+    Python(PyErr),
+}
+
+type Taken<'py, T> = std::result::Result<Option<Next<'py, T>>, Failure>;
+
+/// Raises the failure. An exception is made by Python code, so not under a lock.
+fn raised<T>(py: Python<'_>, taken: std::result::Result<T, Failure>) -> PyResult<T> {
+    taken.map_err(|failure| match failure {
+        Failure::Core(error) => exception(py, &error),
+        Failure::Python(error) => error,
+    })
 }
 
 impl<T: Item, S: Iterator<Item = Result<T>> + Send> Release for Mutex<Source<T, S>> {
@@ -164,24 +239,25 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send + 'static> Cursor<T, S> {
 
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<T::Python<'py>>> {
         if let Some(item) = self.take(py, false)? {
-            return item.to_python(py).map(Some);
+            return item.into_python(py).map(Some);
         }
         // Outside the lock, because a signal's handler is Python code and could use this very iterator.
         py.check_signals()?;
-        self.take(py, true)?.map(|item| item.to_python(py)).transpose()
+        self.take(py, true)?.map(|item| item.into_python(py)).transpose()
     }
 
     /// [`Source::next`] under the lock, unless the database was closed or is the parent's.
-    fn take(&self, py: Python<'_>, fetch: bool) -> PyResult<Option<T>> {
-        if self.handle.is_of_the_parent() {
-            return call(py, || Err(Error::Forked));
+    fn take<'py>(&self, py: Python<'py>, fetch: bool) -> PyResult<Option<Next<'py, T>>> {
+        let checked = self.handle.check();
+        if let Err(Error::Forked) = checked {
+            return raised(py, Err(Failure::Core(Error::Forked)));
         }
         let mut source = self.source.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        let open = if self.handle.is_closed() { source.cut_off() } else { Ok(()) };
-        let next = open.and_then(|()| source.next(py, fetch));
-        // An exception is made by Python code, so not under the lock.
+        // Who closes the database between the look and the lock has taken away what is here, or waits for the lock.
+        let open = if checked.is_err() || source.cut_off { source.cut_off() } else { Ok(()) };
+        let next = open.map_err(Failure::Core).and_then(|()| source.next(py, fetch));
         drop(source);
-        call(py, || next)
+        raised(py, next)
     }
 
     fn close(&self, py: Python<'_>) {
@@ -199,8 +275,8 @@ pub(crate) fn collect<'py>(py: Python<'py>, scan: opendb::Iter) -> PyResult<Boun
     let entries = PyList::empty(py);
     while source.scan.is_some() {
         call(py, || source.refill(py))?;
-        for entry in source.ready.drain(..) {
-            entries.append(call(py, || entry)?.to_python(py)?)?;
+        while let Some(entry) = raised(py, source.next(py, false))? {
+            entries.append(entry.into_python(py)?)?;
         }
         py.check_signals()?;
     }

@@ -17,6 +17,9 @@ use crate::tools::Tool;
 /// The packages that cargo builds for the other languages.
 const PACKAGES: &str = "--package opendb-python --package opendb-node --package opendb-ffi";
 
+/// Where the Node package is, seen from the programs that find it.
+const NODE_PACKAGE: &str = "node_modules/opendb";
+
 /// The packages of every language, ready to be imported and linked.
 pub(crate) struct Doors {
     release: bool,
@@ -58,7 +61,7 @@ impl Doors {
         copy_files(&project.path("bindings-python/python/opendb"), &package, &["py", "pyi", "typed"])?;
         let module = if cfg!(windows) { "_opendb.pyd" } else { "_opendb.abi3.so" };
         copy(&doors.libraries.join(shared_library("_opendb")), &package.join(module))?;
-        let package = directory.join("node/node_modules/opendb");
+        let package = directory.join("node").join(NODE_PACKAGE);
         copy_files(&project.path("bindings-node"), &package, &["cjs", "mjs", "ts", "json"])?;
         copy_files(&project.path("bindings-node/lib"), &package.join("lib"), &["cjs"])?;
         copy(
@@ -76,13 +79,25 @@ impl Doors {
 
     /// A Python program of the checkout.
     pub(crate) fn python(&self, project: &Project, program: &str) -> Command {
-        let (interpreter, package) = &self.python;
+        self.python_with(project, &self.python.0, program)
+    }
+
+    /// The same with another interpreter.
+    pub(crate) fn python_with(&self, project: &Project, interpreter: &Path, program: &str) -> Command {
+        let (_, package) = &self.python;
         let mut command = project.program(interpreter, "");
         command.arg(project.path(program)).env("PYTHONUNBUFFERED", "1").env("PYTHONDONTWRITEBYTECODE", "1");
         if let Some(package) = package {
             command.env("PYTHONPATH", package);
         }
         command
+    }
+
+    /// Where the Node package is.
+    pub(crate) fn node_package(&self, project: &Project) -> PathBuf {
+        self.node
+            .as_ref()
+            .map_or_else(|| project.path("bindings-node"), |directory| directory.join(NODE_PACKAGE))
     }
 
     /// A Node program of the checkout.

@@ -52,7 +52,11 @@ pub(crate) fn build_node(project: &Project, log: &Log) -> Result<()> {
 }
 
 /// Runs an installation unless the file that says what to install is the one that was installed last.
-fn unless_stamped(wanted: &Path, stamp: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn unless_stamped(
+    wanted: &Path,
+    stamp: &Path,
+    install: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let contents = fs::read(wanted).with_context(|| format!("reading {}", wanted.display()))?;
     if fs::read(stamp).is_ok_and(|installed| installed == contents) {
         return Ok(());
@@ -89,7 +93,8 @@ pub(crate) fn python_types(project: &Project, log: &Log) -> Result<()> {
     let python = || project.program(project.venv_python(), "bindings-python");
     log.run(python().args(["-m", "mypy.stubtest", "opendb"]))?;
     log.run(python().args(["-m", "mypy", "--strict", "-p", "opendb"]))?;
-    log.run(python().args(["-m", "mypy", "--strict", "examples", "tests"]))
+    log.run(python().args(["-m", "mypy", "--strict", "examples", "tests"]))?;
+    log.run(python().args(["-m", "mypy", "--strict", "benches"]))
 }
 
 /// Where the driver for C is compiled to.

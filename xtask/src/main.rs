@@ -6,6 +6,7 @@
 //! - [`doors`]: builds the Python, Node and C packages and starts programs against them
 //! - [`snippets`], [`difference`], [`links`], [`header`]: what the other modules check and generate
 //! - [`languages`], [`quickstarts`]: what is built and tested in each language
+//! - [`runners`]: the benchmark with the packages of other languages
 //! - [`codegen`], [`mod@test`], [`demo`], [`mod@bench`], [`scale`]: the five tasks
 
 mod bench;
@@ -19,6 +20,7 @@ mod links;
 mod log;
 mod project;
 mod quickstarts;
+mod runners;
 mod scale;
 mod snippets;
 mod steps;
@@ -48,7 +50,7 @@ enum Task {
     Demo,
     /// Writes anew what is generated: the C header, the Node declarations, the programs in the README
     Codegen(codegen::Arguments),
-    /// Measures OpenDB beside LMDB
+    /// Measures OpenDB beside other stores, from Rust, Python or Node
     Bench(bench::Arguments),
     /// Measures OpenDB at scale: memory, opening, scans, space and latency, each with its target
     #[command(disable_help_flag = true)]

@@ -66,8 +66,13 @@ impl Project {
 
     /// The Python of the virtual environment in the checkout.
     pub(crate) fn venv_python(&self) -> PathBuf {
+        self.venv_python_in("bindings-python")
+    }
+
+    /// The Python of the virtual environment in a directory of the checkout.
+    pub(crate) fn venv_python_in(&self, directory: &str) -> PathBuf {
         let inside = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
-        self.path("bindings-python/.venv").join(inside)
+        self.path(directory).join(".venv").join(inside)
     }
 }
 

@@ -167,6 +167,11 @@ impl Keyspace {
         })
     }
 
+    /// Refuses if the handle is closed or belongs to the parent of a fork.
+    pub(super) fn check_open(&self) -> Result<()> {
+        self.handle.check_open()
+    }
+
     /// Number of keys, exact, without counting them. Commits that still wait for the device count as well.
     ///
     /// # Errors

@@ -201,6 +201,13 @@ impl OpenDB {
         self.default.is_empty()
     }
 
+    /// Refuses if the handle is closed or belongs to the parent of a fork. For the packages of other languages, which ask
+    /// at each entry that they have read ahead: it looks at two words.
+    #[doc(hidden)]
+    pub fn check_open(&self) -> Result<()> {
+        self.default.check_open()
+    }
+
     /// Begins a batch: many writes, one commit, no reads.
     #[must_use]
     pub fn batch(&self) -> Batch {

@@ -10,10 +10,12 @@
 //! - [`rows`], [`scenes`], [`run`]: what is measured; how; one round of one store
 //! - [`clock`]: how long calls take
 //! - [`report`], [`chart`]: tables, bars and a file for programs
+//! - [`lines`]: what the runners for other languages have measured, as such a report
 
 mod chart;
 mod clock;
 mod data;
+mod lines;
 mod report;
 mod rows;
 mod run;
@@ -31,7 +33,7 @@ use opendb_measure::machine::Machine;
 use opendb_measure::workload::Random;
 
 use data::{Data, Order};
-use report::Report;
+use report::{Conditions, Report};
 use rows::{Group, ROWS};
 use run::{Plan, Run};
 use scenes::children;
@@ -80,6 +82,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Makes tables and charts of the lines that a runner for another language has printed
+    Lines {
+        /// The file of the lines
+        lines: PathBuf,
+        /// A directory on the filesystem that was measured on
+        #[arg(long)]
+        directory: PathBuf,
+        /// Directory for the tables, the charts and the file for programs
+        #[arg(long)]
+        results: PathBuf,
+    },
     /// What is done in another process
     #[command(hide = true, subcommand)]
     Child(children::Task),
@@ -87,17 +100,28 @@ enum Task {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Task::Child(task)) = &arguments.task {
-        return children::child(task);
+    match &arguments.task {
+        Some(Task::Child(task)) => children::child(task),
+        Some(Task::Lines { lines, directory, results }) => {
+            show(&lines::read(lines, Machine::of(directory))?, Some(results))
+        }
+        None => {
+            let report = measure(&arguments.plan()?)?;
+            show(&report, arguments.results.as_deref())?;
+            arguments.ratio_max.map_or(Ok(()), |ratio_max| check_ratios(&report, ratio_max))
+        }
     }
-    let report = measure(arguments.plan()?)?;
+}
+
+/// Prints the tables, and writes everything where it is wanted. An error where OpenDB has failed.
+fn show(report: &Report, results: Option<&Path>) -> Result<()> {
     println!("{}", report.markdown());
-    if let Some(directory) = &arguments.results {
-        write_results(&report, directory)?;
+    if let Some(directory) = results {
+        write_results(report, directory)?;
     }
-    let own: Vec<_> = report.failures().into_iter().filter(|(kind, ..)| *kind == Kind::OpenDb).collect();
-    ensure!(own.is_empty(), "OpenDB failed: {own:?}");
-    arguments.ratio_max.map_or(Ok(()), |ratio_max| check_ratios(&report, ratio_max))
+    let failures = report.own_failures();
+    ensure!(failures.is_empty(), "OpenDB failed: {failures:?}");
+    Ok(())
 }
 
 impl Arguments {
@@ -133,7 +157,7 @@ fn ids() -> String {
 }
 
 /// Measures every store of the plan, as often as there are rounds.
-fn measure(plan: Plan) -> Result<Report> {
+fn measure(plan: &Plan) -> Result<Report> {
     let machine = Machine::of(&plan.directory);
     let order = Order::new(&plan.data);
     let mut turns = plan.kinds.clone();
@@ -143,10 +167,29 @@ fn measure(plan: Plan) -> Result<Report> {
         random.shuffle(&mut turns);
         for kind in turns.iter().copied() {
             eprintln!("round {round} of {}: {}", plan.rounds, kind.profile().name);
-            samples.extend(Run { plan: &plan, order: &order, kind, round, samples: Vec::new() }.measure());
+            samples.extend(Run { plan, order: &order, kind, round, samples: Vec::new() }.measure());
         }
     }
-    Ok(Report { plan, machine, samples })
+    let left_out = Kind::ALL.iter().filter(|kind| !plan.kinds.contains(kind));
+    Ok(Report {
+        asked: conditions(plan),
+        machine,
+        stores: plan.kinds.iter().map(|kind| kind.profile().notes()).collect(),
+        rows: ROWS.iter().filter(|row| plan.groups.contains(&row.group)).collect(),
+        samples,
+        left_out: left_out.map(|kind| kind.profile().name.to_owned()).collect(),
+    })
+}
+
+fn conditions(plan: &Plan) -> Conditions {
+    Conditions {
+        language: "rust".to_owned(),
+        keys: plan.data.count,
+        value_bytes: plan.data.value_bytes,
+        seed: plan.data.seed,
+        rounds: u64::from(plan.rounds),
+        seconds_per_row: plan.time.as_secs_f64(),
+    }
 }
 
 fn write_results(report: &Report, directory: &Path) -> Result<()> {
@@ -165,9 +208,9 @@ fn write_results(report: &Report, directory: &Path) -> Result<()> {
 }
 
 fn check_ratios(report: &Report, ratio_max: f64) -> Result<()> {
-    let slower: Vec<String> = ROWS
-        .iter()
-        .filter_map(|row| report.ratio(row).map(|ratio| (row, ratio)))
+    let slower: Vec<String> = report
+        .ratios()
+        .into_iter()
         .filter(|(_, ratio)| *ratio > ratio_max)
         .map(|(row, ratio)| format!("{} ({ratio:.2})", row.title))
         .collect();

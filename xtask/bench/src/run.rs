@@ -52,7 +52,7 @@ pub(crate) enum Outcome {
     /// Bytes were counted.
     Bytes(u64),
     /// The store has not got what it takes.
-    Lacks(&'static str),
+    Lacks(String),
     /// The store failed, or gave a wrong answer.
     Failed(String),
 }
@@ -60,8 +60,8 @@ pub(crate) enum Outcome {
 /// One row of one store in one round.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
-    /// The store.
-    pub(crate) kind: Kind,
+    /// The store, by its name on the command line.
+    pub(crate) store: String,
     /// The row.
     pub(crate) row: &'static Row,
     /// The round, from 1.
@@ -134,7 +134,7 @@ impl Run<'_> {
                 continue;
             }
             let outcome = match (self.kind.profile().lacks(row.call), failure) {
-                (Some(reason), _) => Outcome::Lacks(reason),
+                (Some(reason), _) => Outcome::Lacks(reason.to_owned()),
                 (None, Some(failure)) => Outcome::Failed(failure.to_owned()),
                 (None, None) => Outcome::Failed("it was not measured".to_owned()),
             };
@@ -203,7 +203,8 @@ impl Run<'_> {
     }
 
     fn add(&mut self, row: &'static Row, outcome: Outcome, details: Value) {
-        self.samples.push(Sample { kind: self.kind, row, round: self.round, outcome, details });
+        let store = self.kind.profile().id.to_owned();
+        self.samples.push(Sample { store, row, round: self.round, outcome, details });
     }
 }
 

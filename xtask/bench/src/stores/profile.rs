@@ -1,6 +1,7 @@
 //! What a reader of the report must know of each store: its version, its settings, and what it cannot do.
 
 use super::Kind;
+use crate::report::StoreNotes;
 
 /// What a workload needs of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,19 @@ impl Profile {
     /// Why it cannot take part in what needs this call.
     pub(crate) fn lacks(&self, call: Call) -> Option<&'static str> {
         self.lacks.iter().find(|(lacking, _)| *lacking == call).map(|(_, reason)| *reason)
+    }
+
+    /// What a reader of a report must know.
+    pub(crate) fn notes(&self) -> StoreNotes {
+        StoreNotes {
+            id: self.id.to_owned(),
+            name: self.name.to_owned(),
+            version: self.version(),
+            persistent: self.persistent,
+            survives: self.survives.to_owned(),
+            durable: Some(self.durable.to_owned()),
+            settling: self.settling.to_owned(),
+        }
     }
 
     /// The crate and its version.
