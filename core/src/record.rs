@@ -360,21 +360,29 @@ pub(crate) struct Record<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) value: &'a [u8],
     header: &'a [u8],
+    /// Key and value, one behind the other.
+    content: &'a [u8],
 }
 
 impl<'a> Record<'a> {
     /// Parses the record that begins `bytes`, whose lengths must fit in them.
     #[inline]
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Record<'a>> {
-        let shape = RecordShape::parse(bytes)?;
-        let (header, rest) = bytes.split_at_checked(shape.header_bytes)?;
-        let (key, rest) = rest.split_at_checked(shape.key_bytes)?;
-        Some(Record { shape, key, value: rest.get(..shape.value_bytes)?, header })
+        Record::of_shape(RecordShape::parse(bytes)?, bytes)
+    }
+
+    /// The record that begins `bytes`, whose shape has been read.
+    #[inline]
+    pub(crate) fn of_shape(shape: RecordShape, bytes: &'a [u8]) -> Option<Record<'a>> {
+        let (header, content) = bytes.get(..shape.bytes())?.split_at_checked(shape.header_bytes)?;
+        let (key, value) = content.split_at_checked(shape.key_bytes)?;
+        Some(Record { shape, key, value, header, content })
     }
 
     /// The CRC of the record without salt.
+    #[inline]
     fn crc(&self) -> u32 {
-        crc32c(content_crc(self.key, self.value), self.header.get(4..).unwrap_or_default())
+        crc32c(crc32c(0, self.content), self.header.get(4..).unwrap_or_default())
     }
 
     /// Whether the record's checksum is right at this place.

@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 
 use crate::conflict::ReadSet;
 use crate::error::{Error, Result};
-use crate::keys::ordered_key;
+use crate::keys::{ordered_key, split_ordered_key};
 use crate::options::Durability;
+use crate::record::{Kind, NewRecord};
 use crate::scan::{Entry, OwnWrites, Scan, Walk};
 use crate::store::{Commit, CommitBytes, KeyRange, Operations, Pin, Store};
 
@@ -108,31 +109,56 @@ impl Work {
         if self.writes.is_empty() {
             return Ok(());
         }
-        let committed = self.check_and_commit(store, durability);
+        let Work { pin, reads, writes, .. } = self;
+        let committed = check_and_commit(store, pin, &reads.lock(), &writes, durability);
         if matches!(committed, Err(Error::Transaction(_))) && store.is_hiding() {
             // It may have conflicted with a commit that nobody sees yet; seen, it is not met again.
             let _told_by_the_writer = store.flush();
         }
         committed
     }
+}
 
-    fn check_and_commit(&self, store: &Store, durability: Durability) -> Result<()> {
-        let reads = self.reads.lock();
-        let checked = reads.check(store, self.pin.sequence)?;
-        let mut operations = Operations::default();
-        for (ordered, value) in &*self.writes {
-            let Some((keyspace, key)) = crate::keys::split_ordered_key(ordered) else { continue };
-            let hash = store.keys.hash(keyspace, key);
-            match value {
-                Some(value) => {
-                    let compression = store.keys.keyspaces.compression(keyspace);
-                    operations.put(store, hash, (keyspace, compression), key, value)?;
-                }
-                None => operations.delete(hash, keyspace, key)?,
-            }
-        }
-        store.commit(Commit::Many(operations), durability, &mut |store| checked.check_since(store))
+/// Checks what was read and applies what was written. The pin is given up as soon as both have come true under the commit lock.
+fn check_and_commit(
+    store: &Store,
+    pin: Arc<Pin>,
+    reads: &ReadSet,
+    writes: &OwnWrites,
+    durability: Durability,
+) -> Result<()> {
+    let checked = reads.check(store, pin.sequence)?;
+    let mut pin = Some(pin);
+    let mut verdict = |store: &Store| {
+        checked.check_since(store)?;
+        // It has read all that it will. With its snapshot gone, what it overwrites need not be kept for it; a scan that is
+        // still there has the pin as well.
+        pin = None;
+        Ok(())
+    };
+    if let (1, Some((ordered, value))) = (writes.len(), writes.first_key_value())
+        && let Some((keyspace, key)) = split_ordered_key(ordered)
+    {
+        // One record is there or not: nothing has to be hidden until all of them are.
+        let kind = if value.is_some() { Kind::Put } else { Kind::Tombstone };
+        let record = NewRecord { kind, keyspace, key, value: value.as_deref().unwrap_or_default() };
+        let (hash, compression) =
+            (store.keys.hash(keyspace, key), store.keys.keyspaces.compression(keyspace));
+        return store.commit(Commit::One(record, hash, compression), durability, &mut verdict);
     }
+    let mut operations = Operations::default();
+    for (ordered, value) in writes {
+        let Some((keyspace, key)) = split_ordered_key(ordered) else { continue };
+        let hash = store.keys.hash(keyspace, key);
+        match value {
+            Some(value) => {
+                let compression = store.keys.keyspaces.compression(keyspace);
+                operations.put(store, hash, (keyspace, compression), key, value)?;
+            }
+            None => operations.delete(hash, keyspace, key)?,
+        }
+    }
+    store.commit(Commit::Many(operations), durability, &mut verdict)
 }
 
 /// A scan whose range is in a read set.

@@ -142,6 +142,23 @@ impl Map {
         }
     }
 
+    /// Takes the pages of a range out of the map, all at once, and brings them in again for reading. Nobody may store to them any
+    /// more. The bytes are the file's and stay what they are; whoever reads meanwhile finds the same. Best effort.
+    ///
+    /// A sync takes from each page that was stored to the right to be stored to, so that it learns of the next store, and for
+    /// every single one it interrupts all processors that run this process: a put in thirty, each time for microseconds. Of
+    /// pages that are not in the map for storing it takes nothing.
+    pub(crate) fn end_stores(&self, offset: usize, length: usize) {
+        if !self.contains(offset, length) || length == 0 {
+            return;
+        }
+        match &self.backing {
+            Backing::System { map, .. } => end_stores_system(map, offset, length),
+            #[cfg(any(test, feature = "simulation"))]
+            Backing::Simulated(map) => map.end_stores(offset, length),
+        }
+    }
+
     /// Makes the pages read-only, so that a stray store of the host process faults instead of damaging the log. Best
     /// effort: where the system refuses, the map stays as it was. The caller never stores afterwards.
     pub(crate) fn protect(&self) {
@@ -210,6 +227,18 @@ fn populate_system(map: &MmapRaw, offset: usize, length: usize) -> io::Result<()
 fn populate_system(_map: &MmapRaw, _offset: usize, _length: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+#[cfg(target_os = "linux")]
+fn end_stores_system(map: &MmapRaw, offset: usize, length: usize) {
+    // SAFETY: the mapping is shared and of a file, so this takes away no bytes: they are in the cache of the system, which is
+    // told what was stored, and the next touch brings the same ones in.
+    let taken = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, length) };
+    // Otherwise the next reader of each would bring them in.
+    let _best_effort = taken.and_then(|()| map.advise_range(memmap2::Advice::PopulateRead, offset, length));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_stores_system(_map: &MmapRaw, _offset: usize, _length: usize) {}
 
 #[cfg(unix)]
 fn protect_system(map: &MmapRaw) {

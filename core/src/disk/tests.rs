@@ -158,6 +158,10 @@ fn a_map_and_the_file_are_the_same_bytes() {
         for (at, length) in [(0, 8192), (4096, 1 << 20), (8192, 1), (usize::MAX, 2)] {
             map.read_soon(at, length);
         }
+        map.end_stores(0, 8192);
+        // SAFETY: nothing is stored to the range from here on.
+        assert_eq!(unsafe { map.bytes(4094, 6) }, Some(&b"across"[..]), "the bytes are the file's");
+        map.end_stores(4096, 8192);
         map.protect();
         // SAFETY: nothing is stored to the range from here on.
         assert_eq!(unsafe { map.bytes(100, 7) }, Some(&b"written"[..]));
@@ -591,6 +595,9 @@ mod simulated_disk {
         assert!(unsafe { map.store(4090, b"inside") });
         // SAFETY: as above.
         assert!(!unsafe { map.store(4091, b"beyond") }, "the second page was not populated");
+        map.end_stores(0, 4096);
+        // SAFETY: as above.
+        assert!(!unsafe { map.store(0, b"again") }, "stores there have ended");
         file.set_length(4096).unwrap();
         // SAFETY: nothing is stored any more.
         assert!(unsafe { map.bytes(0, 4096) }.is_some());

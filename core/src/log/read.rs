@@ -24,6 +24,9 @@ const WALK_BYTES: usize = 1 << 20;
 /// What a walk over a map asks the system for at a time, ahead of where it is.
 const ASKED_BYTES: usize = 1 << 20;
 
+/// Where most of a short value stands behind a key, of which the beginning is asked for by itself.
+const REST_BYTES: Range<usize> = 64..192;
+
 /// A record at its place.
 #[derive(Debug)]
 pub(crate) struct RecordAt<'a> {
@@ -50,16 +53,21 @@ impl std::ops::Deref for Value {
     }
 }
 
+#[cold]
+fn no_segment(location: Location) -> Error {
+    Error::Internal(format!("no segment in slot {}", location.slot()))
+}
+
+#[cold]
 fn damaged(slot: &Slot, offset: u64, reason: &str) -> Error {
     let reason = format!("{reason} (in {})", slot.segment.path().display());
     Error::corruption(slot.segment.serial(), offset, reason)
 }
 
 impl Log {
+    #[inline]
     fn slot<'g>(&'g self, location: Location, guard: &'g Guard) -> Result<&'g Slot> {
-        self.segments
-            .get(location.slot(), guard)
-            .ok_or_else(|| Error::Internal(format!("no segment in slot {}", location.slot())))
+        self.segments.get(location.slot(), guard).ok_or_else(|| no_segment(location))
     }
 
     /// Serial of the segment in a location's slot.
@@ -139,6 +147,12 @@ impl Log {
         let shape =
             RecordShape::parse(&bytes).ok_or_else(|| damaged(slot, offset, "there is no record here"))?;
         Ok(RecordAt { slot, location, bytes, shape })
+    }
+
+    /// Starts loading what a record mostly has behind its first cache line, while that is waited for.
+    #[inline]
+    pub(crate) fn prefetch_rest(&self, location: Location, guard: &Guard) {
+        self.prefetch(location, REST_BYTES, guard);
     }
 
     /// Starts loading these bytes of the record at `location`, where they are mapped, and does not wait. What has been paged
@@ -238,6 +252,7 @@ impl<'a> RecordAt<'a> {
     }
 
     /// Sees to it that all of the record is at hand.
+    #[inline]
     fn whole(&mut self) -> Result<()> {
         if self.bytes.len() < self.shape.bytes() {
             self.bytes = self.slot.segment.read(self.location.offset(), self.shape.bytes())?;
@@ -248,15 +263,16 @@ impl<'a> RecordAt<'a> {
     /// The record, whose checksum was found to be right before.
     pub(crate) fn unchecked(&mut self) -> Result<Record<'_>> {
         self.whole()?;
-        Record::parse(&self.bytes)
+        Record::of_shape(self.shape, &self.bytes)
             .ok_or_else(|| damaged(self.slot, self.location.offset(), "there is no record here any more"))
     }
 
     /// The record, after its checksum was found to be right.
+    #[inline]
     pub(crate) fn checked(&mut self) -> Result<Record<'_>> {
         self.whole()?;
         let offset = self.location.offset();
-        Record::parse(&self.bytes)
+        Record::of_shape(self.shape, &self.bytes)
             .filter(|record| record.is_intact(self.slot.salt.at(offset)))
             .ok_or_else(|| damaged(self.slot, offset, "a record does not pass its checksum"))
     }
@@ -271,6 +287,7 @@ impl<'a> RecordAt<'a> {
     }
 
     /// A copy of the value.
+    #[inline]
     pub(crate) fn copy_value(&mut self, log: &Log) -> Result<Vec<u8>> {
         let record = self.checked()?;
         match record.shape.kind {
@@ -310,6 +327,7 @@ impl<'a> RecordAt<'a> {
     }
 
     /// The value without a copy where the segment is mapped and the value is stored as it is.
+    #[inline]
     pub(crate) fn value(mut self, log: &Log) -> Result<Value> {
         let record = self.checked()?;
         if record.shape.kind == Kind::CompressedPut {

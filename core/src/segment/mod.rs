@@ -31,6 +31,10 @@ pub(crate) const HEADER_BYTES_MAX: usize = 4096;
 const CUT_BYTES: u64 = 4096;
 /// What is left over of a sealed segment is given back from so many bytes on.
 const TAIL_BYTES_MIN: u64 = 64 << 10;
+/// Pages of the map of a file, or several of them: the system has no larger ones for files.
+const PAGE_BYTES: u64 = 64 << 10;
+/// How much is published and not yet settled when a sync settles it.
+const SETTLED_BYTES_MIN: u64 = PAGE_BYTES;
 /// How much the background populates with one call, so that the process's other maps never wait long for it.
 const POPULATE_STEP_BYTES: u64 = 256 << 10;
 
@@ -70,6 +74,8 @@ struct Body {
     published: AtomicU64,
     /// All pages below it were populated. Only grows.
     populated: AtomicU64,
+    /// Nothing is stored to pages below it any more, and the map knows. Only grows.
+    settled: AtomicU64,
 }
 
 /// What only one thread at a time touches.
@@ -335,6 +341,9 @@ impl Segment {
 
     /// Makes everything appended so far durable, stores through the map included.
     pub(crate) fn sync(&self) -> Result<()> {
+        if self.appends_mapped {
+            self.body.settle();
+        }
         self.body.file.sync().map_err(|error| failed("syncing", &self.body.path, error))
     }
 
@@ -410,6 +419,7 @@ impl Body {
             published: AtomicU64::new(published),
             // A page that holds published bytes may still have to be fetched for writing, so nothing is populated yet.
             populated: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
+            settled: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
         })
     }
 
@@ -433,6 +443,21 @@ impl Body {
         // Everything below `populated` was populated, by this thread or another, so everything below `end` is.
         self.populated.fetch_max(end, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Ends stores to the pages that are published as a whole, where there are so many that this costs less than what a sync would
+    /// do for each.
+    fn settle(&self) {
+        let Some(map) = &self.map else { return };
+        let end = self.published.load(Ordering::Acquire) / PAGE_BYTES * PAGE_BYTES;
+        let settled = self.settled.load(Ordering::Relaxed);
+        let count = end.saturating_sub(settled);
+        if let (true, Ok(at), Ok(length)) =
+            (count >= SETTLED_BYTES_MIN, usize::try_from(settled), usize::try_from(count))
+        {
+            map.end_stores(at, length);
+            self.settled.fetch_max(end, Ordering::Relaxed);
+        }
     }
 
     /// What to report when populating failed. The kernel does not tell there whether the device is full or failing,

@@ -365,6 +365,40 @@ fn the_background_stays_ahead_and_then_rests() {
     });
 }
 
+/// A sync takes full pages out of the map, for everybody at once. What stands there must be readable all the time, and the page
+/// that is being filled must stay, at whatever offset in it a sync comes.
+#[test]
+fn appends_and_reads_go_on_over_pages_that_a_sync_has_settled() {
+    let capacity = if cfg!(miri) { 3 } else { 16 } * SETTLED_BYTES_MIN;
+    for access in [MAPPED, WRITE] {
+        on_each_disk(|disk, directory| {
+            let (path, header) = (directory.join("7.segment"), b"header..");
+            let segment = Segment::create(disk, path, 7, 3, capacity, header, access).unwrap();
+            let record = |at: u64| [(at >> 4) as u8; 4000];
+            thread::scope(|scope| {
+                let writer = scope.spawn(|| {
+                    for at in (8..capacity - 4000).step_by(4000) {
+                        assert_eq!(commit(&segment, &[&record(at)]), at);
+                        if at % 3 == 2 {
+                            segment.sync().unwrap();
+                        }
+                    }
+                });
+                while !writer.is_finished() {
+                    let end = segment.published();
+                    for at in (8..end).step_by(4000) {
+                        assert_eq!(&*segment.read(at, 4000).unwrap(), &record(at), "at {at} of {end}");
+                    }
+                }
+            });
+            segment.sync().unwrap();
+            let settled = segment.body.settled.load(Ordering::Relaxed);
+            assert!(settled <= segment.published());
+            assert_eq!(settled > capacity / 2, access.mapped_append);
+        });
+    }
+}
+
 #[test]
 fn a_new_segment_is_synced_before_it_is_handed_out() {
     for access in [MAPPED, WRITE, PLAIN] {

@@ -18,21 +18,23 @@
 //! - A segment is forgotten only when no version that a snapshot needs is in it, and every reader has moved on since.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use super::Store;
-use super::job::{BATCH_BYTES, Batch, Fates, Item, Job, Tombstone, mark_needed};
+use super::job::{BATCH_BYTES, Batch, Fates, Item, Job};
 use super::moves::Reach;
 use crate::compaction::{Candidate, Effort, choose};
 use crate::error::{Error, Result};
 use crate::location::Location;
-use crate::log::{FrameWalk, Settled, Walked};
+use crate::log::Settled;
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
 use crate::moves::Copies;
-use crate::record::{Kind, LargePointer, Record};
+use crate::prefetch::prefetch;
+use crate::record::{LargePointer, Record};
 use crate::segment::Segment;
 
-const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
+pub(super) const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
 /// Live bytes that a job takes on when everything is compacted. While it runs, it takes about a hundred bytes for each record.
 const FULL_JOB_BYTES: u64 = 128 << 20;
 /// Bytes a second that are copied while there is little garbage.
@@ -123,6 +125,11 @@ struct Kept {
     /// When so much was retired, they are looked at anew.
     until_retired: u64,
 }
+
+/// So many records ahead of the one that is copied the next are asked for, and what is known of them twice as many ahead.
+const COPIED_AHEAD: usize = 12;
+/// What is asked for of them.
+const AHEAD_BYTES: Range<usize> = 0..192;
 
 /// What is in a segment of copies.
 #[derive(Debug)]
@@ -273,119 +280,6 @@ impl Store {
         }
     }
 
-    /// Finds what goes on of one victim.
-    fn gather(&self, job: &mut Job, fates: &mut Fates, victim: &Settled) -> Result<()> {
-        let segment = &victim.segment;
-        let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
-        while walk.position() < segment.published() {
-            match walk.step()? {
-                Walked::Frame(offset, frame) => {
-                    for (at, record) in frame.records() {
-                        let location =
-                            Location::new(segment.slot(), offset + at as u64).ok_or_else(no_location)?;
-                        self.gather_record(job, fates, location, &record, frame.sequence)?;
-                    }
-                }
-                Walked::Stopped(offset) => {
-                    let reason = "a record cannot be read; the segment is not compacted";
-                    return Err(Error::corruption(segment.serial(), offset, reason));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn gather_record(
-        &self,
-        job: &mut Job,
-        fates: &mut Fates,
-        location: Location,
-        record: &Record<'_>,
-        sequence: u64,
-    ) -> Result<()> {
-        let (kind, keyspace) = (record.shape.kind, record.shape.keyspace);
-        let hash = self.keys.hash(keyspace, record.key);
-        let mut candidates = self.keys.candidates(&self.log, hash)?;
-        let is_live = match kind {
-            kind if kind.is_put() && !candidates.any(|candidate| candidate == location) => {
-                fates.note_dead(location, hash, kind == Kind::LargePut);
-                return Ok(());
-            }
-            Kind::Put | Kind::LargePut | Kind::CompressedPut => true,
-            // The key has come back since, by a commit that is on the device before this segment is gone.
-            Kind::Tombstone
-                if self.keys.find(&self.log, hash, keyspace, record.key, &self.log.pin())?.is_some() =>
-            {
-                return Ok(());
-            }
-            Kind::Tombstone | Kind::Keyspace => false,
-        };
-        if kind == Kind::Tombstone {
-            let item = job.items.len();
-            job.tombstones.push(Tombstone { hash, sequence, item, is_needed: false });
-        }
-        let start = job.arena.len();
-        job.arena.extend_from_slice(&keyspace.to_be_bytes());
-        job.arena.extend_from_slice(record.key);
-        let key = start..job.arena.len();
-        let copied_bytes = record.again().standalone_bytes(sequence) as u64;
-        let is_large = kind == Kind::LargePut;
-        job.items.push(Item { key, hash, location, sequence, copied_bytes, is_live, is_large });
-        Ok(())
-    }
-
-    /// Takes out the tombstones that delete nothing any more once these segments are gone.
-    fn judge_tombstones(&self, job: &mut Job, gone: &HashSet<u64>) -> Result<()> {
-        if job.tombstones.is_empty() {
-            return Ok(());
-        }
-        job.tombstones.sort_unstable_by_key(|tombstone| tombstone.hash);
-        let newest = job.tombstones.iter().map(|tombstone| tombstone.sequence).max().unwrap_or(0);
-        for other in self.log.settled() {
-            let may_have_older = other.entry.kind != SegmentKind::Large
-                && !gone.contains(&other.entry.serial)
-                && other.entry.first_sequence < newest;
-            if may_have_older {
-                if self.wake.is_stopping() {
-                    return Err(Error::Closed);
-                }
-                let hashes = self.put_hashes(&other)?;
-                mark_needed(&mut job.tombstones, hashes.as_deref(), other.entry.first_sequence);
-                if job.tombstones.iter().all(|one| one.is_needed) {
-                    return Ok(());
-                }
-            }
-        }
-        let superfluous: HashSet<usize> =
-            job.tombstones.iter().filter(|one| !one.is_needed).map(|one| one.item).collect();
-        let mut at = 0;
-        job.items.retain(|_| {
-            at += 1;
-            !superfluous.contains(&(at - 1))
-        });
-        Ok(())
-    }
-
-    /// Hashes of the keys that have puts in a segment, ascending. `None` where not all of it can be read: then nobody knows.
-    fn put_hashes(&self, settled: &Settled) -> Result<Option<Vec<u64>>> {
-        if let Some(hashes) = self.hinted_put_hashes(&settled.entry) {
-            return Ok(Some(hashes));
-        }
-        let segment = &settled.segment;
-        let mut hashes = Vec::new();
-        let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
-        while walk.position() < segment.published() {
-            let Walked::Frame(_, frame) = walk.step()? else { return Ok(None) };
-            for (_, record) in frame.records() {
-                if record.shape.kind.is_put() {
-                    hashes.push(self.keys.hash(record.shape.keyspace, record.key));
-                }
-            }
-        }
-        hashes.sort_unstable();
-        Ok(Some(hashes))
-    }
-
     /// Runs `work` with the record of an item, which was found to be whole when it was gathered.
     fn with_record<T>(&self, item: &Item, work: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
         let guard = self.log.pin();
@@ -429,7 +323,8 @@ impl Store {
     ) -> Result<()> {
         let salt = self.log.salt(segment.serial());
         let mut batch = Batch::default();
-        for number in order {
+        for (at, number) in order.iter().enumerate() {
+            self.ask_ahead(job, order, at);
             let item = &job.items[*number];
             let offset = segment.published() + batch.bytes.len() as u64;
             let stored = self.with_record(item, |record| {
@@ -451,6 +346,18 @@ impl Store {
         self.move_batch(job, &mut batch, segment, |_| None, |item, to| fates.note(item, to))
     }
 
+    /// Asks for what will be copied soon. In the order of the keys each record stands somewhere else, and so does what is known of
+    /// it.
+    fn ask_ahead(&self, job: &Job, order: &[usize], at: usize) {
+        let ahead = |by| order.get(at + by).and_then(|number| job.items.get(*number));
+        if let Some(item) = ahead(2 * COPIED_AHEAD) {
+            prefetch(item);
+        }
+        if let Some(item) = ahead(COPIED_AHEAD) {
+            self.log.prefetch(item.location, AHEAD_BYTES, &self.log.pin());
+        }
+    }
+
     /// Publishes a batch of copies and moves the index to them, where it has not moved on. `values` tells where the large value of
     /// an item was and where it is, if it was moved; `moved` hears of each live item whether the index leads to its copy, which has so
     /// many bytes.
@@ -465,6 +372,8 @@ impl Store {
         let start = segment.published();
         segment.append(&[&batch.bytes]).map_err(|error| self.log.poisoned_by(error))?;
         segment.publish(start + batch.bytes.len() as u64);
+        // So that nobody waits for it under the lock.
+        batch.moves.iter().for_each(|(_, number, ..)| self.keys.index.prefetch(job.items[*number].hash));
         let committer = self.committer.lock();
         let guard = self.log.pin();
         for (at, number, old_bytes, new_bytes) in batch.moves.drain(..) {
@@ -540,6 +449,6 @@ pub(super) fn hold_back(bytes: u64) {
     std::thread::sleep(Duration::from_nanos(bytes * 1_000_000_000 / BYTES_PER_SECOND));
 }
 
-fn no_location() -> Error {
+pub(super) fn no_location() -> Error {
     Error::Internal("a record stands where no location leads".to_owned())
 }

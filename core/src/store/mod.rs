@@ -25,6 +25,7 @@ mod commit;
 mod compaction;
 mod compaction_large;
 mod figures;
+mod gather;
 mod hidden;
 mod hints;
 mod job;

@@ -111,11 +111,15 @@ impl Store {
         keyspace: u16,
         key: &[u8],
     ) -> Result<Found> {
-        let (place, sequence) = (record.place(), record.sequence(&self.log));
-        let (is_mapped, is_compressed) = (record.is_mapped(), record.is_compressed());
+        let (place, is_mapped, is_compressed) = (record.place(), record.is_mapped(), record.is_compressed());
+        // Of a record of a batch it stands elsewhere, which is not looked at in vain.
+        let may_be_costly = is_compressed || !is_mapped || started.is_some();
+        let sequence = if may_be_costly { Some(record.sequence(&self.log)?) } else { None };
         let value = record.value(&self.log)?;
-        if is_compressed || self.was_slow(started, is_mapped) {
-            self.cache.admit(place, (keyspace, key, &value, sequence?));
+        if let Some(sequence) = sequence
+            && (is_compressed || self.was_slow(started, is_mapped))
+        {
+            self.cache.admit(place, (keyspace, key, &value, sequence));
         }
         Ok(Found::Logged(value))
     }
@@ -155,6 +159,7 @@ impl Store {
         newest.map(|record| record.sequence(&self.log)).transpose()
     }
 
+    #[inline]
     fn look<'g>(
         &'g self,
         keyspace: u16,
@@ -197,6 +202,7 @@ impl Store {
                     return Ok(Some(Hit::Cached(entry)));
                 }
             }
+            self.log.prefetch_rest(location, guard);
             if let Some(record) = self.log.find(location, keyspace, key, guard)? {
                 return Ok(Some(Hit::Logged(record)));
             }
@@ -237,15 +243,18 @@ impl Store {
         Ok(None)
     }
 
+    #[inline]
     fn begins_read(&self) -> Option<Instant> {
         self.times_reads.load(Ordering::Relaxed).then(Instant::now)
     }
 
+    #[inline]
     fn was_slow(&self, started: Option<Instant>, is_mapped: bool) -> bool {
         !is_mapped || started.is_some_and(|started| started.elapsed() >= SLOW_READ)
     }
 
     /// Keeps a value that had to be waited for or unpacked.
+    #[inline]
     fn admit_if_costly(
         &self,
         started: Option<Instant>,

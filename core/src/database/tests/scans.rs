@@ -181,3 +181,28 @@ fn a_damaged_block_of_keys_is_told_and_made_anew() {
         assert!(found == keys);
     }
 }
+
+/// A transaction gives up its snapshot when it commits, so that what it overwrites itself need not be kept. A scan that it has
+/// begun goes on, and must see neither that nor what comes after it.
+#[test]
+fn a_scan_of_a_transaction_that_has_committed_sees_its_snapshot_to_the_end() {
+    for options in all_options(4 << 20) {
+        for writes in [1, 2] {
+            let db = open(&SimulatedDisk::new(), &options).unwrap();
+            filled(&db, 300);
+            let mut transaction = db.begin_transaction().unwrap();
+            let mut scan = transaction.iter("default", &Scan::all()).unwrap();
+            assert_eq!(scan.next().unwrap().unwrap(), (key(0), value(0)));
+            (0..writes).for_each(|number| transaction.put("default", &key(200 + number), b"own").unwrap());
+            transaction.commit().unwrap();
+            assert_eq!(db.stats().unwrap().snapshots, 1, "the scan's");
+            (0..300).for_each(|number| db.put(&key(number), b"later").unwrap());
+            let rest: Vec<_> = scan.by_ref().map(Result::unwrap).collect();
+            let expected: Vec<_> = (1..300).map(|number| (key(number), value(number))).collect();
+            assert_eq!(rest, expected);
+            drop(scan);
+            let stats = db.stats().unwrap();
+            assert_eq!((stats.snapshots, stats.versions), (0, 0));
+        }
+    }
+}

@@ -198,6 +198,13 @@ impl SimulatedMap {
         Ok(())
     }
 
+    /// What is stored there afterwards is a gamble again.
+    pub(crate) fn end_stores(&self, offset: usize, length: usize) {
+        for flag in self.pages(offset, length) {
+            flag.store(false, Ordering::Release);
+        }
+    }
+
     pub(crate) fn protect(&self) {
         self.writable.store(false, Ordering::Release);
     }
