@@ -82,7 +82,7 @@ mod tests {
     /// Of every length around those where another way is taken, from every offset, in one piece and in two.
     #[test]
     fn both_ways_give_the_same() {
-        let bytes: Vec<u8> = (0..1100_u32).map(|n| (n * n >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..1100_u32).map(|n| ((n * n) >> 3) as u8).collect();
         for length in (0..80).chain([500, 511, 512, 513, 1000, 1085]) {
             for at in 0..9 {
                 let part = &bytes[at..at + length];
