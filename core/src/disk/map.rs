@@ -228,13 +228,21 @@ fn populate_system(_map: &MmapRaw, _offset: usize, _length: usize) -> io::Result
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// How much is taken out of the map and brought in again with one call: who changes the process's maps waits for it.
+#[cfg(target_os = "linux")]
+const END_STORES_STEP_BYTES: usize = 1 << 20;
+
 #[cfg(target_os = "linux")]
 fn end_stores_system(map: &MmapRaw, offset: usize, length: usize) {
-    // SAFETY: the mapping is shared and of a file, so this takes away no bytes: they are in the cache of the system, which is
-    // told what was stored, and the next touch brings the same ones in.
-    let taken = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, length) };
-    // Otherwise the next reader of each would bring them in.
-    let _best_effort = taken.and_then(|()| map.advise_range(memmap2::Advice::PopulateRead, offset, length));
+    let end = offset + length;
+    for at in (offset..end).step_by(END_STORES_STEP_BYTES) {
+        let length = END_STORES_STEP_BYTES.min(end - at);
+        // SAFETY: the mapping is shared and of a file, so this takes away no bytes: they are in the cache of the system, which
+        // is told what was stored, and the next touch brings the same ones in.
+        let taken = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at, length) };
+        // Otherwise the next reader of each would bring them in.
+        let _best_effort = taken.and_then(|()| map.advise_range(memmap2::Advice::PopulateRead, at, length));
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
