@@ -219,3 +219,13 @@ def test_an_iterator_in_a_cycle_of_a_subclass(tmp_path: Path) -> None:
     gc.collect()
     with opendb.open(tmp_path) as again:
         assert again.stats().snapshots == 0
+
+
+def test_entries_of_every_length_around_what_is_packed_come_as_they_were_put(db: opendb.OpenDB) -> None:
+    lengths = [0, 1, 4091, 4092, 4093, 8192, 1 << 20, 5, 300_000, 0, 4092]
+    entries = [(b"key%02d" % number, bytes([number]) * length) for number, length in enumerate(lengths)]
+    for key, value in entries:
+        db.put(key, value)
+    assert list(db.iter()) == entries
+    assert db.scan_prefix(b"key") == entries
+    assert list(db.keys()) == [key for key, _ in entries]
