@@ -324,3 +324,50 @@ fn a_tombstone_outlives_a_segment_that_waits_for_a_checkpoint() {
         }
     }
 }
+
+/// Of the records of a victim that are dead nothing stays, and least of all a key by which another one is sorted.
+#[test]
+fn copies_stand_in_the_order_of_their_keys() {
+    let key = |number: u32| format!("sorted {:04}", number.wrapping_mul(7919) % 3_000).into_bytes();
+    for options in all_options(4 << 20) {
+        let disk = SimulatedDisk::new();
+        let db = open(&disk, &options).unwrap();
+        (0..3_000).for_each(|number| db.put(&key(number), b"").unwrap());
+        (0..3_000).filter(|number| number % 3 == 0).for_each(|number| db.delete(&key(number)).unwrap());
+        db.compact().unwrap();
+        db.close().unwrap();
+        let in_file = |name: &String| -> Vec<Vec<u8>> {
+            let file = disk.open(&Path::new(PATH).join(name), OpenMode::ReadOnly).unwrap();
+            let mut bytes = vec![0; file.length().unwrap() as usize];
+            file.read_at(&mut bytes, 0).unwrap();
+            bytes.windows(11).filter(|window| window.starts_with(b"sorted ")).map(<[u8]>::to_vec).collect()
+        };
+        let segments = files(&disk, "segment");
+        let copies = segments.iter().map(in_file).max_by_key(Vec::len).unwrap();
+        assert!(copies.len() >= 2_000, "{}", copies.len());
+        assert!(copies.is_sorted());
+    }
+}
+
+/// Two transactions that read the same value and write one key each: one of them is told that it conflicts.
+#[test]
+fn no_update_of_a_single_key_is_lost_among_threads() {
+    let db = open(&SimulatedDisk::new(), &Options::new()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    db.transact(|transaction| {
+                        let old =
+                            transaction.get("default", b"n")?.map_or(0, |n| u16::from_be_bytes([n[0], n[1]]));
+                        std::thread::yield_now();
+                        transaction.put("default", b"n", &(old + 1).to_be_bytes())
+                    })
+                    .unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(db.get(b"n").unwrap().unwrap(), 2_000_u16.to_be_bytes());
+    assert_eq!(db.stats().unwrap().versions, 0);
+}
