@@ -177,8 +177,16 @@ impl SegmentTable {
     pub(super) fn retire(&self, serial: u64) {
         let slot = self.slot_by_serial.write().remove(&serial);
         if let Some(cell) = slot.and_then(|slot| self.cell(slot)) {
+            // Whoever looked at it last drops what stood there, which may be a thread in the middle of a commit. To unmap a
+            // segment and to give up its file is left to this one.
+            let _segment = self.segment_of(cell);
             cell.retire();
         }
+    }
+
+    fn segment_of(&self, cell: &Retirable<Slot>) -> Option<Arc<Segment>> {
+        let guard = crate::epoch::pin(self.generation);
+        cell.get(&guard).map(|slot| Arc::clone(&slot.segment))
     }
 
     #[inline]
