@@ -350,7 +350,7 @@ impl Store {
         self.log.check_not_poisoned()?;
         writer.put(&bytes)?;
         // 5. The log is put on the device by whoever retires.
-        Ok((writer.finish(&header)?, order, contents.counted_to, Reach::of(&contents)))
+        Ok((writer.finish(&header)?, order, contents.sequence, Reach::of(&contents)))
     }
 
     /// One shard as it is now, packed.

@@ -82,7 +82,7 @@ pub(super) struct Compactor {
     pub(super) unreadable: HashSet<u64>,
     /// Number of the last checkpoint; 0 where there was none.
     pub(super) checkpoint: u64,
-    /// The last commit that it counts.
+    /// The last commit that needs not be read again behind it. Of those that came while it was made it may know and count some.
     pub(super) checkpoint_sequence: u64,
     /// What had been appended to the log when it was made.
     pub(super) checkpoint_appended: u64,

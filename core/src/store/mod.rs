@@ -139,7 +139,7 @@ impl Store {
             return Err(crate::error::Error::corruption(0, 0, reason));
         }
         let compactor = match base {
-            Some(base) => Compactor::behind(base.number, base.counted_to, &base.kept, base.reach.clone()),
+            Some(base) => Compactor::behind(base.number, base.start.sequence, &base.kept, base.reach.clone()),
             None => Compactor::default(),
         };
         let (appender, visible) = (log.appender(), log.appended());

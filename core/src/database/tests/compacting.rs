@@ -260,6 +260,27 @@ fn commits_that_come_while_a_checkpoint_is_made_count_once() {
     }
 }
 
+/// The last commits come while the background makes a checkpoint, which then knows them in part: a close makes one that knows all.
+#[test]
+fn after_a_close_nothing_is_read_again_although_the_last_commits_came_while_a_checkpoint_was_made() {
+    let options = Options::new().segment_bytes(4 << 20);
+    for commits in (0..40_u32).map(|round| 100 + 100 * round) {
+        let disk = SimulatedDisk::new();
+        let db = open(&disk, &options).unwrap();
+        db.put(b"first", b"").unwrap();
+        let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| store.compact_or_checkpoint(false).unwrap());
+            (0..commits).for_each(|number| db.put(&number.to_be_bytes(), b"").unwrap());
+        });
+        drop(store);
+        db.close().unwrap();
+        let again = open(&disk.process_death(), &options).unwrap();
+        assert_eq!(again.stats().unwrap().recovery.frames, 0, "{commits} commits");
+        assert_eq!(again.len().unwrap(), u64::from(commits) + 1);
+    }
+}
+
 /// Deaths one after the other, each behind segments that were given up at once, and with no checkpoint between them: the slots that the
 /// checkpoint leads into are nobody else's.
 #[test]
