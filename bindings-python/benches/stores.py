@@ -29,9 +29,10 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-class OpenDB:
-    def __init__(self, directory: Path) -> None:
-        self.db: Any = import_module("opendb").open(directory / "db")
+class WithCalls:
+    """A store whose own calls put and get one key."""
+
+    db: Any
 
     def put_each(self, entries: Sequence[Entry]) -> None:
         put = self.db.put
@@ -41,6 +42,14 @@ class OpenDB:
     def get_each(self, keys: Sequence[bytes]) -> list[bytes | None]:
         get = self.db.get
         return [get(key) for key in keys]
+
+    def close(self) -> None:
+        self.db.close()
+
+
+class OpenDB(WithCalls):
+    def __init__(self, directory: Path) -> None:
+        self.db = import_module("opendb").open(directory / "db")
 
     def batch(self, entries: Sequence[Entry]) -> None:
         with self.db.batch() as batch:
@@ -53,9 +62,6 @@ class OpenDB:
 
     def settle(self) -> None:
         self.db.compact()
-
-    def close(self) -> None:
-        self.db.close()
 
 
 class Lmdb:
@@ -97,7 +103,7 @@ class Lmdb:
         self.environment.close()
 
 
-class RocksDict:
+class RocksDict(WithCalls):
     def __init__(self, directory: Path) -> None:
         rocksdict = self.rocksdict = import_module("rocksdict")
         options = rocksdict.Options(raw_mode=True)
@@ -108,16 +114,7 @@ class RocksDict:
         table.set_block_cache(rocksdict.Cache(CACHE_BYTES))
         table.set_bloom_filter(BLOOM_BITS, False)
         options.set_block_based_table_factory(table)
-        self.db: Any = rocksdict.Rdict(str(directory / "db"), options)
-
-    def put_each(self, entries: Sequence[Entry]) -> None:
-        put = self.db.put
-        for key, value in entries:
-            put(key, value)
-
-    def get_each(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        get = self.db.get
-        return [get(key) for key in keys]
+        self.db = rocksdict.Rdict(str(directory / "db"), options)
 
     def batch(self, entries: Sequence[Entry]) -> None:
         batch = self.rocksdict.WriteBatch(raw_mode=True)
@@ -133,13 +130,10 @@ class RocksDict:
         self.db.flush()
         self.db.compact_range(None, None)
 
-    def close(self) -> None:
-        self.db.close()
 
-
-class Plyvel:
+class Plyvel(WithCalls):
     def __init__(self, directory: Path) -> None:
-        self.db: Any = import_module("plyvel").DB(
+        self.db = import_module("plyvel").DB(
             str(directory / "db"),
             create_if_missing=True,
             compression=None,
@@ -147,15 +141,6 @@ class Plyvel:
             bloom_filter_bits=BLOOM_BITS,
             write_buffer_size=64 << 20,
         )
-
-    def put_each(self, entries: Sequence[Entry]) -> None:
-        put = self.db.put
-        for key, value in entries:
-            put(key, value)
-
-    def get_each(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        get = self.db.get
-        return [get(key) for key in keys]
 
     def batch(self, entries: Sequence[Entry]) -> None:
         with self.db.write_batch() as batch:
@@ -169,9 +154,6 @@ class Plyvel:
 
     def settle(self) -> None:
         self.db.compact_range()
-
-    def close(self) -> None:
-        self.db.close()
 
 
 class Sqlite:

@@ -51,17 +51,21 @@ impl Runner {
 
     /// The program with the package that was built in release.
     fn command(self, project: &Project, doors: &Doors) -> Command {
-        let program = format!("{}/run.{}", self.directory(), if self.is_python() { "py" } else { "mjs" });
-        if self.is_python() {
-            return doors.python_with(project, &project.venv_python_in(self.directory()), &program);
+        let program = |file: &str| format!("{}/{file}", self.directory());
+        match self {
+            Runner::Python => {
+                let python = project.venv_python_in(self.directory());
+                doors.python_with(project, &python, &program("run.py"))
+            }
+            Runner::Node => {
+                let mut command = project.program(Tool::Node.program(), "");
+                command
+                    .arg(project.path(&program("run.mjs")))
+                    .arg("--opendb")
+                    .arg(doors.node_package(project));
+                command
+            }
         }
-        let mut command = project.program(Tool::Node.program(), "");
-        command.arg(project.path(&program)).arg("--opendb").arg(doors.node_package(project));
-        command
-    }
-
-    fn is_python(self) -> bool {
-        matches!(self, Runner::Python)
     }
 }
 

@@ -202,7 +202,7 @@ fn read_soon_system(_map: &MmapRaw, _offset: usize, _length: usize) {}
 #[cfg(target_os = "linux")]
 fn populate_system(map: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
     // The pages of just this range, many at once; what is missing after that comes one by one.
-    let _best_effort = map.advise_range(memmap2::Advice::WillNeed, offset, length);
+    read_soon_system(map, offset, length);
     loop {
         let Err(error) = map.advise_range(memmap2::Advice::PopulateWrite, offset, length) else {
             return Ok(());

@@ -14,6 +14,7 @@ use crate::record::{Kind, Record};
 
 /// Records that are taken in before the index is asked about them: what it has of the last has come when the first is asked about.
 const SEEN_MAX: usize = 64;
+
 /// A record of a victim that may go on.
 struct Seen {
     item: Item,
