@@ -62,6 +62,7 @@ mod packed;
 mod prefetch;
 mod record;
 mod recovery;
+mod room;
 mod scan;
 mod segment;
 mod settings;

@@ -103,6 +103,13 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
     /// which of them are; a later success says nothing about them.
     fn sync(&self) -> io::Result<()>;
 
+    /// Writes what is in these bytes of the file to the device and waits for that. They are not durable by it, but a sync that
+    /// follows has less to do, and reads of others come between two such calls, while a sync of much lets none of them pass. An error
+    /// is one of a sync: it is told once, here or there.
+    fn write_out(&self, _offset: u64, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Says, for as long as the file is open, that somebody may touch any byte of it. Best effort.
     fn hold(&self) {}
 

@@ -3,7 +3,7 @@
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-#[cfg(target_os = "macos")]
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "macos"))]
 use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
@@ -292,6 +292,25 @@ impl DiskFile for UnixFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn write_out(&self, offset: u64, length: u64) -> io::Result<()> {
+        const ALL: libc::c_uint = libc::SYNC_FILE_RANGE_WAIT_BEFORE
+            | libc::SYNC_FILE_RANGE_WRITE
+            | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        let (Ok(offset), Ok(length)) = (offset.try_into(), length.try_into()) else { return Ok(()) };
+        // SAFETY: the descriptor is open for as long as `self`, and the call takes numbers only.
+        if unsafe { libc::sync_file_range(self.file.as_raw_fd(), offset, length, ALL) } == 0 {
+            return Ok(());
+        }
+        match io::Error::last_os_error() {
+            // Nothing was begun. The sync does all of it.
+            error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE)) => {
+                Ok(())
+            }
+            error => Err(error),
+        }
     }
 
     fn hold(&self) {

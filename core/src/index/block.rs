@@ -1,4 +1,5 @@
 //! A page of 2 MiB, and which pieces of it are taken.
+#![allow(unsafe_code)] // One block: the memory of a piece that nobody has is given back to the system.
 
 use super::line::Line;
 use super::pool::PIECE_LINES;
@@ -21,8 +22,18 @@ pub(super) struct Block {
     free: [u64; PIECES / WORD_BITS],
     /// Pieces that somebody has or has had: those from the first one up to here.
     touched: usize,
-    /// Whether the system was asked to use one page for all of it, and may do so at any time.
-    is_one_page: bool,
+    pages: Pages,
+}
+
+/// What the system backs a block with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pages {
+    /// A page for each piece that somebody has or has had.
+    Small,
+    /// One page for all of it: it was asked for before the first touch.
+    One,
+    /// A page for each piece that somebody has. Nobody gets another one.
+    Left,
 }
 
 impl Block {
@@ -46,13 +57,28 @@ impl Block {
         };
         // Where the system uses large pages without being asked it would have all of the block in memory from the first touch.
         advise(&map, skipped, false);
-        Some(Block { map, skipped, free: [u64::MAX; PIECES / WORD_BITS], touched: 0, is_one_page: false })
+        Some(Block { map, skipped, free: [u64::MAX; PIECES / WORD_BITS], touched: 0, pages: Pages::Small })
     }
 
-    /// Asks the system to use one page for the block: at the next touch if there was none yet, and else when it comes to it. Best
-    /// effort.
+    /// Asks the system to use one page for the block, which nobody has touched yet. Best effort.
     pub(super) fn ask_for_one_page(&mut self) {
-        self.is_one_page = advise(&self.map, self.skipped, true);
+        debug_assert!(self.touched == 0, "the system would put it together while nobody can change the maps");
+        if advise(&self.map, self.skipped, true) {
+            self.pages = Pages::One;
+        }
+    }
+
+    /// Gives out no piece any more, and gives the memory of each that is given back to the system. All are taken.
+    pub(super) fn leave(&mut self) {
+        debug_assert!(
+            self.free.iter().all(|word| *word == 0),
+            "it would keep the memory of those that are free"
+        );
+        self.pages = Pages::Left;
+    }
+
+    fn is_free(&self, piece: usize) -> bool {
+        self.free[piece / WORD_BITS] & 1 << (piece % WORD_BITS) != 0
     }
 
     /// Where the block begins.
@@ -64,13 +90,21 @@ impl Block {
         (self.address()..self.address() + BLOCK_BYTES).contains(&address)
     }
 
-    /// What it takes of memory: all of it if it may be one page, however little of it was touched.
+    /// What it takes of memory: all of it if it is one page, however little of it was touched.
     pub(super) fn memory_bytes(&self) -> usize {
-        if self.is_one_page { BLOCK_BYTES } else { self.touched * PIECE_BYTES }
+        let free: u32 = self.free.iter().map(|word| word.count_ones()).sum();
+        match self.pages {
+            Pages::Small => self.touched * PIECE_BYTES,
+            Pages::One => BLOCK_BYTES,
+            Pages::Left => (PIECES - free as usize) * PIECE_BYTES,
+        }
     }
 
     /// Takes the first free piece: its lines are the caller's until they are given back, and what is in them may be anything.
     pub(super) fn take(&mut self) -> Option<*mut Line> {
+        if self.pages == Pages::Left {
+            return None;
+        }
         let word = self.free.iter().position(|word| *word != 0)?;
         let piece = word * WORD_BITS + self.free[word].trailing_zeros() as usize;
         self.free[word] &= self.free[word] - 1;
@@ -81,9 +115,25 @@ impl Block {
     /// Takes back the piece at this address.
     pub(super) fn give_back(&mut self, address: usize) {
         let piece = (address - self.address()) / PIECE_BYTES;
-        debug_assert!(self.free[piece / WORD_BITS] & 1 << (piece % WORD_BITS) == 0, "given back twice");
+        debug_assert!(!self.is_free(piece), "given back twice");
         self.free[piece / WORD_BITS] |= 1 << (piece % WORD_BITS);
+        if self.pages == Pages::Left {
+            self.empty(piece);
+        }
     }
+
+    /// Gives the memory of a piece that nobody has to the system. Best effort.
+    #[cfg(target_os = "linux")]
+    fn empty(&self, piece: usize) {
+        debug_assert!(self.is_free(piece));
+        let (advice, at) = (memmap2::UncheckedAdvice::DontNeed, self.skipped + piece * PIECE_BYTES);
+        // SAFETY: the piece is free, so no table has it and nobody has a reference into it. What is in it is lost, and is of no use
+        // to whoever would get it. A prefetch of it is no access.
+        let _best_effort = unsafe { self.map.unchecked_advise_range(advice, at, PIECE_BYTES) };
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn empty(&self, _piece: usize) {}
 
     /// Whether nobody has any piece of it.
     pub(super) fn is_unused(&self) -> bool {

@@ -37,19 +37,19 @@ impl Index {
     }
 
     fn with_shape(shards: usize, tag_mask: u64) -> Index {
-        let pool = Pool::new(shards);
+        let pool = Pool::new(shards, 0);
         Index { shards: (0..shards).map(|_| Shard::new()).collect(), tag_mask, source: None, pool }
     }
 
     /// An index as it was when its shards were put into the source.
     pub(crate) fn from_source(source: Box<dyn ShardSource>) -> Index {
-        let shards =
-            (0..1 << SHARD_BITS).map(|number| Shard::absent(source.shape(number).unwrap_or_default()));
+        let shape = |number| source.shape(number).unwrap_or_default();
+        let lines = (0..Index::SHARDS).map(|number| shape(number).home_lines as usize).sum();
         Index {
-            shards: shards.collect(),
+            shards: (0..Index::SHARDS).map(|number| Shard::absent(shape(number))).collect(),
             tag_mask: TAG_MASK,
+            pool: Pool::new(Index::SHARDS, lines),
             source: Some(source),
-            pool: Pool::new(Index::SHARDS),
         }
     }
 

@@ -13,7 +13,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::block::Block;
+use super::block::{BLOCK_BYTES, Block};
 use super::line::Line;
 use crate::disk::generation;
 use crate::prefetch::prefetch_address;
@@ -26,8 +26,8 @@ pub(super) const PIECE_LINES: usize = 64;
 pub(super) const PIECES_MIN: usize = 5;
 /// Pieces of the largest one: 1 MiB. There are some 90 million keys then.
 const PIECES_MAX: usize = 256;
-/// From so many blocks on they are to be one page each. Before, what the last one has and does not use would be much beside
-/// what all tables take.
+/// From so many blocks on those that are new are to be one page each. Before, what the last one has and does not use would be much
+/// beside what all tables take.
 const BLOCKS_OF_ONE_PAGE_FROM: usize = 16;
 /// Columns have smaller numbers than this.
 pub(super) const COLUMNS_MAX: usize = 1024 + 1024 / 16 + 4;
@@ -47,14 +47,14 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
-    /// The oldest first. A piece is taken from the first one that has any, so that others are left by all in the end. Only
+    /// The oldest first. A piece is taken from the first one that gives any, so that others are left by all in the end. Only
     /// the last one may have pieces that nobody has had yet, since it was made when the others had none.
     blocks: Vec<Block>,
     /// Columns without a table.
     columns: Vec<u16>,
     /// Columns from this one on have not had a table yet.
     fresh_column: u16,
-    /// Whether blocks are to be one page each.
+    /// Whether new blocks are to be one page each.
     in_one_page: bool,
     /// Whether the system has refused. It is not asked again.
     is_refused: bool,
@@ -68,11 +68,13 @@ pub(super) struct Pieces {
 }
 
 impl Pool {
-    /// For the tables of so many shards, and those that are just being made.
-    pub(super) fn new(shards: usize) -> Arc<Pool> {
+    /// For the tables of so many shards, and those that are just being made. They will soon have so many lines.
+    pub(super) fn new(shards: usize, lines: usize) -> Arc<Pool> {
         let levels = [const { OnceLock::new() }; PIECES_MAX];
         let columns = (shards + shards / 16 + 4).min(COLUMNS_MAX);
-        Arc::new(Pool { levels, columns, state: Mutex::default(), generation: generation() })
+        let in_one_page = lines * size_of::<Line>() >= BLOCKS_OF_ONE_PAGE_FROM * BLOCK_BYTES;
+        let state = Mutex::new(State { in_one_page, ..State::default() });
+        Arc::new(Pool { levels, columns, state, generation: generation() })
     }
 
     /// Empty lines for a table. `None` where it is too small or too large for the pool, or there is no room for it: then it is to
@@ -162,12 +164,14 @@ impl State {
             self.is_refused = true;
             return None;
         };
+        if !self.in_one_page && self.blocks.len() >= BLOCKS_OF_ONE_PAGE_FROM {
+            self.in_one_page = true;
+            // Not made one page where they are: while the system does that for one, which takes it some 6 ms, nobody in the
+            // process gets a page that is not in memory. They are left by tables that grow.
+            self.blocks.iter_mut().for_each(Block::leave);
+        }
         if self.in_one_page {
             block.ask_for_one_page();
-        } else if self.blocks.len() >= BLOCKS_OF_ONE_PAGE_FROM {
-            self.in_one_page = true;
-            block.ask_for_one_page();
-            self.blocks.iter_mut().for_each(Block::ask_for_one_page);
         }
         self.blocks.push(block);
         self.blocks.last_mut()
@@ -234,7 +238,6 @@ mod tests {
     use std::fs::File;
     use std::os::unix::fs::FileExt;
 
-    use super::super::block::BLOCK_BYTES;
     use super::*;
     use crate::index::slot;
 
@@ -256,25 +259,32 @@ mod tests {
 
     #[test]
     fn what_is_reported_is_in_memory_and_no_more() {
-        let pool = Pool::new(1024);
+        let pool = Pool::new(1024, 0);
         let mut tables = Vec::new();
         for count in 1..=BLOCKS_OF_ONE_PAGE_FROM * BLOCK_BYTES / (256 << 10) {
             tables.push(pool.take(4096).unwrap());
             assert_eq!((bytes_reported(&pool), bytes_in_memory(&pool)), (count << 18, count << 18));
         }
         assert!(!pool.state.lock().in_one_page);
-        // One more takes another block, which may be in memory as a whole from here on, and so may all others.
+        // One more takes another block, which is in memory as a whole. What is given up of the others goes to the system.
         tables.push(pool.take(4096).unwrap());
         assert!(pool.state.lock().in_one_page);
-        assert!(bytes_in_memory(&pool) <= bytes_reported(&pool));
         assert_eq!(bytes_reported(&pool), (BLOCKS_OF_ONE_PAGE_FROM + 1) * BLOCK_BYTES);
+        drop(tables.drain(..20));
+        let left = BLOCKS_OF_ONE_PAGE_FROM * BLOCK_BYTES - (20 << 18);
+        assert_eq!(bytes_reported(&pool), left + BLOCK_BYTES);
+        assert!(bytes_in_memory(&pool) <= bytes_reported(&pool));
+        // Whoever comes now gets none of that: 21 are three blocks.
+        tables.extend((0..20).map(|_| pool.take(4096).unwrap()));
+        assert_eq!(bytes_reported(&pool), left + 3 * BLOCK_BYTES);
+        assert!(bytes_in_memory(&pool) <= bytes_reported(&pool));
         tables.clear();
         assert_eq!((bytes_reported(&pool), pool.state.lock().blocks.len()), (0, 0));
     }
 
     #[test]
     fn tables_share_no_line_and_are_empty_when_they_are_taken() {
-        let pool = Pool::new(1024);
+        let pool = Pool::new(1024, 0);
         let words = |table: &Pieces| -> Vec<u64> {
             (0..table.len()).flat_map(|line| table.get(line).unwrap().words().collect::<Vec<_>>()).collect()
         };
@@ -299,7 +309,7 @@ mod tests {
 
     #[test]
     fn what_is_given_up_is_taken_again_before_more_of_the_system() {
-        let pool = Pool::new(1024);
+        let pool = Pool::new(1024, 0);
         let mut tables: Vec<_> = (0..200).map(|_| pool.take(64 * 7).unwrap()).collect();
         // Every other one gives up seven pieces, so that no two that are free lie together for eight.
         let mut keep = false;
@@ -314,7 +324,7 @@ mod tests {
 
     #[test]
     fn too_many_tables_and_those_of_other_sizes_are_not_for_the_pool() {
-        let pool = Pool::new(1024);
+        let pool = Pool::new(1024, 0);
         // It would have the room of one that is larger.
         assert!(pool.take(PIECE_LINES * PIECES_MIN - 1).is_none());
         assert!(pool.take(PIECE_LINES * PIECES_MAX + 1).is_none());

@@ -353,7 +353,7 @@ mod tests {
         for home_lines in [0, 1, 170, 300, u32::MAX] {
             let shard = Shard::absent(ShardShape { home_lines, entries: 1000 });
             assert!(shard.is_absent() && shard.image().unwrap().is_none());
-            shard.load(&Pool::new(1), || Ok(words.clone())).unwrap();
+            shard.load(&Pool::new(1, 0), || Ok(words.clone())).unwrap();
             let mut image = shard.image().unwrap().unwrap();
             image.words.sort_unstable();
             assert_eq!((image.words, shard.entries()), (words.clone(), 1000));

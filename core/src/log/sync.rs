@@ -49,6 +49,13 @@ impl Log {
         Ok(target)
     }
 
+    /// Begins a sync of what was committed so far: writes most of it out. For the background, where nobody waits for the sync.
+    pub(crate) fn write_out(&self) -> Result<()> {
+        self.check_not_poisoned()?;
+        let log = self.front.lock().log.clone();
+        log.iter().try_for_each(|one| one.segment.write_out().map_err(|error| self.poisoned_by(error)))
+    }
+
     /// Puts what was written to segments on the device.
     pub(super) fn sync_segments<'a>(
         &self,

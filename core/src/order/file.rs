@@ -242,7 +242,7 @@ impl RunFile {
     /// Brings the file to the device.
     pub(super) fn sync(&self) -> Result<()> {
         if self.synced() == Synced::NotYet {
-            let outcome = self.segment.sync();
+            let outcome = self.segment.write_out().and_then(|()| self.segment.sync());
             let synced = if outcome.is_ok() { Synced::Yes } else { Synced::Never };
             self.synced.store(synced as u8, Ordering::Relaxed);
             outcome?;

@@ -173,12 +173,12 @@ impl Order {
     /// cannot be read is told to those who scan it.
     pub(crate) fn maintain(&self, is_live: &IsLive<'_>) -> bool {
         let mut plan = self.plan.lock();
-        let waiting = self.view();
-        for chunk in &waiting.chunks {
-            self.sort(chunk);
+        let waiting = self.view().chunks.len();
+        for _ in 0..waiting {
+            self.oldest_chunk().map(|chunk| self.sort(&chunk));
         }
         self.begin_merges(&mut plan);
-        let worked = self.advance_merge(&mut plan, is_live) || !waiting.chunks.is_empty();
+        let worked = self.advance_merge(&mut plan, is_live) || waiting > 0;
         plan.note_rest((!worked).then(|| self.what_is_there()));
         worked
     }
@@ -223,6 +223,12 @@ impl Order {
 
     pub(super) fn view(&self) -> Arc<View> {
         Arc::clone(&self.state.lock().view)
+    }
+
+    /// The one that waits longest for being sorted. The view is not held on to: whoever changes one that somebody has copies it under
+    /// the lock.
+    fn oldest_chunk(&self) -> Option<Arc<Chunk>> {
+        self.state.lock().view.chunks.first().cloned()
     }
 
     /// Changes whenever something comes in.
@@ -343,9 +349,8 @@ impl Order {
     /// Puts the run that a job has made into the place of its inputs.
     pub(super) fn complete(&self, plan: &mut Plan, job: Job) -> Result<()> {
         let (deletes, writes_file) = (job.deletes, job.writes_file());
-        // Until this is dropped the inputs are alive, so nothing is freed under the lock.
-        let view = self.view();
-        let inputs: Vec<Arc<Run>> = view.runs.iter().filter(|run| job.reads(run)).cloned().collect();
+        // Until these are dropped, nothing is freed under the lock.
+        let inputs: Vec<Arc<Run>> = self.view().runs.iter().filter(|run| job.reads(run)).cloned().collect();
         let made = job.finish()?.map(Arc::new);
         let mut state = self.state.lock();
         let next = Arc::make_mut(&mut state.view);

@@ -33,6 +33,8 @@ const CUT_BYTES: u64 = 4096;
 const TAIL_BYTES_MIN: u64 = 64 << 10;
 /// Pages of the map of a file, or several of them: the system has no larger ones for files.
 const PAGE_BYTES: u64 = 64 << 10;
+/// What is written out at a time. A read that comes meanwhile waits for as much.
+const WRITE_OUT_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 /// How much is published and not yet settled when a sync settles it.
 const SETTLED_BYTES_MIN: u64 = PAGE_BYTES;
 /// How much the background populates with one call, so that the process's other maps never wait long for it.
@@ -76,6 +78,8 @@ struct Body {
     populated: AtomicU64,
     /// Nothing is stored to pages below it any more, and the map knows. Only grows.
     settled: AtomicU64,
+    /// Everything below was written out.
+    written_out: AtomicU64,
 }
 
 /// What only one thread at a time touches.
@@ -339,6 +343,25 @@ impl Segment {
         }
     }
 
+    /// Writes out what was appended, in steps, so that the sync that follows has little left. For the background: whoever reads from the
+    /// device meanwhile waits for one step at most, and not for all of what a sync writes at once.
+    pub(crate) fn write_out(&self) -> Result<()> {
+        let (mut at, end) = (self.body.written_out.load(Ordering::Relaxed), self.published());
+        if end.saturating_sub(at) < WRITE_OUT_BYTES {
+            return Ok(());
+        }
+        if self.appends_mapped {
+            self.body.settle();
+        }
+        while at + WRITE_OUT_BYTES <= end {
+            let written = self.body.file.write_out(at, WRITE_OUT_BYTES);
+            written.map_err(|error| failed("writing out", &self.body.path, error))?;
+            at += WRITE_OUT_BYTES;
+            self.body.written_out.fetch_max(at, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Makes everything appended so far durable, stores through the map included.
     pub(crate) fn sync(&self) -> Result<()> {
         if self.appends_mapped {
@@ -420,6 +443,7 @@ impl Body {
             // A page that holds published bytes may still have to be fetched for writing, so nothing is populated yet.
             populated: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
             settled: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
+            written_out: AtomicU64::new(0),
         })
     }
 

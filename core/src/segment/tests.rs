@@ -531,6 +531,11 @@ fn a_failed_sync_is_reported() {
     let segment = create(&disk, &path, WRITE);
     simulated.fail_after(Fault::next(Call::Sync, ErrorKind::Other));
     assert_eq!(segment.sync().unwrap_err().kind(), error::ErrorKind::Io);
+    segment.write_out().unwrap();
+    commit(&segment, &[&[7; 8 << 10]]);
+    simulated.fail_after(Fault::next(Call::Sync, ErrorKind::Other));
+    assert_eq!(segment.write_out().unwrap_err().kind(), error::ErrorKind::Io);
+    segment.write_out().unwrap();
 }
 
 #[test]

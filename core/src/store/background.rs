@@ -166,7 +166,7 @@ impl Store {
             // A failure poisons the log, which the next write tells. The mark is synced when the log rests: until then each
             // commit tells of those before it.
             let _told_by_the_writer = match self.log.durable() < self.log.appended() {
-                true => self.sync_written(),
+                true => self.log.write_out().and_then(|()| self.sync_written()),
                 false => self.log.sync_mark(),
             };
             // Reads are timed, for the cache, only while the process has to wait for storage at all.

@@ -252,8 +252,11 @@ impl Writer {
 
     fn drain(&mut self) -> Result<()> {
         let written = self.file.write_all_at(&self.buffer, self.written);
+        let length = self.buffer.len() as u64;
+        // Now and not all at the end, so that reads of others come between.
+        let written = written.and_then(|()| self.file.write_out(self.written, length));
         written.map_err(|error| self.failed(error))?;
-        self.written += self.buffer.len() as u64;
+        self.written += length;
         self.buffer.clear();
         Ok(())
     }

@@ -372,30 +372,45 @@ impl Store {
         let start = segment.published();
         segment.append(&[&batch.bytes]).map_err(|error| self.log.poisoned_by(error))?;
         segment.publish(start + batch.bytes.len() as u64);
+        segment.write_out().map_err(|error| self.log.poisoned_by(error))?;
         // So that nobody waits for it under the lock.
-        batch.moves.iter().for_each(|(_, number, ..)| self.keys.index.prefetch(job.items[*number].hash));
-        let committer = self.committer.lock();
-        let guard = self.log.pin();
-        for (at, number, old_bytes, new_bytes) in batch.moves.drain(..) {
-            let item = &job.items[number];
-            let new = Location::new(segment.slot(), start + at as u64).ok_or_else(no_location)?;
-            if !item.is_live {
-                continue;
-            }
-            let (was, is) = values(number).unzip();
-            if self.keys.index.replace(item.hash, item.location, new) {
-                self.log.count_live(new, new_bytes, is, &guard);
-                self.log.count_dead(item.location, old_bytes, was, &guard);
-                moved(item, Some((new, new_bytes)));
-                let old_serial = self.log.serial(item.location, &guard)?;
-                self.cache.relocate((old_serial, item.location.offset()), (segment.serial(), new.offset()));
-            } else {
-                moved(item, None);
+        batch.moves.iter().for_each(|one| self.keys.index.prefetch(job.items[one.item].hash));
+        self.move_index(job, batch, segment, start, values)?;
+        // Not under the lock: what is told may go into a list that grows to millions, and making room in such a list takes as long
+        // as moving thousands of batches.
+        for one in batch.moves.drain(..) {
+            let item = &job.items[one.item];
+            if item.is_live {
+                moved(item, one.to.map(|to| (to, one.new_bytes)));
             }
         }
-        drop(guard);
-        drop(committer);
         batch.bytes.clear();
+        Ok(())
+    }
+
+    /// Moves the index to the copies of a batch that stand in `segment` from `start` on. Commits wait for as long.
+    fn move_index<'a>(
+        &self,
+        job: &Job,
+        batch: &mut Batch,
+        segment: &Segment,
+        start: u64,
+        values: impl Fn(usize) -> Option<(&'a LargePointer, &'a LargePointer)>,
+    ) -> Result<()> {
+        let _nobody_commits = self.committer.lock();
+        let guard = self.log.pin();
+        for one in &mut batch.moves {
+            let item = &job.items[one.item];
+            let to = Location::new(segment.slot(), start + one.offset as u64).ok_or_else(no_location)?;
+            if item.is_live && self.keys.index.replace(item.hash, item.location, to) {
+                one.to = Some(to);
+                let (was, is) = values(one.item).unzip();
+                self.log.count_live(to, one.new_bytes, is, &guard);
+                self.log.count_dead(item.location, one.old_bytes, was, &guard);
+                let old_serial = self.log.serial(item.location, &guard)?;
+                self.cache.relocate((old_serial, item.location.offset()), (segment.serial(), to.offset()));
+            }
+        }
         Ok(())
     }
 

@@ -291,15 +291,12 @@ impl Store {
                 continue;
             }
             let Ok(record) = record.checked() else { continue };
-            let start = job.records.arena.len();
-            job.records.arena.extend_from_slice(&record.shape.keyspace.to_be_bytes());
-            job.records.arena.extend_from_slice(record.key);
-            let key = start..job.records.arena.len();
+            let key = job.records.push_key(record.shape.keyspace, record.key);
             let copied_bytes =
                 aligned(STANDALONE_HEADER_BYTES + record.key.len() + LARGE_POINTER_BYTES) as u64;
             let hash = self.keys.hash(record.shape.keyspace, record.key);
             let (is_live, is_large) = (true, true);
-            job.records.items.push(Item { key, hash, location, sequence, copied_bytes, is_live, is_large });
+            job.records.push_item(Item { key, hash, location, sequence, copied_bytes, is_live, is_large });
             job.values.push(Value { segment: Arc::clone(segment), from, to: None });
             job.bytes += from.stored_bytes();
             return Ok(());

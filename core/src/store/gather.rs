@@ -11,6 +11,7 @@ use crate::location::Location;
 use crate::log::{FrameWalk, Settled, Walked};
 use crate::manifest::SegmentKind;
 use crate::record::{Kind, Record};
+use crate::room::make_room;
 
 /// Records that are taken in before the index is asked about them: what it has of the last has come when the first is asked about.
 const SEEN_MAX: usize = 64;
@@ -53,10 +54,7 @@ impl Store {
         let (kind, keyspace) = (record.shape.kind, record.shape.keyspace);
         let hash = self.keys.hash(keyspace, record.key);
         self.keys.index.prefetch(hash);
-        let start = job.arena.len();
-        job.arena.extend_from_slice(&keyspace.to_be_bytes());
-        job.arena.extend_from_slice(record.key);
-        let key = start..job.arena.len();
+        let key = job.push_key(keyspace, record.key);
         let copied_bytes = record.again().standalone_bytes(sequence) as u64;
         let is_large = kind == Kind::LargePut;
         let item = Item { key, hash, location, sequence, copied_bytes, is_live: kind.is_put(), is_large };
@@ -86,7 +84,7 @@ impl Store {
             job.arena.copy_within(item.key, end);
             item.key = end..end + length;
             end += length;
-            job.items.push(item);
+            job.push_item(item);
         }
         job.arena.truncate(end);
         Ok(())
@@ -136,6 +134,7 @@ impl Store {
             let Walked::Frame(_, frame) = walk.step()? else { return Ok(None) };
             for (_, record) in frame.records() {
                 if record.shape.kind.is_put() {
+                    make_room(&mut hashes, 1);
                     hashes.push(self.keys.hash(record.shape.keyspace, record.key));
                 }
             }

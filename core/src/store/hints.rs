@@ -18,6 +18,7 @@ use crate::log::{FrameWalk, Log, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::numbered::{number_of_name, numbered_name};
 use crate::record::Frame;
+use crate::room::make_room;
 use crate::segment::Segment;
 
 const SUFFIX: &str = ".hint";
@@ -41,10 +42,16 @@ pub(super) struct Hinted(Mutex<Option<HashSet<u64>>>);
 
 /// The entries of a frame's records.
 pub(super) fn entries_of(keys: &Keys, offset: u64, frame: &Frame<'_>, entries: &mut Vec<HintEntry>) {
-    entries.extend(frame.records().filter_map(|(at, record)| {
+    for (at, record) in frame.records() {
         let hash = keys.hash(record.shape.keyspace, record.key);
-        HintEntry::new(hash, offset + at as u64, record.stored_bytes() as u64, record.shape.kind)
-    }));
+        make_room(entries, 1);
+        entries.extend(HintEntry::new(
+            hash,
+            offset + at as u64,
+            record.stored_bytes() as u64,
+            record.shape.kind,
+        ));
+    }
 }
 
 /// The entries of a segment, ascending by hash, if it has a hint that goes with it.

@@ -7,6 +7,7 @@ use crate::moves::{Copies, Fate};
 use crate::options::COMMIT_BYTES_MAX;
 use crate::order::head;
 use crate::record::{NewRecord, Record, StandaloneHeader, aligned, content_crc};
+use crate::room::make_room;
 
 /// Bytes and records that are copied before the index is moved: what the commit lock is held for at a time.
 pub(super) const BATCH_BYTES: usize = 128 << 10;
@@ -54,19 +55,22 @@ impl Fates {
         Fates { is_wanted, ..Fates::default() }
     }
 
-    pub(super) fn note_dead(&mut self, location: Location, hash: u64, is_large: bool) {
+    fn push(&mut self, from: Location, fate: Fate) {
         if self.is_wanted {
-            self.of.push((location, Fate::Dead(hash as u32)));
+            make_room(&mut self.of, 1);
+            self.of.push((from, fate));
         }
+    }
+
+    pub(super) fn note_dead(&mut self, location: Location, hash: u64, is_large: bool) {
+        self.push(location, Fate::Dead(hash as u32));
         self.loses_large |= is_large;
     }
 
     /// Notes that an item has a copy with so many bytes now, or is out of use.
     pub(super) fn note(&mut self, item: &Item, to: Option<(Location, u64)>) {
         let Some((to, bytes)) = to else { return self.note_dead(item.location, item.hash, item.is_large) };
-        if self.is_wanted {
-            self.of.push((item.location, Fate::Moved(to)));
-        }
+        self.push(item.location, Fate::Moved(to));
         if let Some(copies) = self.copies.last_mut() {
             copies.live_bytes += bytes;
             copies.live_records += 1;
@@ -86,8 +90,21 @@ pub(super) struct Job {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
-    /// Offset of each from the beginning of the batch, the item, its bytes at the old place and at the new one.
-    pub(super) moves: Vec<(usize, usize, u64, u64)>,
+    pub(super) moves: Vec<Move>,
+}
+
+/// One of the copies of a batch.
+#[derive(Debug)]
+pub(super) struct Move {
+    /// From the beginning of the batch.
+    pub(super) offset: usize,
+    /// The number of the item in the job.
+    pub(super) item: usize,
+    /// What the record takes at the old place and at the new one.
+    pub(super) old_bytes: u64,
+    pub(super) new_bytes: u64,
+    /// Where the index leads now, if it was moved.
+    pub(super) to: Option<Location>,
 }
 
 /// Marks the tombstones that may delete something in a segment with these hashes, or with any. Both are ascending.
@@ -103,6 +120,21 @@ pub(super) fn mark_needed(tombstones: &mut [Tombstone], hashes: Option<&[u64]>, 
 }
 
 impl Job {
+    /// Puts a key into the arena, as the order has it.
+    pub(super) fn push_key(&mut self, keyspace: u16, key: &[u8]) -> Range<usize> {
+        let keyspace = keyspace.to_be_bytes();
+        let start = self.arena.len();
+        make_room(&mut self.arena, keyspace.len() + key.len());
+        self.arena.extend_from_slice(&keyspace);
+        self.arena.extend_from_slice(key);
+        start..self.arena.len()
+    }
+
+    pub(super) fn push_item(&mut self, item: Item) {
+        make_room(&mut self.items, 1);
+        self.items.push(item);
+    }
+
     /// The items in the order of their keys. Sorted are the first bytes of the keys, as numbers; only where these are equal the
     /// keys themselves are looked at.
     pub(super) fn sorted(&self) -> Vec<usize> {
@@ -147,7 +179,7 @@ impl Batch {
         sequence: u64,
         salt: u32,
     ) -> u64 {
-        let at = self.bytes.len();
+        let offset = self.bytes.len();
         let content = content_crc(new.key, new.value);
         // The lag says nothing here: what stands in a segment of copies had been durable or is synced with it.
         let header = StandaloneHeader::new(new, content, sequence, sequence, salt);
@@ -155,9 +187,9 @@ impl Batch {
         self.bytes.extend_from_slice(new.key);
         self.bytes.extend_from_slice(new.value);
         self.bytes.resize(aligned(self.bytes.len()), 0);
-        let stored = (self.bytes.len() - at) as u64;
-        self.moves.push((at, item, old_bytes, stored));
-        stored
+        let new_bytes = (self.bytes.len() - offset) as u64;
+        self.moves.push(Move { offset, item, old_bytes, new_bytes, to: None });
+        new_bytes
     }
 
     pub(super) fn is_full(&self) -> bool {

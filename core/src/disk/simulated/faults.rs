@@ -36,7 +36,7 @@ pub(crate) enum Call {
     SetLength,
     /// Allocating room.
     Allocate,
-    /// Syncing a file.
+    /// Syncing a file, or writing a part of it out.
     Sync,
     /// Mapping a file.
     Map,

@@ -253,6 +253,14 @@ impl DiskFile for SimulatedFile {
         Ok(())
     }
 
+    fn write_out(&self, _offset: u64, _length: u64) -> io::Result<()> {
+        let outcome = self.shared.check(Call::Sync);
+        if outcome.is_err() {
+            self.inode.content.lock().sync(false);
+        }
+        outcome
+    }
+
     fn map(&self, length: usize, writable: bool) -> io::Result<Map> {
         self.shared.check(Call::Map)?;
         if writable {
