@@ -80,6 +80,9 @@ struct Body {
     settled: AtomicU64,
     /// Everything below was written out.
     written_out: AtomicU64,
+    /// Held through each sync and each step of writing out: whether one has failed. The system tells that once, so whoever comes later, or
+    /// waits meanwhile, has to hear of it here.
+    sync_failed: Mutex<bool>,
 }
 
 /// What only one thread at a time touches.
@@ -354,20 +357,20 @@ impl Segment {
             self.body.settle();
         }
         while at + WRITE_OUT_BYTES <= end {
-            let written = self.body.file.write_out(at, WRITE_OUT_BYTES);
-            written.map_err(|error| failed("writing out", &self.body.path, error))?;
+            self.body.on_device("writing out", |file| file.write_out(at, WRITE_OUT_BYTES))?;
             at += WRITE_OUT_BYTES;
             self.body.written_out.fetch_max(at, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// Makes everything appended so far durable, stores through the map included.
+    /// Makes everything appended so far durable, stores through the map included. After an error of this or of
+    /// [`Segment::write_out`] there is only another one.
     pub(crate) fn sync(&self) -> Result<()> {
         if self.appends_mapped {
             self.body.settle();
         }
-        self.body.file.sync().map_err(|error| failed("syncing", &self.body.path, error))
+        self.body.on_device("syncing", |file| file.sync())
     }
 
     /// Ends appending for good. The map becomes read-only.
@@ -444,6 +447,7 @@ impl Body {
             populated: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
             settled: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
             written_out: AtomicU64::new(0),
+            sync_failed: Mutex::new(false),
         })
     }
 
@@ -467,6 +471,15 @@ impl Body {
         // Everything below `populated` was populated, by this thread or another, so everything below `end` is.
         self.populated.fetch_max(end, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Puts something on the device, unless that has failed before.
+    fn on_device(&self, doing: &str, put: impl FnOnce(&dyn DiskFile) -> io::Result<()>) -> Result<()> {
+        let mut has_failed = self.sync_failed.lock();
+        let outcome =
+            if *has_failed { Err(io::Error::other("a sync of it failed before")) } else { put(&*self.file) };
+        *has_failed = outcome.is_err();
+        outcome.map_err(|error| failed(doing, &self.path, error))
     }
 
     /// Ends stores to the pages that are published as a whole, where there are so many that this costs less than what a sync would

@@ -531,11 +531,27 @@ fn a_failed_sync_is_reported() {
     let segment = create(&disk, &path, WRITE);
     simulated.fail_after(Fault::next(Call::Sync, ErrorKind::Other));
     assert_eq!(segment.sync().unwrap_err().kind(), error::ErrorKind::Io);
-    segment.write_out().unwrap();
+    disk.remove(&path).unwrap();
+    let segment = create(&disk, &path, WRITE);
     commit(&segment, &[&[7; 8 << 10]]);
     simulated.fail_after(Fault::next(Call::Sync, ErrorKind::Other));
     assert_eq!(segment.write_out().unwrap_err().kind(), error::ErrorKind::Io);
-    segment.write_out().unwrap();
+}
+
+/// The system tells a failure once, to whoever asks first. What it has dropped is not durable for anybody else either.
+#[test]
+fn after_a_failure_on_the_device_no_sync_succeeds() {
+    let (simulated, disk, path) = simulated();
+    for fails_in_sync in [false, true] {
+        let segment = create(&disk, &path, WRITE);
+        commit(&segment, &[&[7; 8 << 10]]);
+        simulated.fail_after(Fault::next(Call::Sync, ErrorKind::Other));
+        let first = if fails_in_sync { segment.sync() } else { segment.write_out() };
+        assert_eq!(first.unwrap_err().kind(), error::ErrorKind::Io);
+        assert_eq!(segment.sync().unwrap_err().kind(), error::ErrorKind::Io);
+        assert_eq!(segment.write_out().unwrap_err().kind(), error::ErrorKind::Io);
+        disk.remove(&path).unwrap();
+    }
 }
 
 #[test]
