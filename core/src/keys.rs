@@ -25,6 +25,11 @@ pub(crate) const KEYSPACE_PREFIX_BYTES: usize = 2;
 /// A key as the order has it: the keyspace, big endian, and the key.
 pub(crate) fn ordered_key(out: &mut Vec<u8>, keyspace: u16, key: &[u8]) {
     out.clear();
+    push_ordered_key(out, keyspace, key);
+}
+
+/// Puts a key as the order has it behind what is there.
+pub(crate) fn push_ordered_key(out: &mut Vec<u8>, keyspace: u16, key: &[u8]) {
     out.extend_from_slice(&keyspace.to_be_bytes());
     out.extend_from_slice(key);
 }

@@ -12,6 +12,13 @@ pub(crate) fn make_room<T>(list: &mut Vec<T>, more: usize) {
     }
 }
 
+/// Puts one more at the end, with room as of [`make_room`].
+#[inline]
+pub(crate) fn push<T>(list: &mut Vec<T>, item: T) {
+    make_room(list, 1);
+    list.push(item);
+}
+
 #[cold]
 fn grow<T>(list: &mut Vec<T>, more: usize) {
     let mut larger = Vec::with_capacity((list.len() + more).max(list.capacity() * 2));
@@ -29,7 +36,7 @@ mod tests {
         for number in 0..1000 {
             make_room(&mut list, 1);
             let before = list.capacity();
-            list.push(number);
+            push(&mut list, number);
             assert_eq!(list.capacity(), before);
         }
         assert!(list.iter().copied().eq(0..1000));

@@ -92,11 +92,11 @@ impl Block {
 
     /// What it takes of memory: all of it if it is one page, however little of it was touched.
     pub(super) fn memory_bytes(&self) -> usize {
-        let free: u32 = self.free.iter().map(|word| word.count_ones()).sum();
+        let taken: usize = self.free.iter().map(|word| word.count_zeros() as usize).sum();
         match self.pages {
             Pages::Small => self.touched * PIECE_BYTES,
             Pages::One => BLOCK_BYTES,
-            Pages::Left => (PIECES - free as usize) * PIECE_BYTES,
+            Pages::Left => taken * PIECE_BYTES,
         }
     }
 

@@ -7,6 +7,7 @@ use super::image::{ShardImage, ShardSource};
 use super::pool::Pool;
 use super::shard::Shard;
 use super::slot::{SHARD_BITS, TAG_MASK, Tag};
+use crate::checkpoint::ShardShape;
 use crate::error::{Error, Result};
 use crate::location::Location;
 
@@ -43,10 +44,11 @@ impl Index {
 
     /// An index as it was when its shards were put into the source.
     pub(crate) fn from_source(source: Box<dyn ShardSource>) -> Index {
-        let shape = |number| source.shape(number).unwrap_or_default();
-        let lines = (0..Index::SHARDS).map(|number| shape(number).home_lines as usize).sum();
+        let shapes = (0..Index::SHARDS).map(|number| source.shape(number).unwrap_or_default());
+        let shapes: Vec<ShardShape> = shapes.collect();
+        let lines = shapes.iter().map(|shape| shape.home_lines as usize).sum();
         Index {
-            shards: (0..Index::SHARDS).map(|number| Shard::absent(shape(number))).collect(),
+            shards: shapes.into_iter().map(Shard::absent).collect(),
             tag_mask: TAG_MASK,
             pool: Pool::new(Index::SHARDS, lines),
             source: Some(source),

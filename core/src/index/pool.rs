@@ -283,6 +283,16 @@ mod tests {
     }
 
     #[test]
+    fn for_as_many_lines_blocks_are_one_page_from_the_first() {
+        let lines = BLOCKS_OF_ONE_PAGE_FROM * BLOCK_BYTES / size_of::<Line>();
+        for (lines, reported) in [(lines - 1, 256 << 10), (lines, BLOCK_BYTES)] {
+            let pool = Pool::new(1024, lines);
+            let _table = pool.take(4096).unwrap();
+            assert_eq!(bytes_reported(&pool), reported);
+        }
+    }
+
+    #[test]
     fn tables_share_no_line_and_are_empty_when_they_are_taken() {
         let pool = Pool::new(1024, 0);
         let words = |table: &Pieces| -> Vec<u64> {

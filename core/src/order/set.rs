@@ -175,7 +175,9 @@ impl Order {
         let mut plan = self.plan.lock();
         let waiting = self.view().chunks.len();
         for _ in 0..waiting {
-            self.oldest_chunk().map(|chunk| self.sort(&chunk));
+            if let Some(chunk) = self.oldest_chunk() {
+                self.sort(&chunk);
+            }
         }
         self.begin_merges(&mut plan);
         let worked = self.advance_merge(&mut plan, is_live) || waiting > 0;

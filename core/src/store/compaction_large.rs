@@ -38,6 +38,7 @@ use crate::record::{
     LARGE_HEADER_BYTES, LARGE_POINTER_BYTES, LargePointer, NewRecord, STANDALONE_HEADER_BYTES, aligned,
     large_length, large_owner,
 };
+use crate::room::push;
 use crate::segment::{Bytes, Segment};
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
@@ -296,7 +297,8 @@ impl Store {
                 aligned(STANDALONE_HEADER_BYTES + record.key.len() + LARGE_POINTER_BYTES) as u64;
             let hash = self.keys.hash(record.shape.keyspace, record.key);
             let (is_live, is_large) = (true, true);
-            job.records.push_item(Item { key, hash, location, sequence, copied_bytes, is_live, is_large });
+            let item = Item { key, hash, location, sequence, copied_bytes, is_live, is_large };
+            push(&mut job.records.items, item);
             job.values.push(Value { segment: Arc::clone(segment), from, to: None });
             job.bytes += from.stored_bytes();
             return Ok(());

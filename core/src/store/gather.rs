@@ -11,7 +11,7 @@ use crate::location::Location;
 use crate::log::{FrameWalk, Settled, Walked};
 use crate::manifest::SegmentKind;
 use crate::record::{Kind, Record};
-use crate::room::make_room;
+use crate::room::push;
 
 /// Records that are taken in before the index is asked about them: what it has of the last has come when the first is asked about.
 const SEEN_MAX: usize = 64;
@@ -84,7 +84,7 @@ impl Store {
             job.arena.copy_within(item.key, end);
             item.key = end..end + length;
             end += length;
-            job.push_item(item);
+            push(&mut job.items, item);
         }
         job.arena.truncate(end);
         Ok(())
@@ -134,8 +134,7 @@ impl Store {
             let Walked::Frame(_, frame) = walk.step()? else { return Ok(None) };
             for (_, record) in frame.records() {
                 if record.shape.kind.is_put() {
-                    make_room(&mut hashes, 1);
-                    hashes.push(self.keys.hash(record.shape.keyspace, record.key));
+                    push(&mut hashes, self.keys.hash(record.shape.keyspace, record.key));
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::log::{FrameWalk, Log, Settled, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::numbered::{number_of_name, numbered_name};
 use crate::record::Frame;
-use crate::room::make_room;
+use crate::room::push;
 use crate::segment::Segment;
 
 const SUFFIX: &str = ".hint";
@@ -44,13 +44,10 @@ pub(super) struct Hinted(Mutex<Option<HashSet<u64>>>);
 pub(super) fn entries_of(keys: &Keys, offset: u64, frame: &Frame<'_>, entries: &mut Vec<HintEntry>) {
     for (at, record) in frame.records() {
         let hash = keys.hash(record.shape.keyspace, record.key);
-        make_room(entries, 1);
-        entries.extend(HintEntry::new(
-            hash,
-            offset + at as u64,
-            record.stored_bytes() as u64,
-            record.shape.kind,
-        ));
+        let (offset, stored_bytes) = (offset + at as u64, record.stored_bytes() as u64);
+        if let Some(entry) = HintEntry::new(hash, offset, stored_bytes, record.shape.kind) {
+            push(entries, entry);
+        }
     }
 }
 

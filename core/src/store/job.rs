@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use crate::keys::{KEYSPACE_PREFIX_BYTES, push_ordered_key};
 use crate::location::Location;
 use crate::moves::{Copies, Fate};
 use crate::options::COMMIT_BYTES_MAX;
 use crate::order::head;
 use crate::record::{NewRecord, Record, StandaloneHeader, aligned, content_crc};
-use crate::room::make_room;
+use crate::room::{make_room, push};
 
 /// Bytes and records that are copied before the index is moved: what the commit lock is held for at a time.
 pub(super) const BATCH_BYTES: usize = 128 << 10;
@@ -57,8 +58,7 @@ impl Fates {
 
     fn push(&mut self, from: Location, fate: Fate) {
         if self.is_wanted {
-            make_room(&mut self.of, 1);
-            self.of.push((from, fate));
+            push(&mut self.of, (from, fate));
         }
     }
 
@@ -122,17 +122,10 @@ pub(super) fn mark_needed(tombstones: &mut [Tombstone], hashes: Option<&[u64]>, 
 impl Job {
     /// Puts a key into the arena, as the order has it.
     pub(super) fn push_key(&mut self, keyspace: u16, key: &[u8]) -> Range<usize> {
-        let keyspace = keyspace.to_be_bytes();
         let start = self.arena.len();
-        make_room(&mut self.arena, keyspace.len() + key.len());
-        self.arena.extend_from_slice(&keyspace);
-        self.arena.extend_from_slice(key);
+        make_room(&mut self.arena, KEYSPACE_PREFIX_BYTES + key.len());
+        push_ordered_key(&mut self.arena, keyspace, key);
         start..self.arena.len()
-    }
-
-    pub(super) fn push_item(&mut self, item: Item) {
-        make_room(&mut self.items, 1);
-        self.items.push(item);
     }
 
     /// The items in the order of their keys. Sorted are the first bytes of the keys, as numbers; only where these are equal the
