@@ -24,12 +24,46 @@ pub fn anonymous_bytes() -> Result<u64> {
     Ok((kib_of_field(&text, "Anonymous:")? + kib_of_field(&text, "Swap:")?) << 10)
 }
 
-/// For how long this thread has been ready to run and had no processor, in nanoseconds since it began; 0 where the kernel
-/// does not say.
-#[must_use]
-pub fn nanoseconds_without_processor() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_default()
+/// What the kernel has counted of a thread since it began; zeros where it does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThreadCounts {
+    /// Nanoseconds on a processor.
+    pub running: u64,
+    /// Nanoseconds in which it was ready to run and had no processor.
+    pub without_processor: u64,
+    /// Pages it touched that had to be read from the device first.
+    pub major_faults: u64,
+}
+
+impl ThreadCounts {
+    /// Those of the calling thread: the first two fields of `/proc/thread-self/schedstat`, and `majflt` of
+    /// `/proc/thread-self/stat`.
+    #[must_use]
+    pub fn now() -> ThreadCounts {
+        /// The number of `majflt` among the fields that follow the name, which is in brackets and may have spaces.
+        const MAJOR_FAULTS: usize = 9;
+        let number = |text: &str, field| {
+            text.split_whitespace().nth(field).and_then(|number| number.parse().ok()).unwrap_or_default()
+        };
+        let scheduler = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let thread = fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
+        let after_name = thread.rsplit_once(')').map_or("", |(_, rest)| rest);
+        ThreadCounts {
+            running: number(&scheduler, 0),
+            without_processor: number(&scheduler, 1),
+            major_faults: number(after_name, MAJOR_FAULTS),
+        }
+    }
+
+    /// What was counted after `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: ThreadCounts) -> ThreadCounts {
+        ThreadCounts {
+            running: self.running.saturating_sub(earlier.running),
+            without_processor: self.without_processor.saturating_sub(earlier.without_processor),
+            major_faults: self.major_faults.saturating_sub(earlier.major_faults),
+        }
+    }
 }
 
 fn kib_of_field(text: &str, name: &str) -> Result<u64> {
@@ -88,6 +122,8 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
@@ -97,6 +133,16 @@ mod tests {
         let grown = anonymous_bytes().unwrap() - before;
         assert!((31 << 20..40 << 20).contains(&grown), "grew by {grown}, at {:?}", memory.as_ptr());
         assert!(kib_of_field("Rss: 5 kB\n", "Anonymous:").is_err());
+    }
+
+    #[test]
+    fn a_thread_that_works_is_counted_as_running() {
+        let before = ThreadCounts::now();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(50) {}
+        let counted = ThreadCounts::now().since(before);
+        let sum = Duration::from_nanos(counted.running + counted.without_processor);
+        assert!(sum >= Duration::from_millis(25), "{counted:?}");
     }
 
     #[test]

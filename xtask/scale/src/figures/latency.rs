@@ -1,5 +1,6 @@
 //! `latency`: how long each put takes, while the index grows and whatever the background does goes on.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -11,17 +12,19 @@ use crate::engine;
 use crate::flags::{Flags, Sizes};
 use crate::report::{Line, Report, Target};
 use opendb_measure::histogram::Histogram;
-use opendb_measure::system;
+use opendb_measure::system::ThreadCounts;
 use opendb_measure::workload::{KEY_BYTES, Keys, Random, Values};
 
 const NANOSECONDS_PER_MILLISECOND: f64 = 1e6;
 /// What counts as slow, to see how often it happens.
 const SLOW_NANOSECONDS: [(&str, u64); 3] =
     [("over_1_ms", 1_000_000), ("over_5_ms", 5_000_000), ("over_20_ms", 20_000_000)];
-/// From here on a put is looked into: whether it worked that long, or waited for a processor.
+/// From here on a put is looked into: whether it worked that long, waited for a processor, or read from the device.
 const LOOKED_INTO_NANOSECONDS: u64 = 1_000_000;
 /// Stalls of the machine itself are looked for this part of the time, once alone and once beside threads that write.
 const STALLS_PART: f64 = 4.0;
+/// So many of the slowest are told one by one.
+const SLOWEST: usize = 5;
 /// Pairs of puts between two looks at the clock and at what the scheduler has done.
 const PAIRS_PER_LOOK: u64 = 128;
 
@@ -72,28 +75,58 @@ pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
 struct Times {
     all: Histogram,
     slow_with_processor: Histogram,
-    without_processor: u64,
+    slowest: Vec<SlowPut>,
+    begin: Instant,
+    counts: ThreadCounts,
+}
+
+struct SlowPut {
+    nanoseconds: u64,
+    end: Duration,
+    /// Since the block began or since the slow put before, which is this put and the little that the quick ones did.
+    counts: ThreadCounts,
 }
 
 impl Times {
     fn new() -> Times {
-        Times { all: Histogram::new(), slow_with_processor: Histogram::new(), without_processor: 0 }
+        Times {
+            all: Histogram::new(),
+            slow_with_processor: Histogram::new(),
+            slowest: Vec::new(),
+            begin: Instant::now(),
+            counts: ThreadCounts::default(),
+        }
     }
 
     fn begin_block(&mut self) {
-        self.without_processor = system::nanoseconds_without_processor();
+        self.counts = ThreadCounts::now();
     }
 
-    /// Counts a put. From a slow one, all the wait since the block began or since the slow put before is taken off, which
-    /// is what it waited and the little that the quick ones of the block did.
     fn add(&mut self, nanoseconds: u64) {
         self.all.add(nanoseconds);
         if nanoseconds >= LOOKED_INTO_NANOSECONDS {
-            let before = self.without_processor;
+            let before = self.counts;
             self.begin_block();
-            self.slow_with_processor
-                .add(nanoseconds.saturating_sub(self.without_processor.saturating_sub(before)));
+            let counts = self.counts.since(before);
+            self.slow_with_processor.add(nanoseconds.saturating_sub(counts.without_processor));
+            self.slowest.push(SlowPut { nanoseconds, end: self.begin.elapsed(), counts });
+            self.slowest.sort_unstable_by_key(|put| Reverse(put.nanoseconds));
+            self.slowest.truncate(SLOWEST);
         }
+    }
+}
+
+impl SlowPut {
+    /// What is neither of the two times it waited, or the machine itself stood still.
+    fn details(&self) -> Value {
+        let milliseconds = |nanoseconds: u64| nanoseconds as f64 / NANOSECONDS_PER_MILLISECOND;
+        json!({
+            "ms": milliseconds(self.nanoseconds),
+            "at_second": self.end.as_secs_f64(),
+            "running_ms": milliseconds(self.counts.running),
+            "without_processor_ms": milliseconds(self.counts.without_processor),
+            "pages_read": self.counts.major_faults,
+        })
     }
 }
 
@@ -117,6 +150,7 @@ fn details(db: &OpenDB, times: &Times, stalls: &Stalls) -> Result<Value> {
         "puts": times.all.count(),
         "keys_at_end": stats.keys,
         "slow": slow(&times.all),
+        "slowest": times.slowest.iter().map(SlowPut::details).collect::<Vec<_>>(),
         "slow_less_waits_for_a_processor": slow(&times.slow_with_processor),
         "slowest_ms_less_waits_for_a_processor": slowest,
         "machine_alone": gaps(&stalls.alone),
@@ -147,7 +181,7 @@ mod tests {
         let mut times = Times::new();
         times.add(1000);
         times.add(30_000_000);
-        assert_eq!((times.all.count(), times.slow_with_processor.count()), (2, 1));
+        assert_eq!((times.all.count(), times.slow_with_processor.count(), times.slowest.len()), (2, 1, 1));
         assert_eq!(slow(&times.all)["over_20_ms"], 1);
         assert!(times.slow_with_processor.slowest() <= 30_000_000);
     }
