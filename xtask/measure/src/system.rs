@@ -33,15 +33,18 @@ pub struct ThreadCounts {
     pub without_processor: u64,
     /// Pages it touched that had to be read from the device first.
     pub major_faults: u64,
+    /// The number of the processor that it ran on last.
+    pub processor: usize,
 }
 
 impl ThreadCounts {
-    /// Those of the calling thread: the first two fields of `/proc/thread-self/schedstat`, and `majflt` of
+    /// Those of the calling thread: the first two fields of `/proc/thread-self/schedstat`, and `majflt` and `processor` of
     /// `/proc/thread-self/stat`.
     #[must_use]
     pub fn now() -> ThreadCounts {
-        /// The number of `majflt` among the fields that follow the name, which is in brackets and may have spaces.
+        /// Numbers among the fields that follow the name, which is in brackets and may have spaces.
         const MAJOR_FAULTS: usize = 9;
+        const PROCESSOR: usize = 36;
         let number = |text: &str, field| {
             text.split_whitespace().nth(field).and_then(|number| number.parse().ok()).unwrap_or_default()
         };
@@ -52,16 +55,18 @@ impl ThreadCounts {
             running: number(&scheduler, 0),
             without_processor: number(&scheduler, 1),
             major_faults: number(after_name, MAJOR_FAULTS),
+            processor: number(after_name, PROCESSOR) as usize,
         }
     }
 
-    /// What was counted after `earlier`.
+    /// What was counted after `earlier`; the processor is the last one.
     #[must_use]
     pub fn since(self, earlier: ThreadCounts) -> ThreadCounts {
         ThreadCounts {
             running: self.running.saturating_sub(earlier.running),
             without_processor: self.without_processor.saturating_sub(earlier.without_processor),
             major_faults: self.major_faults.saturating_sub(earlier.major_faults),
+            processor: self.processor,
         }
     }
 }

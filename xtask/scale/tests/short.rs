@@ -11,7 +11,7 @@ const LINES: [(&str, usize); 8] = [
     ("open", 3),
     ("scan", 5),
     ("churn", 4),
-    ("latency", 4),
+    ("latency", 5),
     ("history", 1),
     ("hot-key", 3),
     ("memory-limit", 7),

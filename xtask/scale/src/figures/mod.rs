@@ -9,6 +9,7 @@ mod memory_limit;
 mod open;
 mod scan;
 mod stalls;
+mod ticks;
 
 use anyhow::Result;
 use clap::Subcommand;
