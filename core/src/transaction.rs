@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::conflict::ReadSet;
+use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::keys::{ordered_key, split_ordered_key};
 use crate::options::Durability;
@@ -41,20 +42,26 @@ impl Work {
     }
 
     /// The transaction's own write, or else the value at its snapshot.
-    pub(crate) fn get(&self, store: &Store, keyspace: u16, key: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn get(
+        &self,
+        store: &Store,
+        keyspace: u16,
+        key: &[u8],
+        guard: &Guard,
+    ) -> Result<Option<Vec<u8>>> {
         if let Some(own) = self.own(keyspace, key) {
             return Ok(own.as_deref().map(<[u8]>::to_vec));
         }
-        let value = store.get(keyspace, key, Some(self.pin.sequence))?;
+        let value = store.get(keyspace, key, Some(self.pin.sequence), guard)?;
         self.reads.lock().add_point(keyspace, key, value.is_some());
         Ok(value)
     }
 
-    pub(crate) fn exists(&self, store: &Store, keyspace: u16, key: &[u8]) -> Result<bool> {
+    pub(crate) fn exists(&self, store: &Store, keyspace: u16, key: &[u8], guard: &Guard) -> Result<bool> {
         if let Some(own) = self.own(keyspace, key) {
             return Ok(own.is_some());
         }
-        let exists = store.exists(keyspace, key, Some(self.pin.sequence))?;
+        let exists = store.exists(keyspace, key, Some(self.pin.sequence), guard)?;
         self.reads.lock().add_point(keyspace, key, exists);
         Ok(exists)
     }

@@ -84,7 +84,7 @@ impl Keyspace {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         check_key(key)?;
-        store.get(self.entry.number, key, None)
+        store.get(self.entry.number, key, None, &guard)
     }
 
     /// [`Keyspace::get`] without a copy of the value.
@@ -95,7 +95,7 @@ impl Keyspace {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         check_key(key)?;
-        Ok(store.get_ref(self.entry.number, key, None)?.map(ValueRef))
+        Ok(store.get_ref(self.entry.number, key, None, &guard)?.map(ValueRef))
     }
 
     /// The newest committed value of a key, to be read piece by piece; `None` where the key is not there.
@@ -106,7 +106,7 @@ impl Keyspace {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         check_key(key)?;
-        Ok(store.open_value(self.entry.number, key, None)?.map(ValueReader::new))
+        Ok(store.open_value(self.entry.number, key, None, &guard)?.map(ValueReader::new))
     }
 
     /// Begins a value of `length` bytes, which is written piece by piece and stored under the key when it is finished.
@@ -126,7 +126,7 @@ impl Keyspace {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         check_key(key)?;
-        store.exists(self.entry.number, key, None)
+        store.exists(self.entry.number, key, None, &guard)
     }
 
     /// All entries whose keys begin with `prefix`, in byte order of the keys, as of one moment. Holds all of them in

@@ -39,7 +39,7 @@ impl Snapshot {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         check_key(key)?;
-        store.get(self.keyspace, key, Some(self.pin.sequence))
+        store.get(self.keyspace, key, Some(self.pin.sequence), &guard)
     }
 
     /// [`Snapshot::get`] without a copy of the value.
@@ -50,7 +50,7 @@ impl Snapshot {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         check_key(key)?;
-        Ok(store.get_ref(self.keyspace, key, Some(self.pin.sequence))?.map(ValueRef))
+        Ok(store.get_ref(self.keyspace, key, Some(self.pin.sequence), &guard)?.map(ValueRef))
     }
 
     /// The value of a key at that moment, to be read piece by piece; `None` where it was not there.
@@ -61,7 +61,7 @@ impl Snapshot {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         check_key(key)?;
-        Ok(store.open_value(self.keyspace, key, Some(self.pin.sequence))?.map(ValueReader::new))
+        Ok(store.open_value(self.keyspace, key, Some(self.pin.sequence), &guard)?.map(ValueReader::new))
     }
 
     /// Whether a key was there. Never reads the value.
@@ -72,7 +72,7 @@ impl Snapshot {
         let guard = self.handle.pin()?;
         let store = self.handle.store(&guard)?;
         check_key(key)?;
-        store.exists(self.keyspace, key, Some(self.pin.sequence))
+        store.exists(self.keyspace, key, Some(self.pin.sequence), &guard)
     }
 
     /// All entries whose keys begin with `prefix`, in byte order of the keys.

@@ -49,7 +49,7 @@ impl Transaction {
         let store = self.handle.store(&guard)?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_key(key)?;
-        self.work.get(store, keyspace, key)
+        self.work.get(store, keyspace, key, &guard)
     }
 
     /// Whether a key is there, by its own writes and its snapshot.
@@ -61,7 +61,7 @@ impl Transaction {
         let store = self.handle.store(&guard)?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_key(key)?;
-        self.work.exists(store, keyspace, key)
+        self.work.exists(store, keyspace, key, &guard)
     }
 
     /// Stores a value when the transaction commits. Until then only this transaction sees it.

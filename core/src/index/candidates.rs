@@ -3,9 +3,9 @@
 use crate::location::Location;
 
 /// Almost every lookup finds none or one; more than this many are needed only where tags collide on purpose.
-const INLINE: usize = 8;
+const INLINE: usize = 2;
 
-/// The locations that may be the key's, in no particular order. Kept on the stack up to eight.
+/// The locations that may be the key's, in no particular order. Kept on the stack up to two.
 #[derive(Debug)]
 pub(crate) struct Candidates {
     inline: [Option<Location>; INLINE],

@@ -60,9 +60,15 @@ pub(crate) enum OpenedValue {
 
 impl Store {
     /// The value of a key: the newest that readers see, or the one at a snapshot.
-    pub(crate) fn get(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Vec<u8>>> {
-        let (started, guard) = (self.begins_read(), self.log.pin());
-        match self.look(keyspace, key, at, &guard)? {
+    pub(crate) fn get(
+        &self,
+        keyspace: u16,
+        key: &[u8],
+        at: Option<u64>,
+        guard: &Guard,
+    ) -> Result<Option<Vec<u8>>> {
+        let started = self.begins_read();
+        match self.look(keyspace, key, at, guard)? {
             None => Ok(None),
             Some(Hit::Cached(entry)) => Ok(Some(entry.value().to_vec())),
             Some(Hit::Logged(mut record)) => {
@@ -74,9 +80,15 @@ impl Store {
     }
 
     /// The value of a key without a copy, where that can be.
-    pub(crate) fn get_ref(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<Option<Found>> {
-        let (started, guard) = (self.begins_read(), self.log.pin());
-        match self.look(keyspace, key, at, &guard)? {
+    pub(crate) fn get_ref(
+        &self,
+        keyspace: u16,
+        key: &[u8],
+        at: Option<u64>,
+        guard: &Guard,
+    ) -> Result<Option<Found>> {
+        let started = self.begins_read();
+        match self.look(keyspace, key, at, guard)? {
             None => Ok(None),
             Some(Hit::Cached(entry)) => Ok(Some(Found::Cached(entry))),
             Some(Hit::Logged(record)) => self.take_value(started, record, keyspace, key).map(Some),
@@ -89,9 +101,10 @@ impl Store {
         keyspace: u16,
         key: &[u8],
         at: Option<u64>,
+        guard: &Guard,
     ) -> Result<Option<OpenedValue>> {
-        let (started, guard) = (self.begins_read(), self.log.pin());
-        match self.look(keyspace, key, at, &guard)? {
+        let started = self.begins_read();
+        match self.look(keyspace, key, at, guard)? {
             None => Ok(None),
             Some(Hit::Cached(entry)) => Ok(Some(OpenedValue::Whole(Found::Cached(entry)))),
             Some(Hit::Logged(mut record)) => match record.open_large(&self.log)? {
@@ -125,8 +138,8 @@ impl Store {
     }
 
     /// Whether a key is there. Never reads its value.
-    pub(crate) fn exists(&self, keyspace: u16, key: &[u8], at: Option<u64>) -> Result<bool> {
-        Ok(self.look(keyspace, key, at, &self.log.pin())?.is_some())
+    pub(crate) fn exists(&self, keyspace: u16, key: &[u8], at: Option<u64>, guard: &Guard) -> Result<bool> {
+        Ok(self.look(keyspace, key, at, guard)?.is_some())
     }
 
     /// The record of a key for a scan, which neither asks the cache nor fills it. A location, if there is one, is what the

@@ -16,7 +16,8 @@ impl Store {
         while let Some(ordered) = cursor.next()? {
             let Some((keyspace, key)) = split_ordered_key(ordered) else { continue };
             // A key that is in the order only was deleted.
-            if let Some(value) = self.get_ref(keyspace, key, None).transpose() {
+            let value = self.get_ref(keyspace, key, None, &self.log.pin()).transpose();
+            if let Some(value) = value {
                 take(keyspace, key, value)?;
             }
         }

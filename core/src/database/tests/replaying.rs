@@ -42,7 +42,7 @@ impl Quiet {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.store.get(0, key, None)
+        self.store.get(0, key, None, &self.store.log.pin())
     }
 
     /// Shards that nobody has looked into yet, of those that have these keys.
@@ -136,7 +136,7 @@ fn a_snapshot_begun_before_all_is_known_sees_what_was_there() {
         let pin = Arc::new(store.store.pin(false));
         (0..2 * KEYS).step_by(3).for_each(|number| store.write(&key(number), Some(b"later")).unwrap());
         for number in 0..2 * KEYS {
-            let found = store.store.get(0, &key(number), Some(pin.sequence)).unwrap();
+            let found = store.store.get(0, &key(number), Some(pin.sequence), &store.store.log.pin()).unwrap();
             assert_eq!(found.as_ref(), model.get(&key(number)), "key {number}");
         }
     }
