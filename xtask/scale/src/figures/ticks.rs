@@ -90,16 +90,17 @@ impl Ticks {
     }
 }
 
-/// By processor, the sum of the rows that are a processor's own timer's: on x86 one that ends in `Local timer interrupts`, on Arm
-/// one that ends in `arch_timer`.
+/// By the number of the processor, the sum of the rows that are a processor's own timer's: on x86 one that ends in
+/// `Local timer interrupts`, on Arm one that ends in `arch_timer`. Only processors that are in use have a column.
 fn timer_interrupts(text: &str) -> Vec<u64> {
     let mut lines = text.lines();
-    let processors = lines.next().unwrap_or_default().split_whitespace().count();
-    let mut sums = vec![0; processors];
+    let names = lines.next().unwrap_or_default().split_whitespace();
+    let columns: Vec<usize> = names.filter_map(|name| name.strip_prefix("CPU")?.parse().ok()).collect();
+    let mut sums = vec![0; columns.iter().max().map_or(0, |last| last + 1)];
     for line in lines.filter(|line| line.ends_with("Local timer interrupts") || line.ends_with("arch_timer"))
     {
         let numbers = line.split_whitespace().skip(1).map_while(|number| number.parse::<u64>().ok());
-        sums.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+        columns.iter().zip(numbers).for_each(|(processor, number)| sums[*processor] += number);
     }
     sums
 }
@@ -110,8 +111,8 @@ mod tests {
 
     #[test]
     fn timer_interrupts_are_summed_by_processor() {
-        let text = "      CPU0   CPU1\n  1:   7   8  IO-APIC\nLOC:  40  50   Local timer interrupts\n";
-        assert_eq!(timer_interrupts(text), [40, 50]);
+        let text = "      CPU0   CPU2\n  1:   7   8  IO-APIC\nLOC:  40  50   Local timer interrupts\n";
+        assert_eq!(timer_interrupts(text), [40, 0, 50]);
         assert_eq!(timer_interrupts(""), [0; 0]);
     }
 
