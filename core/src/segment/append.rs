@@ -3,12 +3,9 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::{Body, failed};
+use super::{Body, POPULATE_STEP_BYTES, failed};
 use crate::error::{Error, Result};
 
-/// How much the writer populates by itself the first time it outruns the background; doubled each time after that.
-const STEP_BYTES_MIN: u64 = 256 << 10;
-const STEP_BYTES_MAX: u64 = 4 << 20;
 /// Largest append that is gathered in the buffer of the write way. It is also all the memory that is kept.
 const SCRATCH_BYTES_MAX: u64 = 1 << 20;
 
@@ -20,32 +17,31 @@ pub(super) trait Append: Send {
 }
 
 /// Stores into the shared map of the segment.
-pub(super) struct MappedAppend {
-    step_bytes: u64,
-}
+pub(super) struct MappedAppend;
 
 impl MappedAppend {
     /// Populates the first pages. `None` where the segment has no map or the system cannot populate.
     pub(super) fn start(body: &Body) -> Result<Option<MappedAppend>> {
         let Some(map) = body.map.as_ref() else { return Ok(None) };
         let populated = body.populated.load(Ordering::Acquire);
-        let end = populated.saturating_add(STEP_BYTES_MIN).min(body.capacity);
+        let end = populated.saturating_add(POPULATE_STEP_BYTES).min(body.capacity);
         match body.populate(map, populated, end) {
-            Ok(()) => Ok(Some(MappedAppend { step_bytes: STEP_BYTES_MIN })),
+            Ok(()) => Ok(Some(MappedAppend)),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
             Err(error) => Err(body.explain(error)),
         }
     }
 
-    /// Sees to it that a store below `end` meets a page that is there.
-    fn reach(&mut self, body: &Body, end: u64) -> Result<()> {
+    /// Sees to it that a store below `end` meets a page that is there. Where the background was outrun that is one step, which a
+    /// commit waits for: in a virtual machine that has given its free memory away a page may take tens of microseconds, and 4 MiB
+    /// took up to 80 ms.
+    fn reach(body: &Body, end: u64) -> Result<()> {
         let populated = body.populated.load(Ordering::Acquire);
         if end <= populated {
             return Ok(());
         }
         let Some(map) = body.map.as_ref() else { return Err(broken(body)) };
-        let goal = populated.saturating_add(self.step_bytes).max(end).min(body.capacity);
-        self.step_bytes = self.step_bytes.saturating_mul(2).min(STEP_BYTES_MAX);
+        let goal = populated.saturating_add(POPULATE_STEP_BYTES).max(end).min(body.capacity);
         body.populate(map, populated, goal).map_err(|error| body.explain(error))
     }
 }
@@ -53,7 +49,7 @@ impl MappedAppend {
 impl Append for MappedAppend {
     fn append(&mut self, body: &Body, at: u64, parts: &[&[u8]], length: u64) -> Result<()> {
         let is_above_the_border = at >= body.published.load(Ordering::Relaxed);
-        self.reach(body, at.saturating_add(length))?;
+        MappedAppend::reach(body, at.saturating_add(length))?;
         let (true, Some(map), Ok(mut at)) = (is_above_the_border, body.map.as_ref(), usize::try_from(at))
         else {
             return Err(broken(body));
