@@ -37,7 +37,7 @@ const PAGE_BYTES: u64 = 64 << 10;
 const WRITE_OUT_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 /// How much is published and not yet settled when a sync settles it.
 const SETTLED_BYTES_MIN: u64 = PAGE_BYTES;
-/// How much the background populates with one call, so that the process's other maps never wait long for it.
+/// How much is populated with one call, so that the process's other maps never wait long for it.
 const POPULATE_STEP_BYTES: u64 = 256 << 10;
 
 /// How the bytes of a segment are reached.

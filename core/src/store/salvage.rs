@@ -15,7 +15,7 @@ impl Store {
         let mut cursor = self.keys.order.cursor(Bound::Unbounded, Bound::Unbounded, false)?;
         while let Some(ordered) = cursor.next()? {
             let Some((keyspace, key)) = split_ordered_key(ordered) else { continue };
-            // A key that is in the order only was deleted.
+            // Pinned no more when the value is taken, which may be for long. A key that is in the order only was deleted.
             let value = self.get_ref(keyspace, key, None, &self.log.pin()).transpose();
             if let Some(value) = value {
                 take(keyspace, key, value)?;

@@ -59,9 +59,9 @@ pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
     }
     let watch = Watch::begin();
     let mut times = Times::new();
-    let (begin, duration) = (Instant::now(), Duration::try_from_secs_f64(seconds)?);
+    let duration = Duration::try_from_secs_f64(seconds)?;
     let mut version = 0;
-    while begin.elapsed() < duration {
+    while times.begin.elapsed() < duration {
         times.begin_block();
         for _ in 0..PAIRS_PER_LOOK {
             version += 1;
@@ -132,11 +132,14 @@ impl Times {
 }
 
 impl SlowPut {
-    /// Nanoseconds in which the processor stood still; 0 where that is not known.
+    /// Nanoseconds in which the processor stood still; 0 where that is not known. A processor that has nothing to do gets no
+    /// interrupts either, so what the put slept may explain as many that are missing.
     fn stood_still(&self, ticks: &Ticks) -> u64 {
         let duration = Duration::from_nanos(self.nanoseconds);
-        let stood_still = ticks.stood_still(self.end, duration, self.counts.processor);
-        stood_still.map_or(0, |stood_still| stood_still.as_nanos() as u64)
+        let missing = ticks.missing(self.end, duration, self.counts.processor).unwrap_or_default();
+        let awake = self.counts.running + self.counts.without_processor;
+        let slept = self.nanoseconds.saturating_sub(awake);
+        (missing.as_nanos() as u64).saturating_sub(slept)
     }
 
     fn details(&self, begin: Instant, ticks: &Ticks) -> Value {
@@ -210,5 +213,18 @@ mod tests {
         assert_eq!((times.all.count(), times.slow_with_processor.count(), times.slowest.len()), (2, 1, 1));
         assert_eq!(slow(&times.all)["over_20_ms"], 1);
         assert!(times.slow_with_processor.slowest() <= 30_000_000);
+    }
+
+    #[test]
+    fn a_put_that_slept_is_not_taken_for_a_machine_that_stood_still() {
+        let begin = Instant::now();
+        let ticks = Ticks::with_a_gap(begin, 200, 240);
+        let put = |running| SlowPut {
+            nanoseconds: 40_000_000,
+            end: begin + Duration::from_millis(240),
+            counts: ThreadCounts { running, ..ThreadCounts::default() },
+        };
+        assert!(put(40_000_000).stood_still(&ticks) >= 30_000_000);
+        assert_eq!(put(0).stood_still(&ticks), 0);
     }
 }

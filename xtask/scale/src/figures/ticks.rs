@@ -77,9 +77,9 @@ impl Ticks {
         Ticks { looks, interval }
     }
 
-    /// For how long a processor stood still during a call that it worked in all the time: what the interrupts it had do not
-    /// account for. `None` where nothing is known.
-    pub(super) fn stood_still(&self, end: Instant, duration: Duration, processor: usize) -> Option<Duration> {
+    /// For how long a processor got no interrupts during a call: it stood still, or had nothing to do. `None` where nothing is
+    /// known.
+    pub(super) fn missing(&self, end: Instant, duration: Duration, processor: usize) -> Option<Duration> {
         let begin = end.checked_sub(duration)?;
         let before = self.looks.iter().rev().find(|look| look.at <= begin)?;
         let after = self.looks.iter().find(|look| look.at >= end)?;
@@ -116,18 +116,27 @@ mod tests {
         assert_eq!(timer_interrupts(""), [0; 0]);
     }
 
-    /// A processor with an interrupt each 4 ms that misses those from 200 to 240 ms.
+    impl Ticks {
+        /// Two seconds of a processor with an interrupt each 4 ms that misses those between two milliseconds.
+        pub(in super::super) fn with_a_gap(begin: Instant, from: u64, to: u64) -> Ticks {
+            let interrupts =
+                |milliseconds: u64| (milliseconds - milliseconds.min(to).saturating_sub(from)).div_ceil(4);
+            let look = |milliseconds| Look {
+                at: begin + Duration::from_millis(milliseconds),
+                interrupts: vec![interrupts(milliseconds)],
+            };
+            Ticks::new((0..2000).step_by(5).map(look).collect())
+        }
+    }
+
     #[test]
-    fn missing_interrupts_tell_that_a_processor_stood_still() {
+    fn interrupts_are_missed_where_a_processor_got_none() {
         let begin = Instant::now();
         let at = |milliseconds| begin + Duration::from_millis(milliseconds);
-        let interrupts =
-            |milliseconds: u64| (milliseconds - milliseconds.min(240).saturating_sub(200)).div_ceil(4);
-        let look = |milliseconds| Look { at: at(milliseconds), interrupts: vec![interrupts(milliseconds)] };
-        let ticks = Ticks::new((0..2000).step_by(5).map(look).collect());
-        let still = |from, to| ticks.stood_still(at(to), Duration::from_millis(to - from), 0).unwrap();
-        assert!((30..=41).contains(&still(200, 241).as_millis()), "{:?}", still(200, 241));
-        assert!(still(100, 140) < Duration::from_millis(2));
-        assert_eq!(ticks.stood_still(at(5000), Duration::from_millis(1), 0), None);
+        let ticks = Ticks::with_a_gap(begin, 200, 240);
+        let missing = |from, to| ticks.missing(at(to), Duration::from_millis(to - from), 0).unwrap();
+        assert!((30..=41).contains(&missing(200, 241).as_millis()), "{:?}", missing(200, 241));
+        assert!(missing(100, 140) < Duration::from_millis(2));
+        assert_eq!(ticks.missing(at(5000), Duration::from_millis(1), 0), None);
     }
 }
