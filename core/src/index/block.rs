@@ -10,7 +10,7 @@ pub(super) const BLOCK_BYTES: usize = 2 << 20;
 const LINE_BYTES: usize = align_of::<Line>();
 const PIECE_BYTES: usize = PIECE_LINES * LINE_BYTES;
 /// Pieces of a block.
-const PIECES: usize = BLOCK_BYTES / PIECE_BYTES;
+pub(super) const PIECES: usize = BLOCK_BYTES / PIECE_BYTES;
 const WORD_BITS: usize = u64::BITS as usize;
 
 /// Anonymous memory at a multiple of its length. Given back when dropped.
@@ -37,7 +37,8 @@ enum Pages {
 }
 
 impl Block {
-    /// `None` where the system has no such pages or no memory: tables are then allocated as everything else.
+    /// One that takes memory as its pieces are taken. `None` where the system has no such pages or no memory: tables are then allocated
+    /// as everything else.
     pub(super) fn new() -> Option<Block> {
         // Loom's atomics are not what zeroed memory holds, and miri knows no advice.
         if cfg!(any(loom, miri, not(target_os = "linux"))) {
@@ -56,16 +57,24 @@ impl Block {
             }
         };
         // Where the system uses large pages without being asked it would have all of the block in memory from the first touch.
-        advise(&map, skipped, false);
+        advise(&map, skipped, Advised::SmallPages);
         Some(Block { map, skipped, free: [u64::MAX; PIECES / WORD_BITS], touched: 0, pages: Pages::Small })
     }
 
-    /// Asks the system to use one page for the block, which nobody has touched yet. Best effort.
-    pub(super) fn ask_for_one_page(&mut self) {
-        debug_assert!(self.touched == 0, "the system would put it together while nobody can change the maps");
-        if advise(&self.map, self.skipped, true) {
-            self.pages = Pages::One;
+    /// One that the system was asked to use one page for, and that is in memory. If it would not be asked it is as every other, and
+    /// on kernels before 5.14 its memory comes with the first touch.
+    pub(super) fn new_in_one_page() -> Option<Block> {
+        let mut block = Block::new()?;
+        if advise(&block.map, block.skipped, Advised::OnePage) {
+            block.pages = Pages::One;
+            let _best_effort = advise(&block.map, block.skipped, Advised::InMemory);
         }
+        Some(block)
+    }
+
+    /// Whether it is, or may be, one page.
+    pub(super) fn is_one_page(&self) -> bool {
+        self.pages == Pages::One
     }
 
     /// Gives out no piece any more, and gives the memory of each that is given back to the system. All are taken.
@@ -98,6 +107,12 @@ impl Block {
             Pages::One => BLOCK_BYTES,
             Pages::Left => taken * PIECE_BYTES,
         }
+    }
+
+    /// Pieces that somebody can have.
+    pub(super) fn free_pieces(&self) -> usize {
+        let free: u32 = self.free.iter().map(|word| word.count_ones()).sum();
+        if self.pages == Pages::Left { 0 } else { free as usize }
     }
 
     /// Takes the first free piece: its lines are the caller's until they are given back, and what is in them may be anything.
@@ -151,14 +166,26 @@ fn skipped(map: &MmapRaw) -> usize {
     address.next_multiple_of(BLOCK_BYTES) - address
 }
 
-/// Whether the system has taken the advice to have one page for a block, or not to.
+/// What the system is told about a block.
+#[derive(Debug, Clone, Copy)]
+enum Advised {
+    SmallPages,
+    OnePage,
+    InMemory,
+}
+
+/// Whether the system has taken the advice.
 #[cfg(target_os = "linux")]
-fn advise(map: &MmapRaw, skipped: usize, one_page: bool) -> bool {
-    let advice = if one_page { memmap2::Advice::HugePage } else { memmap2::Advice::NoHugePage };
+fn advise(map: &MmapRaw, skipped: usize, advised: Advised) -> bool {
+    let advice = match advised {
+        Advised::SmallPages => memmap2::Advice::NoHugePage,
+        Advised::OnePage => memmap2::Advice::HugePage,
+        Advised::InMemory => memmap2::Advice::PopulateWrite,
+    };
     map.advise_range(advice, skipped, BLOCK_BYTES).is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn advise(_map: &MmapRaw, _skipped: usize, _one_page: bool) -> bool {
+fn advise(_map: &MmapRaw, _skipped: usize, _advised: Advised) -> bool {
     false
 }

@@ -10,6 +10,7 @@ use super::slot::{SHARD_BITS, TAG_MASK, Tag};
 use crate::checkpoint::ShardShape;
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::wish::Wish;
 
 /// Where the newest record of each key lies, by the 64-bit hash of (keyspace, key).
 ///
@@ -177,6 +178,18 @@ impl Index {
     pub(crate) fn remove(&self, hash: u64, old: Location) -> bool {
         let (shard, tag) = self.shard_and_tag(hash);
         shard.remove(tag, old, &self.pool)
+    }
+
+    /// The wish that [`Index::prepare_memory`] is called.
+    #[inline]
+    pub(crate) fn wish_for_memory(&self) -> &Wish {
+        self.pool.wish()
+    }
+
+    /// Has the memory ready that tables will soon grow into, so that no put waits for the system to empty a large page. To be called
+    /// whenever there is a wish, by one thread, and once before.
+    pub(crate) fn prepare_memory(&self) {
+        self.pool.prepare();
     }
 
     /// Keys in the index.

@@ -13,10 +13,11 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::block::{BLOCK_BYTES, Block};
+use super::block::{BLOCK_BYTES, Block, PIECES};
 use super::line::Line;
 use crate::disk::generation;
 use crate::prefetch::prefetch_address;
+use crate::wish::Wish;
 use parking_lot::Mutex;
 
 /// Lines of a piece: 4 KiB, the least that is touched at a time.
@@ -29,6 +30,9 @@ const PIECES_MAX: usize = 256;
 /// From so many blocks on those that are new are to be one page each. Before, what the last one has and does not use would be much
 /// beside what all tables take.
 const BLOCKS_OF_ONE_PAGE_FROM: usize = 16;
+/// With fewer free pieces than this the next block is wished for: half of one, which a million new keys a second use up in some eighty
+/// milliseconds.
+const FREE_PIECES_MIN: usize = PIECES / 2;
 /// Columns have smaller numbers than this.
 pub(super) const COLUMNS_MAX: usize = 1024 + 1024 / 16 + 4;
 
@@ -41,6 +45,8 @@ pub(super) struct Pool {
     /// Tables that there may be at a time.
     columns: usize,
     state: Mutex<State>,
+    /// That [`Pool::prepare`] is called.
+    wish: Wish,
     /// The process that it belongs to. In a child of a fork the lock may be held for ever.
     generation: u64,
 }
@@ -54,6 +60,12 @@ struct State {
     columns: Vec<u16>,
     /// Columns from this one on have not had a table yet.
     fresh_column: u16,
+    /// One page that is in memory, for when the blocks have no piece left.
+    spare: Option<Block>,
+    /// Whether somebody makes spares.
+    is_prepared: bool,
+    /// Blocks that the tables take that the index begins with.
+    blocks_to_load: usize,
     /// Whether new blocks are to be one page each.
     in_one_page: bool,
     /// Whether the system has refused. It is not asked again.
@@ -72,9 +84,35 @@ impl Pool {
     pub(super) fn new(shards: usize, lines: usize) -> Arc<Pool> {
         let levels = [const { OnceLock::new() }; PIECES_MAX];
         let columns = (shards + shards / 16 + 4).min(COLUMNS_MAX);
-        let in_one_page = lines * size_of::<Line>() >= BLOCKS_OF_ONE_PAGE_FROM * BLOCK_BYTES;
-        let state = Mutex::new(State { in_one_page, ..State::default() });
-        Arc::new(Pool { levels, columns, state, generation: generation() })
+        let blocks_to_load = lines * size_of::<Line>() / BLOCK_BYTES;
+        let in_one_page = blocks_to_load >= BLOCKS_OF_ONE_PAGE_FROM;
+        let state = Mutex::new(State { blocks_to_load, in_one_page, ..State::default() });
+        Arc::new(Pool { levels, columns, state, wish: Wish::new(), generation: generation() })
+    }
+
+    /// The wish that the next block is made before somebody waits for it.
+    #[inline]
+    pub(super) fn wish(&self) -> &Wish {
+        &self.wish
+    }
+
+    /// Makes the next block, if one is wanted. Nobody waits meanwhile: the system has to empty all of the page, which takes as much as
+    /// tens of milliseconds where the machine has to get the memory first.
+    ///
+    /// Whoever calls this will do it whenever there is a wish: others make no large page any more, but at first those of the tables
+    /// that the index begins with.
+    pub(super) fn prepare(&self) {
+        let is_wanted = {
+            let mut state = self.state.lock();
+            state.is_prepared = true;
+            state.wants_spare()
+        };
+        if is_wanted {
+            let made = Block::new_in_one_page();
+            let mut state = self.state.lock();
+            state.is_refused |= made.is_none();
+            state.spare = made;
+        }
     }
 
     /// Empty lines for a table. `None` where it is too small or too large for the pool, or there is no room for it: then it is to
@@ -90,6 +128,9 @@ impl Pool {
             state.columns.push(column);
             return None;
         };
+        if state.wants_spare() {
+            self.wish.make();
+        }
         drop(state);
         for (level, piece) in self.levels.iter().zip(taken) {
             let level =
@@ -121,7 +162,9 @@ impl Pool {
     pub(super) fn memory_bytes(&self) -> usize {
         let cells: usize =
             self.levels.iter().filter_map(OnceLock::get).map(|level| size_of_val::<[_]>(level)).sum();
-        size_of::<Pool>() + cells + self.state.lock().blocks.iter().map(Block::memory_bytes).sum::<usize>()
+        let state = self.state.lock();
+        let blocks = state.blocks.iter().chain(&state.spare);
+        size_of::<Pool>() + cells + blocks.map(Block::memory_bytes).sum::<usize>()
     }
 }
 
@@ -156,25 +199,39 @@ impl State {
         Some(taken)
     }
 
+    /// Whether the next block is to be made: it will be one page, and there is little left of the others.
+    fn wants_spare(&self) -> bool {
+        let is_next_of_one_page = self.in_one_page || self.blocks.len() >= BLOCKS_OF_ONE_PAGE_FROM;
+        self.is_prepared
+            && is_next_of_one_page
+            && self.spare.is_none()
+            && !self.is_refused
+            && self.blocks.iter().map(Block::free_pieces).sum::<usize>() < FREE_PIECES_MIN
+    }
+
     fn new_block(&mut self) -> Option<&mut Block> {
         if self.is_refused {
             return None;
         }
-        let Some(mut block) = Block::new() else {
-            self.is_refused = true;
-            return None;
-        };
-        if !self.in_one_page && self.blocks.len() >= BLOCKS_OF_ONE_PAGE_FROM {
+        let block = self.spare.take().or_else(|| self.made_block());
+        self.is_refused = block.is_none();
+        let block = block?;
+        if !self.in_one_page && block.is_one_page() {
             self.in_one_page = true;
             // Not made one page where they are: while the system does that for one, which takes it some 6 ms, nobody in the
             // process gets a page that is not in memory. They are left by tables that grow.
             self.blocks.iter_mut().for_each(Block::leave);
         }
-        if self.in_one_page {
-            block.ask_for_one_page();
-        }
         self.blocks.push(block);
         self.blocks.last_mut()
+    }
+
+    /// A block that was not prepared. Where others prepare them it is touched piece by piece, so that nobody waits for the rest of
+    /// it; the tables that the index begins with are worth the wait.
+    fn made_block(&self) -> Option<Block> {
+        let is_one_page = self.in_one_page || self.blocks.len() >= BLOCKS_OF_ONE_PAGE_FROM;
+        let is_worth_it = !self.is_prepared || self.blocks.len() < self.blocks_to_load;
+        if is_one_page && is_worth_it { Block::new_in_one_page() } else { Block::new() }
     }
 
     /// Takes back a piece, and gives back the block that nobody has a piece of any more.
@@ -250,11 +307,18 @@ mod tests {
             pages.read_exact_at(&mut words, (block.address() / PAGE_BYTES * 8) as u64).unwrap();
             words.chunks(8).filter(|word| word[7] >> 6 != 0).count() * PAGE_BYTES
         };
-        pool.state.lock().blocks.iter().map(of_block).sum()
+        let state = pool.state.lock();
+        state.blocks.iter().chain(&state.spare).map(of_block).sum()
     }
 
     fn bytes_reported(pool: &Pool) -> usize {
-        pool.state.lock().blocks.iter().map(Block::memory_bytes).sum()
+        let state = pool.state.lock();
+        state.blocks.iter().chain(&state.spare).map(Block::memory_bytes).sum()
+    }
+
+    /// Tables of 256 KiB, eight of which fill a block.
+    fn tables_of_a_block(pool: &Arc<Pool>) -> Vec<Pieces> {
+        (0..8).map(|_| pool.take(4096).unwrap()).collect()
     }
 
     #[test]
@@ -290,6 +354,61 @@ mod tests {
             let _table = pool.take(4096).unwrap();
             assert_eq!(bytes_reported(&pool), reported);
         }
+    }
+
+    #[test]
+    fn the_next_block_is_in_memory_before_somebody_waits_for_it() {
+        let pool = Pool::new(1024, 0);
+        pool.prepare();
+        let mut tables: Vec<_> =
+            (1..BLOCKS_OF_ONE_PAGE_FROM).flat_map(|_| tables_of_a_block(&pool)).collect();
+        tables.extend((0..4).map(|_| pool.take(4096).unwrap()));
+        assert!(!pool.wish().is_there(), "half of the last block is left");
+        tables.push(pool.take(4096).unwrap());
+        assert!(pool.wish().take());
+        let before = bytes_reported(&pool);
+        pool.prepare();
+        let prepared = (bytes_reported(&pool), bytes_in_memory(&pool));
+        assert_eq!(prepared, (before + BLOCK_BYTES, before + BLOCK_BYTES));
+        pool.prepare();
+        assert_eq!(bytes_reported(&pool), before + BLOCK_BYTES, "one is enough");
+        let address = pool.state.lock().spare.as_ref().map(Block::address);
+        tables.extend((0..4).map(|_| pool.take(4096).unwrap()));
+        assert_eq!(pool.state.lock().blocks.last().map(Block::address), address);
+        assert!(pool.state.lock().in_one_page && !pool.wish().is_there());
+    }
+
+    #[test]
+    fn who_finds_no_block_prepared_has_to_touch_no_more_than_he_takes() {
+        let pool = Pool::new(1024, 0);
+        pool.prepare();
+        let small = |blocks: usize| (0..blocks).flat_map(|_| tables_of_a_block(&pool)).collect::<Vec<_>>();
+        let mut tables = small(BLOCKS_OF_ONE_PAGE_FROM + 1);
+        let taken = (BLOCKS_OF_ONE_PAGE_FROM + 1) * BLOCK_BYTES;
+        assert!(pool.wish().take() && !pool.state.lock().in_one_page);
+        pool.prepare();
+        tables.extend(small(1));
+        assert!(pool.state.lock().in_one_page, "those before are left");
+        // Nobody has heard of the wish: no piece is in memory that nobody has.
+        tables.push(pool.take(4096).unwrap());
+        let bytes = taken + BLOCK_BYTES + (256 << 10);
+        assert_eq!((bytes_reported(&pool), bytes_in_memory(&pool)), (bytes, bytes));
+        assert!(pool.wish().take());
+    }
+
+    #[test]
+    fn the_tables_that_an_index_begins_with_wait_for_large_pages() {
+        let lines = BLOCKS_OF_ONE_PAGE_FROM * BLOCK_BYTES / size_of::<Line>();
+        let pool = Pool::new(1024, lines);
+        pool.prepare();
+        let mut tables = Vec::new();
+        for block in 1..=BLOCKS_OF_ONE_PAGE_FROM {
+            tables.push(pool.take(4096).unwrap());
+            assert_eq!(bytes_reported(&pool), block * BLOCK_BYTES);
+            tables.extend((0..7).map(|_| pool.take(4096).unwrap()));
+        }
+        let _small = pool.take(4096).unwrap();
+        assert_eq!(bytes_reported(&pool), BLOCKS_OF_ONE_PAGE_FROM * BLOCK_BYTES + (256 << 10));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What goes on beside the calls: pages populated and segments prepared ahead, the device synced, keys sorted.
+//! What goes on beside the calls: pages populated and segments and memory of the index prepared ahead, the device synced, keys
+//! sorted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -59,9 +60,9 @@ impl Wake {
         self.stop.rest(time, || self.is_stopping());
     }
 
-    /// Rests until there is a wish.
-    fn rest_until(&self, wish: &Wish, bell: &Bell, time: Duration) {
-        bell.rest(time, || wish.is_there() || self.is_stopping());
+    /// Rests until there is one of the wishes.
+    fn rest_until(&self, wishes: &[&Wish], bell: &Bell, time: Duration) {
+        bell.rest(time, || wishes.iter().any(|wish| wish.is_there()) || self.is_stopping());
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -132,7 +133,7 @@ impl Store {
     /// there are keys to sort.
     #[inline]
     pub(super) fn tell_wishes(&self) {
-        if self.log.wish_for_room().is_to_be_told() {
+        if self.log.wish_for_room().is_to_be_told() || self.keys.index.wish_for_memory().is_to_be_told() {
             self.wake.room.ring();
         }
         if self.keys.order.wish_for_sorting().is_to_be_told() {
@@ -141,13 +142,16 @@ impl Store {
     }
 
     fn make_room(&self) {
+        let (room, memory) = (self.log.wish_for_room(), self.keys.index.wish_for_memory());
+        self.keys.index.prepare_memory();
         while !self.wake.is_stopping() {
-            let wish = self.log.wish_for_room();
-            if wish.take() {
+            if room.take() {
                 // Where there is no room, the write that needs it says so.
                 let _told_by_the_writer = self.log.populate_ahead().and_then(|()| self.log.prepare_spare());
+            } else if memory.take() {
+                self.keys.index.prepare_memory();
             } else {
-                self.wake.rest_until(wish, &self.wake.room, SYNC_EVERY);
+                self.wake.rest_until(&[room, memory], &self.wake.room, SYNC_EVERY);
             }
         }
     }
@@ -182,7 +186,7 @@ impl Store {
             // What is waiting when a step begins is sorted by it.
             wish.take();
             if !self.maintain_order() {
-                self.wake.rest_until(wish, &self.wake.sorting, ORDER_EVERY);
+                self.wake.rest_until(&[wish], &self.wake.sorting, ORDER_EVERY);
             }
         }
     }
