@@ -231,7 +231,7 @@ impl Log {
         // Most of it before our turn, so that commits which wait for the device do not wait for this.
         self.sync_segments(segments.iter())?;
         // A sync that is under way may seal them as well.
-        let _turn = self.sync_turn.lock();
+        let _turn = self.sync_turns.take();
         let serials: Vec<u64> = segments.iter().map(|segment| segment.serial()).collect();
         let is_meant = |one: &&Unsynced| serials.contains(&one.segment.serial());
         let open: Vec<Unsynced> = self.state().large.iter().filter(is_meant).cloned().collect();

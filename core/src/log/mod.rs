@@ -27,6 +27,7 @@ mod room;
 mod segments;
 mod state;
 mod sync;
+mod turn;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,6 +58,7 @@ use large::LargePool;
 use room::Room;
 use segments::SegmentTable;
 use state::State;
+use turn::Turns;
 
 /// How a log is opened.
 #[derive(Debug, Clone)]
@@ -98,8 +100,8 @@ pub(crate) struct Log {
     mark: Mutex<Option<MarkFile>>,
     /// What names the manifest that was written last, so that another one in its place is noticed.
     manifest_file: Mutex<Option<FileIdentity>>,
-    /// Held by whoever syncs. Others wait for their turn and then mostly find that it was done for them.
-    sync_turn: Mutex<()>,
+    /// Of whoever syncs. Others wait for their turn, and then mostly find that it was done for them.
+    sync_turns: Turns,
     /// Sequence of the last frame appended.
     appended: AtomicU64,
     /// Bytes of frames appended since the log was opened.

@@ -12,6 +12,7 @@ use super::manifest_file::{WriteFailure, segment_name, write_manifest};
 use super::mark_file::MarkFile;
 use super::room::{Claim, Room, SegmentBytes};
 use super::segments::{SegmentTable, SlotNumber};
+use super::turn::Turns;
 use super::{Log, LogConfig, LogStats};
 use crate::checksum::Salt;
 use crate::disk::generation;
@@ -232,7 +233,7 @@ impl Log {
             large_rests: Condvar::new(),
             mark: Mutex::new(mark),
             manifest_file: Mutex::new(None),
-            sync_turn: Mutex::new(()),
+            sync_turns: Turns::new(),
             appended: AtomicU64::new(durable),
             bytes_appended: AtomicU64::new(0),
             large_bytes_appended: AtomicU64::new(0),
@@ -478,7 +479,7 @@ impl Log {
     /// nobody appends any more.
     pub(crate) fn close(&self) -> Result<()> {
         // A sync that is under way may still write the manifest; after this turn none does.
-        let _turn = self.sync_turn.lock();
+        let _turn = self.sync_turns.take();
         let mut state = self.state();
         let closed = self.close_manifest(&mut state);
         state.ended = true;

@@ -20,14 +20,10 @@ impl Log {
     /// Puts everything up to a sequence on the device, and mostly more: up to where `target` says, which is asked when it
     /// is our turn.
     pub(crate) fn sync_to(&self, wanted: u64, target: &dyn Fn() -> u64) -> Result<u64> {
-        if self.durable() >= wanted {
+        // Asked first, and whenever a turn has ended: what is on the device has not failed, whatever failed since.
+        let Some(_turn) = self.sync_turns.take_unless(|| self.durable() >= wanted) else {
             return Ok(self.durable());
-        }
-        let _turn = self.sync_turn.lock();
-        // First whether it was done for us: what is on the device has not failed, whatever failed since.
-        if self.durable() >= wanted {
-            return Ok(self.durable());
-        }
+        };
         self.check_not_poisoned()?;
         self.check_directory()?;
         // Everything up to `target` is in one of the segments listed after it was read.
@@ -70,7 +66,7 @@ impl Log {
 
     /// Seals the segments that were ended when everything in them was on the device already: no sync had a reason to.
     pub(crate) fn seal_ended(&self) -> Result<()> {
-        let _turn = self.sync_turn.lock();
+        let _turn = self.sync_turns.take();
         self.check_not_poisoned()?;
         self.check_directory()?;
         let log = self.front.lock().log.clone();
