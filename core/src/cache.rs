@@ -22,33 +22,54 @@ const LARGEST_PART: u64 = 64;
 /// A record as it is offered: keyspace, key, value, sequence.
 pub(crate) type Offer<'a> = (u16, &'a [u8], &'a [u8], u64);
 
-/// A cached record: the sequence of its commit, its keyspace, its key and its value.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) sequence: u64,
-    keyspace: u16,
-    key_bytes: usize,
-    bytes: Box<[u8]>,
-}
+/// A cached record, in one allocation that those who have it share: the sequence of its commit, its keyspace, the length of its key, its
+/// key, and its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry(Arc<[u8]>);
+
+/// Bytes before the key.
+const KEYSPACE_AT: usize = size_of::<u64>();
+const KEY_BYTES_AT: usize = KEYSPACE_AT + size_of::<u16>();
+const KEY_AT: usize = KEY_BYTES_AT + size_of::<u16>();
 
 impl Entry {
+    /// `None` for a key longer than any.
+    fn new((keyspace, key, value, sequence): Offer<'_>) -> Option<Entry> {
+        let key_bytes = u16::try_from(key.len()).ok()?;
+        let (sequence, keyspace) = (sequence.to_ne_bytes(), keyspace.to_ne_bytes());
+        Some(Entry(Arc::from([&sequence[..], &keyspace, &key_bytes.to_ne_bytes(), key, value].concat())))
+    }
+
+    fn u16_at(&self, at: usize) -> u16 {
+        self.0.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u16::from_ne_bytes(*bytes))
+    }
+
+    fn value_at(&self) -> usize {
+        KEY_AT + usize::from(self.u16_at(KEY_BYTES_AT))
+    }
+
+    /// The sequence of its commit.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+    }
+
     /// Whether this is the record of that key. Two keys may look alike in the index, so a hit is compared.
     pub(crate) fn is_of(&self, keyspace: u16, key: &[u8]) -> bool {
-        self.keyspace == keyspace && self.bytes.get(..self.key_bytes) == Some(key)
+        self.u16_at(KEYSPACE_AT) == keyspace && self.0.get(KEY_AT..self.value_at()) == Some(key)
     }
 
     /// The value.
     pub(crate) fn value(&self) -> &[u8] {
-        self.bytes.get(self.key_bytes..).unwrap_or_default()
+        self.0.get(self.value_at()..).unwrap_or_default()
     }
 }
 
 #[derive(Debug, Clone)]
 struct Weigh;
 
-impl Weighter<Place, Arc<Entry>> for Weigh {
-    fn weight(&self, _: &Place, entry: &Arc<Entry>) -> u64 {
-        entry.bytes.len() as u64 + ENTRY_OVERHEAD_BYTES
+impl Weighter<Place, Entry> for Weigh {
+    fn weight(&self, _: &Place, entry: &Entry) -> u64 {
+        entry.0.len() as u64 + ENTRY_OVERHEAD_BYTES
     }
 }
 
@@ -65,7 +86,7 @@ pub(crate) struct CacheStats {
 #[derive(Debug)]
 pub(crate) struct Cache {
     /// `None` where the bound is 0.
-    entries: Option<Entries<Place, Arc<Entry>, Weigh>>,
+    entries: Option<Entries<Place, Entry, Weigh>>,
     /// Whether anything was ever admitted: while not, a lookup is this one load.
     occupied: AtomicBool,
     value_bytes_max: u64,
@@ -101,7 +122,7 @@ impl Cache {
     }
 
     /// The record at a place, if it is cached and is of this key.
-    pub(crate) fn get(&self, place: Place, keyspace: u16, key: &[u8]) -> Option<Arc<Entry>> {
+    pub(crate) fn get(&self, place: Place, keyspace: u16, key: &[u8]) -> Option<Entry> {
         if !self.is_occupied() {
             return None;
         }
@@ -112,11 +133,11 @@ impl Cache {
     }
 
     /// Takes in a record that was slow to read. Values over a part of the bound are left out.
-    pub(crate) fn admit(&self, place: Place, (keyspace, key, value, sequence): Offer<'_>) {
+    pub(crate) fn admit(&self, place: Place, record: Offer<'_>) {
+        let (_, _, value, _) = record;
         let Some(entries) = self.entries.as_ref().filter(|_| self.admits(value.len())) else { return };
-        let bytes = [key, value].concat().into_boxed_slice();
-        let entry = Entry { sequence, keyspace, key_bytes: key.len(), bytes };
-        entries.insert(place, Arc::new(entry));
+        let Some(entry) = Entry::new(record) else { return };
+        entries.insert(place, entry);
         self.admissions.fetch_add(1, Ordering::Relaxed);
         self.occupied.store(true, Ordering::Relaxed);
     }

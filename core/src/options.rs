@@ -120,7 +120,9 @@ impl Options {
         self
     }
 
-    /// Bound of the cache in bytes (default: 64 MiB); 0 turns it off.
+    /// Bound of the cache in bytes (default: 64 MiB); 0 turns it off. It is for databases that do not fit into memory: it keeps single
+    /// values that had to be waited for, where the system keeps whole pages. Where keys are read unevenly, most of the memory that the
+    /// process may use is well given to it.
     #[must_use]
     pub fn cache_bytes(mut self, cache_bytes: u64) -> Options {
         self.cache_bytes = cache_bytes;

@@ -1,7 +1,6 @@
 //! Reading one key: the index, then the cache or the log.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -18,14 +17,14 @@ const SLOW_READ: Duration = Duration::from_micros(4);
 /// A key's record, where it was found.
 #[derive(Debug)]
 enum Hit<'a> {
-    Cached(Arc<Entry>),
+    Cached(Entry),
     Logged(RecordAt<'a>),
 }
 
 impl Hit<'_> {
     fn sequence(&self, log: &Log) -> Result<u64> {
         match self {
-            Hit::Cached(entry) => Ok(entry.sequence),
+            Hit::Cached(entry) => Ok(entry.sequence()),
             Hit::Logged(record) => record.sequence(log),
         }
     }
@@ -34,7 +33,7 @@ impl Hit<'_> {
 /// A value, for as long as one likes, without a copy where that can be.
 #[derive(Debug, Clone)]
 pub(crate) enum Found {
-    Cached(Arc<Entry>),
+    Cached(Entry),
     Logged(Value),
 }
 
