@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Entries;
 
+use crate::record::{u16_at, u64_at};
+
 /// The place of a record: serial of its segment, and offset.
 pub(crate) type Place = (u64, u64);
 
@@ -36,26 +38,22 @@ impl Entry {
     /// `None` for a key longer than any.
     fn new((keyspace, key, value, sequence): Offer<'_>) -> Option<Entry> {
         let key_bytes = u16::try_from(key.len()).ok()?;
-        let (sequence, keyspace) = (sequence.to_ne_bytes(), keyspace.to_ne_bytes());
-        Some(Entry(Arc::from([&sequence[..], &keyspace, &key_bytes.to_ne_bytes(), key, value].concat())))
-    }
-
-    fn u16_at(&self, at: usize) -> u16 {
-        self.0.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u16::from_ne_bytes(*bytes))
+        let (sequence, keyspace) = (sequence.to_le_bytes(), keyspace.to_le_bytes());
+        Some(Entry(Arc::from([&sequence[..], &keyspace, &key_bytes.to_le_bytes(), key, value].concat())))
     }
 
     fn value_at(&self) -> usize {
-        KEY_AT + usize::from(self.u16_at(KEY_BYTES_AT))
+        KEY_AT + usize::from(u16_at(&self.0, KEY_BYTES_AT).unwrap_or_default())
     }
 
     /// The sequence of its commit.
     pub(crate) fn sequence(&self) -> u64 {
-        self.0.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+        u64_at(&self.0, 0).unwrap_or_default()
     }
 
     /// Whether this is the record of that key. Two keys may look alike in the index, so a hit is compared.
     pub(crate) fn is_of(&self, keyspace: u16, key: &[u8]) -> bool {
-        self.u16_at(KEYSPACE_AT) == keyspace && self.0.get(KEY_AT..self.value_at()) == Some(key)
+        u16_at(&self.0, KEYSPACE_AT) == Some(keyspace) && self.0.get(KEY_AT..self.value_at()) == Some(key)
     }
 
     /// The value.

@@ -105,7 +105,7 @@ fn standalone_header_bytes(kind: Kind, sequence: u64) -> usize {
     if is_short { SHORT_HEADER_BYTES } else { STANDALONE_HEADER_BYTES }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 

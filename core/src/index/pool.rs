@@ -199,11 +199,15 @@ impl State {
         Some(taken)
     }
 
+    /// Whether the next block is to be one page.
+    fn next_is_one_page(&self) -> bool {
+        self.in_one_page || self.blocks.len() >= BLOCKS_OF_ONE_PAGE_FROM
+    }
+
     /// Whether the next block is to be made: it will be one page, and there is little left of the others.
     fn wants_spare(&self) -> bool {
-        let is_next_of_one_page = self.in_one_page || self.blocks.len() >= BLOCKS_OF_ONE_PAGE_FROM;
         self.is_prepared
-            && is_next_of_one_page
+            && self.next_is_one_page()
             && self.spare.is_none()
             && !self.is_refused
             && self.blocks.iter().map(Block::free_pieces).sum::<usize>() < FREE_PIECES_MIN
@@ -229,9 +233,8 @@ impl State {
     /// A block that was not prepared. Where others prepare them it is touched piece by piece, so that nobody waits for the rest of
     /// it; the tables that the index begins with are worth the wait.
     fn made_block(&self) -> Option<Block> {
-        let is_one_page = self.in_one_page || self.blocks.len() >= BLOCKS_OF_ONE_PAGE_FROM;
         let is_worth_it = !self.is_prepared || self.blocks.len() < self.blocks_to_load;
-        if is_one_page && is_worth_it { Block::new_in_one_page() } else { Block::new() }
+        if self.next_is_one_page() && is_worth_it { Block::new_in_one_page() } else { Block::new() }
     }
 
     /// Takes back a piece, and gives back the block that nobody has a piece of any more.

@@ -31,7 +31,7 @@ pub(super) struct Turns {
 #[derive(Debug, Default)]
 struct State {
     is_taken: bool,
-    /// Who has come since the last turn ended or began, and waits for the end of this one.
+    /// How many wait for the end of this turn.
     waiting: usize,
     /// How many are to be expected in the next turn: who waited for the end of the last one, and who synced in it.
     expected: usize,
@@ -43,7 +43,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
-    /// When the sync began, in a turn for one.
+    /// When the sync began; `None` where the turn is for something else.
     begin: Option<Instant>,
 }
 

@@ -129,8 +129,8 @@ impl Background {
 }
 
 impl Store {
-    /// Wakes the background where there is something new for it: the appender has come near the end of what is prepared, or
-    /// there are keys to sort.
+    /// Wakes the background where there is something new for it: the appender or the index has come near the end of what is
+    /// prepared, or there are keys to sort.
     #[inline]
     pub(super) fn tell_wishes(&self) {
         if self.log.wish_for_room().is_to_be_told() || self.keys.index.wish_for_memory().is_to_be_told() {
