@@ -110,6 +110,19 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
         Ok(())
     }
 
+    /// Brings the [`LARGE_PAGE_BYTES`] from a multiple of them on into the system's cache, as one page that maps have as one. False where
+    /// the system has no such pages of files. Best effort: what is in the cache in smaller pages stays so.
+    fn cache_in_one_page(&self, _offset: u64) -> bool {
+        false
+    }
+
+    /// Makes a range of a file that is on the device read as zeros, and takes it out of the system's cache, with the large pages that it
+    /// shares with what lies beside it: those are small afterwards. Its room is kept. An error, with nothing done, where the
+    /// system cannot do that.
+    fn zero(&self, _offset: u64, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Says, for as long as the file is open, that somebody may touch any byte of it. Best effort.
     fn hold(&self) {}
 
@@ -123,6 +136,9 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
     /// files cannot be mapped.
     fn map(&self, length: usize, writable: bool) -> io::Result<Map>;
 }
+
+/// What the processor can have as one page, where the usual ones are of 4 KiB.
+pub(crate) const LARGE_PAGE_BYTES: u64 = if cfg!(test) { 16 << 10 } else { 2 << 20 };
 
 /// What names a file or directory for as long as somebody has it open: its device and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,6 +17,7 @@ use rustix::fs::StatxFlags;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 
 use super::fork::ClosedInChildren;
+use super::map::cache_in_one_page;
 use super::{DeviceRoom, Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, Map, OpenMode, generation};
 use crate::error::is_full;
 
@@ -337,6 +338,16 @@ impl DiskFile for UnixFile {
             }
             error => Err(error),
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn cache_in_one_page(&self, offset: u64) -> bool {
+        cache_in_one_page(&self.file, offset)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::ZERO_RANGE, offset, length)?)
     }
 
     fn hold(&self) {

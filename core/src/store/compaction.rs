@@ -370,6 +370,7 @@ impl Store {
         mut moved: impl FnMut(&Item, Option<(Location, u64)>),
     ) -> Result<()> {
         let start = segment.published();
+        segment.cache_ahead(batch.bytes.len() as u64);
         segment.append(&[&batch.bytes]).map_err(|error| self.log.poisoned_by(error))?;
         segment.publish(start + batch.bytes.len() as u64);
         segment.write_out().map_err(|error| self.log.poisoned_by(error))?;
