@@ -82,6 +82,15 @@ pub(crate) struct Appended {
     pub(crate) offset: u64,
 }
 
+/// A frame that nobody reads yet, in the segment that is being appended to.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Staged {
+    appended: Appended,
+    bytes: u64,
+    sequence: u64,
+}
+
 impl Appended {
     /// The location of the record at this offset in the frame.
     pub(crate) fn location(&self, at: usize) -> Result<Location> {
@@ -120,6 +129,18 @@ impl Log {
         frame: &mut NewFrame<'_>,
         sequence: u64,
     ) -> Result<Appended> {
+        let staged = self.stage(appender, frame, sequence)?;
+        Ok(self.publish(appender, &staged))
+    }
+
+    /// Puts a frame where it will stand under the next sequence. Nobody reads it before it is published; where it is neither that nor
+    /// given up, recovery may find it. Errors are those of [`Log::append`].
+    pub(crate) fn stage(
+        &self,
+        appender: &mut Appender,
+        frame: &mut NewFrame<'_>,
+        sequence: u64,
+    ) -> Result<Staged> {
         self.check_writable()?;
         let bytes = frame.bytes(sequence);
         let fits =
@@ -136,15 +157,32 @@ impl Log {
             Error::NoSpace(_) => error,
             _ => self.poisoned_by(error),
         })?;
-        active.end = offset + bytes;
-        active.segment.publish(active.end);
-        self.appended.store(sequence, Ordering::Release);
-        self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
-        let step = WAKE_EVERY_BYTES.min(active.segment.capacity() / 4);
-        if offset / step != active.end / step {
-            self.wants_room.make();
+        let appended = Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset };
+        Ok(Staged { appended, bytes, sequence })
+    }
+
+    /// Has what was staged last read by whoever wants to.
+    pub(crate) fn publish(&self, appender: &mut Appender, staged: &Staged) -> Appended {
+        let Staged { appended, bytes, sequence } = *staged;
+        if let Some(active) = appender.active.as_mut() {
+            active.end = appended.offset + bytes;
+            active.segment.publish(active.end);
+            self.appended.store(sequence, Ordering::Release);
+            self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
+            let step = WAKE_EVERY_BYTES.min(active.segment.capacity() / 4);
+            if appended.offset / step != active.end / step {
+                self.wants_room.make();
+            }
         }
-        Ok(Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset })
+        appended
+    }
+
+    /// Takes back what was staged last, for an error: also from the device, where a sync of others may have brought it. After an error of
+    /// this the log is poisoned.
+    pub(crate) fn give_up(&self, appender: &mut Appender, staged: &Staged) -> Result<()> {
+        let Some(active) = appender.active.as_ref() else { return Ok(()) };
+        let without_header = active.segment.fill_in(staged.appended.offset, &[0; ALIGNMENT]);
+        without_header.and_then(|()| active.segment.sync()).map_err(|error| self.poisoned_by(error))
     }
 
     /// Refuses what adds to the database where only deletes may be appended.

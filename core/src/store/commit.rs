@@ -36,7 +36,7 @@ impl Commit<'_> {
 /// Whether a commit may go ahead, asked under the commit lock.
 pub(crate) type Verdict<'a> = &'a mut dyn FnMut(&Store) -> Result<()>;
 
-/// What is known of a record's key under the commit lock, before anything is appended.
+/// What is known of a record's key under the commit lock, before anything is published.
 #[derive(Debug, Clone, Copy)]
 struct Before {
     old: Option<Old>,
@@ -95,12 +95,22 @@ impl Store {
         let mut committer = self.committer.lock();
         let committer = &mut *committer;
         verdict(self)?;
-        let before = self.look_up(hash, written.keyspace, written.key, durability)?;
 
-        // 3. Into the log.
+        // 3. Into the log: written before the key is looked up, since what was asked for above of the index comes meanwhile.
         let sequence = self.log.appended() + 1;
-        let appended =
-            self.log.append(&mut committer.appender, &mut NewFrame::Record(written, content), sequence)?;
+        let appender = &mut committer.appender;
+        let staged = self.log.stage(appender, &mut NewFrame::Record(written, content), sequence)?;
+        // For all that follows: what is pinned already is pinned once more for next to nothing.
+        let guard = self.log.pin();
+        let before = match self.look_up(hash, written.keyspace, written.key, durability) {
+            Ok(before) => before,
+            Err(error) => {
+                drop(guard);
+                self.log.give_up(appender, &staged)?;
+                return Err(error);
+            }
+        };
+        let appended = self.log.publish(appender, &staged);
         let location = appended.location(0)?;
 
         // 4. Known to readers.

@@ -119,3 +119,29 @@ fn a_commit_that_stands_elsewhere_is_nothing() {
         assert_eq!(found, 1);
     }
 }
+
+/// The record is in the log by the time that the one before it is found to be damaged. It must be in no later life, and the next commit
+/// takes its place.
+#[test]
+fn a_put_over_a_damaged_record_is_refused_and_leaves_nothing() {
+    for options in all_options(64 << 10) {
+        let mut driven = four_commits(&options);
+        driven.db.close().unwrap();
+        segment(&driven.disk).write_all_at(b"damage", offset(1) + 4).unwrap();
+        driven.db = open(&driven.disk, &options).unwrap();
+        let (damaged, value) = (&[b'k', 1], &[1; 40]);
+        for durability in [Durability::Buffered, Durability::Sync] {
+            let refused = driven.db.put_with(damaged, value, durability);
+            assert!(matches!(&refused, Err(Error::Corruption { segment: 1, .. })), "{refused:?}");
+        }
+        let image = driven.disk.process_death();
+        let later = open(&image, &options.clone().read_damaged(true)).unwrap();
+        assert_ne!(later.get(damaged).ok().flatten().as_deref(), Some(&value[..]));
+        let other = ("default", b"other".to_vec());
+        driven.put_value(other.clone(), vec![2; 40].into(), Durability::Buffered).unwrap();
+        let image = driven.disk.process_death();
+        let later = open(&image, &options.clone().read_damaged(true)).unwrap();
+        assert_eq!(later.get(&other.1).unwrap().as_deref(), Some(&[2; 40][..]));
+        assert_ne!(later.get(damaged).ok().flatten().as_deref(), Some(&value[..]));
+    }
+}
