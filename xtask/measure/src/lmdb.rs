@@ -27,6 +27,8 @@ pub struct Settings {
     pub writable_map: bool,
     /// Each commit is synced; without (`MDB_NOSYNC`) it survives the death of the process only.
     pub synced: bool,
+    /// The system reads no pages ahead (`MDB_NORDAHEAD`): for data that is larger than memory.
+    pub reads_nothing_ahead: bool,
 }
 
 /// An open LMDB.
@@ -52,6 +54,7 @@ pub fn with_lmdb<T>(
     let mut flags = EnvFlags::empty();
     flags.set(EnvFlags::WRITE_MAP, settings.writable_map);
     flags.set(EnvFlags::NO_SYNC, !settings.synced);
+    flags.set(EnvFlags::NO_READ_AHEAD, settings.reads_nothing_ahead);
     let environment = open(&mut options, flags, directory)
         .with_context(|| format!("opening LMDB in {}", directory.display()))?;
     let transaction = environment.write_txn()?;
@@ -89,6 +92,15 @@ impl Lmdb<'_> {
             number = end;
         }
         Ok(())
+    }
+
+    /// Shows `visit` the value of a key, if it is there, in a transaction of its own.
+    ///
+    /// # Errors
+    /// Those of LMDB and of `visit`.
+    pub fn get(&self, key: &[u8], visit: impl FnOnce(Option<&[u8]>) -> Result<()>) -> Result<()> {
+        let transaction = self.environment.read_txn()?;
+        visit(self.database.get(&transaction, key)?)
     }
 
     /// Shows `visit` at most `count` entries from `start` on.

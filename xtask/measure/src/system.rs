@@ -1,7 +1,7 @@
 //! What the operating system says about this process and about the files of a database.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,22 @@ pub fn anonymous_bytes() -> Result<u64> {
     let path = "/proc/self/smaps_rollup";
     let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
     Ok((kib_of_field(&text, "Anonymous:")? + kib_of_field(&text, "Swap:")?) << 10)
+}
+
+/// Has nothing of the files of a directory in the cache of the system, as far as nobody maps them.
+///
+/// # Errors
+/// Where the files cannot be opened, or synced, without which they stay.
+pub fn drop_from_cache(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_file() {
+            let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+            file.sync_all()?;
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the kernel has counted of a thread since it began; zeros where it does not say.

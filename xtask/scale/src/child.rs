@@ -1,6 +1,7 @@
 //! What figures do in another process: this program started anew, so that an open is really the first one, a kill kills
 //! nobody else, and a limit of memory holds for one database alone. A child prints one object of JSON.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,7 +14,9 @@ use serde_json::{Value, json};
 use crate::engine;
 use opendb_measure::cgroup;
 use opendb_measure::child::{End, output_of, print_and_die, this_program};
-use opendb_measure::workload::{Keys, Random, Values, Zipfian, version_of};
+use opendb_measure::lmdb::{Settings, with_lmdb};
+use opendb_measure::system::drop_from_cache;
+use opendb_measure::workload::{KEY_BYTES, Key, Keys, Random, Values, Zipfian, version_of};
 
 /// After so many checkpoints that came before the wanted bytes were written, a little less than the longest way between
 /// two of them has to do.
@@ -52,6 +55,18 @@ enum Task {
         database: Database,
         #[arg(long)]
         cgroup: PathBuf,
+    },
+    LoadLmdb {
+        #[command(flatten)]
+        database: Database,
+    },
+    LimitedGetsOfLmdb {
+        #[command(flatten)]
+        database: Database,
+        #[arg(long)]
+        cgroup: PathBuf,
+        #[arg(long)]
+        seconds: f64,
     },
     LimitedGets {
         #[command(flatten)]
@@ -140,6 +155,25 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Loads LMDB in a child, and has nothing of it in the cache of the system afterwards. Without a limit: how it is loaded is not
+    /// measured, and would take it minutes.
+    pub(crate) fn load_lmdb(&self) -> Result<Value> {
+        output_of(&mut self.arguments("load-lmdb"), End::Well)
+    }
+
+    /// Zipfian gets of LMDB in a child that joined a control group.
+    pub(crate) fn gets_of_lmdb_in_group(&self, group: &Path, seconds: f64) -> Result<Value> {
+        let mut command = self.arguments("limited-gets-of-lmdb");
+        output_of(command.arg("--cgroup").arg(group).args(["--seconds", &seconds.to_string()]), End::Well)
+    }
+
+    fn lmdb_settings(&self) -> Settings {
+        let data_bytes = self.keys * (KEY_BYTES as u64 + self.value_bytes);
+        Settings { data_bytes, reads_nothing_ahead: true, ..Settings::default() }
+    }
+}
+
 /// The work of a child.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let printed = match &arguments.task {
@@ -148,6 +182,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Task::LimitedLoad { database, cgroup } => {
             cgroup::join(cgroup)?;
             limited_load(database)?
+        }
+        Task::LoadLmdb { database } => load_lmdb(database)?,
+        Task::LimitedGetsOfLmdb { database, cgroup, seconds } => {
+            cgroup::join(cgroup)?;
+            limited_gets_of_lmdb(database, Duration::try_from_secs_f64(*seconds)?)?
         }
         Task::LimitedGets { database, cgroup, mapped, cache_bytes, seconds } => {
             cgroup::join(cgroup)?;
@@ -234,24 +273,30 @@ fn limited_load(database: &Database) -> Result<Value> {
     Ok(json!({"puts_per_second": database.keys as f64 / begin.elapsed().as_secs_f64()}))
 }
 
-/// What is counted comes after several times as long, which fills the caches.
+fn load_lmdb(database: &Database) -> Result<Value> {
+    fs::create_dir_all(&database.path)?;
+    with_lmdb(&database.path, database.lmdb_settings(), |lmdb| {
+        lmdb.load(database.keys(), &mut Values::new(database.value_bytes), database.keys)?;
+        Ok(lmdb.environment.force_sync()?)
+    })?;
+    drop_from_cache(&database.path)?;
+    Ok(json!({}))
+}
+
+fn limited_gets_of_lmdb(database: &Database, duration: Duration) -> Result<Value> {
+    with_lmdb(&database.path, database.lmdb_settings(), |lmdb| {
+        let per_second = gets_per_second(database, duration, |key| {
+            lmdb.get(key, |value| check(key, value.context("a key that was put is not there")?))
+        })?;
+        Ok(json!({"gets_per_second": per_second}))
+    })
+}
+
 fn limited_gets(database: &Database, options: Options, duration: Duration) -> Result<Value> {
     let db = OpenDB::open_with_options(&database.path, options)?;
-    let (keys, zipfian) = (database.keys(), Zipfian::new(database.keys));
-    let mut random = Random::new(database.seed);
-    let mut gets_per_second = |duration: Duration| -> Result<f64> {
-        let (begin, mut gets) = (Instant::now(), 0_u64);
-        while begin.elapsed() < duration {
-            for _ in 0..GETS_PER_LOOK {
-                let key = keys.key(zipfian.next(&mut random));
-                version_of(&key, &db.get(&key)?.context("a key that was put is not there")?)?;
-            }
-            gets += GETS_PER_LOOK;
-        }
-        Ok(gets as f64 / begin.elapsed().as_secs_f64())
-    };
-    gets_per_second(duration * FILLING_TIMES)?;
-    let per_second = gets_per_second(duration)?;
+    let per_second = gets_per_second(database, duration, |key| {
+        check(key, &db.get(key)?.context("a key that was put is not there")?)
+    })?;
     let stats = db.stats()?;
     db.close()?;
     Ok(json!({
@@ -261,6 +306,32 @@ fn limited_gets(database: &Database, options: Options, duration: Duration) -> Re
         "cache_misses": stats.cache_misses,
         "cache_admissions": stats.cache_admissions,
     }))
+}
+
+fn check(key: &Key, value: &[u8]) -> Result<()> {
+    version_of(key, value).map(drop)
+}
+
+/// Zipfian gets. Those that are counted come after several times as many, which fill the caches.
+fn gets_per_second(
+    database: &Database,
+    duration: Duration,
+    mut get: impl FnMut(&Key) -> Result<()>,
+) -> Result<f64> {
+    let (keys, zipfian) = (database.keys(), Zipfian::new(database.keys));
+    let mut random = Random::new(database.seed);
+    let mut gets_per_second = |duration: Duration| -> Result<f64> {
+        let (begin, mut gets) = (Instant::now(), 0_u64);
+        while begin.elapsed() < duration {
+            for _ in 0..GETS_PER_LOOK {
+                get(&keys.key(zipfian.next(&mut random)))?;
+            }
+            gets += GETS_PER_LOOK;
+        }
+        Ok(gets as f64 / begin.elapsed().as_secs_f64())
+    };
+    gets_per_second(duration * FILLING_TIMES)?;
+    gets_per_second(duration)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ const LINES: [(&str, usize); 8] = [
     ("latency", 5),
     ("history", 1),
     ("hot-key", 3),
-    ("memory-limit", 7),
+    ("memory-limit", 9),
 ];
 
 fn scale(arguments: &[&str]) -> Command {

@@ -1,4 +1,4 @@
-//! `memory-limit`: a database four times as large as the memory that its process and its page cache may take.
+//! `memory-limit`: a database four times as large as the memory that its process and its page cache may take, and LMDB with the same.
 
 use anyhow::Result;
 use serde_json::json;
@@ -23,6 +23,10 @@ const WAYS: [(bool, [&str; 3]); 2] = [
     ),
     (false, ["gets, pread, with a cache", "gets, pread, without a cache", "pread, with a cache to without"]),
 ];
+
+/// The same of LMDB.
+const OF_LMDB: &str = "gets, LMDB";
+const TO_LMDB: &str = "mapped, with a cache, to LMDB's";
 
 /// Loads and reads in children under a limit; says why not where the machine has no such limits.
 pub(crate) fn run(flags: &Flags, report: &mut Report) -> Result<()> {
@@ -61,6 +65,7 @@ fn measure(
     cache_bytes: u64,
     seconds: f64,
 ) -> Result<()> {
+    let of_lmdb = gets_of_lmdb(report, database, group, seconds)?;
     for (mapped, [with, without, ratio]) in WAYS {
         let mut both = Vec::new();
         for (name, cache_bytes) in [(with, cache_bytes), (without, 0)] {
@@ -71,14 +76,28 @@ fn measure(
         }
         if let [with, without] = both[..] {
             report.line(&Line::new(ratio, "times", with / without).target(Target::AtLeast(2.0)));
+            if mapped {
+                report.line(&Line::new(TO_LMDB, "times", with / of_lmdb).target(Target::AtLeast(2.0)));
+            }
         }
     }
     Ok(())
 }
 
+fn gets_of_lmdb(report: &mut Report, database: &Database, group: &Cgroup, seconds: f64) -> Result<f64> {
+    let lmdb = Database { path: database.path.with_file_name("lmdb"), ..database.clone() };
+    lmdb.load_lmdb()?;
+    let printed = lmdb.gets_of_lmdb_in_group(group.path(), seconds)?;
+    let per_second = number(&printed, "gets_per_second")?;
+    report.line(&Line::new(OF_LMDB, "per second", per_second));
+    Ok(per_second)
+}
+
 fn skip(report: &mut Report, reason: &str) {
     let skipped = |name, unit| Line::new(name, unit, 0.0).outcome(Outcome::Skipped(reason.to_owned()));
     report.line(&skipped("puts", "per second"));
+    report.line(&skipped(OF_LMDB, "per second"));
+    report.line(&skipped(TO_LMDB, "times").target(Target::AtLeast(2.0)));
     for (_, [with, without, ratio]) in WAYS {
         report.line(&skipped(with, "per second"));
         report.line(&skipped(without, "per second"));
