@@ -14,11 +14,13 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::follow::Course;
 use super::walk::Entry;
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::keys::split_ordered_key;
 use crate::location::Location;
+use crate::log::RecordAt;
 use crate::order::Cursor;
 use crate::store::Store;
 
@@ -31,7 +33,7 @@ const KEYS_MAX: usize = 64;
 /// Bytes of keys at which a batch is full, however few they are.
 const KEY_BYTES_MAX: usize = 64 << 10;
 /// Bytes of values that wait to be taken, at which no more are read.
-const VALUE_BYTES_MAX: usize = 64 << 10;
+pub(super) const VALUE_BYTES_MAX: usize = 64 << 10;
 /// The longest value that is copied twice, rather than to have memory of its own while it waits.
 const SMALL_VALUE_BYTES: usize = 1 << 10;
 /// What is asked for of a record at first: its header and the beginning of its key.
@@ -65,11 +67,11 @@ pub(super) struct Wanted {
 #[derive(Default)]
 pub(super) struct Batch {
     /// The keys, one behind the other, and the small values in the same way.
-    arena: Vec<u8>,
-    values: Vec<u8>,
-    keys: Vec<Key>,
+    pub(super) arena: Vec<u8>,
+    pub(super) values: Vec<u8>,
+    pub(super) keys: Vec<Key>,
     /// Keys already read.
-    read: usize,
+    pub(super) read: usize,
     /// Keys of the next batch.
     size: usize,
     /// Entries that were read, and how many of them were taken.
@@ -79,19 +81,30 @@ pub(super) struct Batch {
     failure: Option<Error>,
     /// Batches for which the system is asked ahead.
     asked_batches: u32,
+    /// Where the records of the next keys may stand.
+    pub(super) course: Course,
 }
 
-struct Key {
-    hash: u64,
+pub(super) struct Key {
+    /// Under which the index has it. Looked at only where the index is asked.
+    pub(super) hash: Option<u64>,
     start: usize,
     end: usize,
     /// Where its record is, if nothing else comes into question.
     location: Option<Location>,
+    /// What was found behind the record before, without asking the index.
+    pub(super) followed: Option<Value>,
 }
 
 impl Key {
+    /// Where it is in the arena.
+    #[inline]
+    pub(super) fn place(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
     /// Slot and offset of its record.
-    fn place(&self) -> Option<(u16, u64)> {
+    fn record(&self) -> Option<(u16, u64)> {
         self.location.map(|location| (location.slot(), location.offset()))
     }
 }
@@ -103,12 +116,54 @@ struct Ready {
     value: Value,
 }
 
-enum Value {
+#[derive(Debug)]
+pub(super) enum Value {
     Small(Range<usize>),
     Owned(Vec<u8>),
 }
 
+impl Value {
+    #[inline]
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Value::Small(place) => place.len(),
+            Value::Owned(value) => value.len(),
+        }
+    }
+}
+
+impl Wanted {
+    /// What is wanted of a record, after its checksum was found to be right, if that is looked at. Short values are put behind
+    /// those in `small`.
+    #[inline]
+    pub(super) fn value_of(
+        self,
+        store: &Store,
+        record: &mut RecordAt<'_>,
+        small: &mut Vec<u8>,
+    ) -> Result<Value> {
+        let start = small.len();
+        let owned = match self.keys_only {
+            true => None,
+            false => record.copy_value_behind(&store.log, small, SMALL_VALUE_BYTES)?,
+        };
+        Ok(owned.map_or(Value::Small(start..small.len()), Value::Owned))
+    }
+}
+
+/// Begins to load what the index has of a key, and gives the hash under which it has it.
+#[inline]
+pub(super) fn ask_index(store: &Store, keyspace: u16, name: &[u8]) -> u64 {
+    let hash = store.keys.hash(keyspace, name);
+    store.keys.index.prefetch(hash);
+    hash
+}
+
 impl Batch {
+    pub(super) fn new(course: Course) -> Batch {
+        Batch { course, ..Batch::default() }
+    }
+
     /// The next entry, if it was read already.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Entry> {
@@ -131,15 +186,35 @@ impl Batch {
         if self.read == self.keys.len() {
             return Ok(false);
         }
-        self.find(store);
+        let before = self.read;
+        self.course.begin();
+        let begin = self.course.follows().then(Instant::now);
+        let until = self.follow(store, wanted, guard);
+        let followed = begin.map_or(Duration::ZERO, |begin| begin.elapsed());
+        self.find(store, until);
         if self.asked_batches > 0 {
             self.asked_batches -= 1;
             self.ask_system(store, guard);
         }
         self.ask(store, wanted, guard);
-        let (begin, before) = (Instant::now(), self.read);
+        let begin = Instant::now();
+        self.read_found(store, wanted, guard, until)?;
+        if followed + begin.elapsed() > SLOW + SLOW_KEY * (self.read - before) as u32 {
+            self.asked_batches = ASKED_BATCHES;
+        }
+        self.course.end(store, self.read - before);
+        if self.read < until {
+            // Not many at a time are so long.
+            self.keys.iter_mut().for_each(|key| key.followed = None);
+            self.course.lose();
+        }
+        Ok(true)
+    }
+
+    /// Reads the keys up to number `until`, or until there is enough.
+    fn read_found(&mut self, store: &Store, wanted: Wanted, guard: &Guard, until: usize) -> Result<()> {
         let mut bytes = 0;
-        while self.read < self.keys.len() && bytes < VALUE_BYTES_MAX {
+        while self.read < until && bytes < VALUE_BYTES_MAX {
             match self.read_one(store, wanted, guard) {
                 Ok(value_bytes) => bytes += value_bytes,
                 Err(error) => {
@@ -152,42 +227,41 @@ impl Batch {
                 }
             }
         }
-        if begin.elapsed() > SLOW + SLOW_KEY * (self.read - before) as u32 {
-            self.asked_batches = ASKED_BATCHES;
-        }
-        Ok(true)
+        Ok(())
     }
 
     /// Reads the entry of the next key, if the snapshot sees one, and gives the bytes of its value.
     #[inline]
     fn read_one(&mut self, store: &Store, wanted: Wanted, guard: &Guard) -> Result<usize> {
-        let Some(key) = self.keys.get(self.read) else { return Ok(0) };
+        let Some(key) = self.keys.get_mut(self.read) else { return Ok(0) };
         self.read += 1;
-        let place = key.start..key.end;
+        let place = key.place();
+        if let Some(value) = key.followed.take() {
+            let bytes = value.length();
+            self.ready.push(Ready { key: place, value });
+            return Ok(bytes);
+        }
         let Some((_, name)) = self.arena.get(place.clone()).and_then(split_ordered_key) else { return Ok(0) };
-        let named = (key.hash, wanted.keyspace, name);
+        let named = (key.hash.unwrap_or_default(), wanted.keyspace, name);
         let record = store.scan_record(named, key.location, wanted.sequence, guard)?;
         let Some(mut record) = record else { return Ok(0) };
-        let start = self.values.len();
-        let owned = if wanted.keys_only {
-            None
-        } else {
-            record.copy_value_behind(&store.log, &mut self.values, SMALL_VALUE_BYTES)?
-        };
-        let value = owned.map_or(Value::Small(start..self.values.len()), Value::Owned);
-        let bytes = match &value {
-            Value::Small(place) => place.len(),
-            Value::Owned(value) => value.len(),
-        };
+        self.course.note(store, &record);
+        let value = wanted.value_of(store, &mut record, &mut self.values)?;
+        let bytes = value.length();
         self.ready.push(Ready { key: place, value });
         Ok(bytes)
     }
 
-    /// Asks the index where the records are.
-    fn find(&mut self, store: &Store) {
-        for key in self.keys.iter_mut().skip(self.read) {
+    /// Asks the index where the records are that are not known yet, of the keys up to number `until`.
+    fn find(&mut self, store: &Store, until: usize) {
+        let keys = self.keys.get_mut(self.read..until).unwrap_or_default();
+        for key in keys.iter_mut().filter(|key| key.hash.is_none() && key.followed.is_none()) {
+            let name = self.arena.get(key.place()).and_then(split_ordered_key);
+            key.hash = name.map(|(keyspace, name)| ask_index(store, keyspace, name));
+        }
+        for key in keys.iter_mut().filter(|key| key.followed.is_none()) {
             // An index that cannot be read is told when the key's turn comes.
-            let found = store.keys.candidates(&store.log, key.hash).ok();
+            let found = key.hash.and_then(|hash| store.keys.candidates(&store.log, hash).ok());
             key.location = found.filter(|found| found.len() == 1).and_then(|mut found| found.next());
         }
     }
@@ -201,9 +275,14 @@ impl Batch {
         }
     }
 
+    /// Whether the system is asked ahead.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asked_batches > 0
+    }
+
     /// Asks the system for the pages of the records, those that lie near each other together.
     fn ask_system(&self, store: &Store, guard: &Guard) {
-        let mut places: Vec<(u16, u64)> = self.keys.iter().skip(self.read).filter_map(Key::place).collect();
+        let mut places: Vec<(u16, u64)> = self.keys.iter().skip(self.read).filter_map(Key::record).collect();
         places.sort_unstable();
         for near in places.chunk_by(|(slot, at), (next, next_at)| slot == next && next_at - at <= GAP_BYTES) {
             let (Some((slot, first)), Some((_, last))) = (near.first(), near.last()) else { continue };
@@ -214,10 +293,17 @@ impl Batch {
 
     /// Takes the next keys from the cursor, at most `most`, and begins to load what the index has of them. False at the
     /// end.
-    pub(super) fn fill(&mut self, cursor: &mut Cursor, store: &Store, most: u64) -> Result<bool> {
+    pub(super) fn fill(
+        &mut self,
+        cursor: &mut Cursor,
+        store: &Store,
+        most: u64,
+        guard: &Guard,
+    ) -> Result<bool> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
+        self.course.ask_ahead(store, guard);
         self.arena.clear();
         self.keys.clear();
         self.read = 0;
@@ -241,10 +327,10 @@ impl Batch {
 
     fn push(&mut self, ordered: &[u8], store: &Store) {
         let Some((keyspace, key)) = split_ordered_key(ordered) else { return };
-        let hash = store.keys.hash(keyspace, key);
-        store.keys.index.prefetch(hash);
+        let asks = self.course.asks_index(self.keys.is_empty());
+        let hash = asks.then(|| ask_index(store, keyspace, key));
         let start = self.arena.len();
         self.arena.extend_from_slice(ordered);
-        self.keys.push(Key { hash, start, end: self.arena.len(), location: None });
+        self.keys.push(Key { hash, start, end: self.arena.len(), location: None, followed: None });
     }
 }
