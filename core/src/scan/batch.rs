@@ -11,6 +11,7 @@
 //! A batch is read under one guard, so a location that the index gave leads to the same record until the batch is read.
 //! Entries wait in it as the snapshot sees them, whatever is committed meanwhile.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -64,18 +65,13 @@ pub(super) struct Wanted {
 }
 
 /// Some keys in the order of the cursor, and the entries of the first of them.
-#[derive(Default)]
 pub(super) struct Batch {
-    /// The keys, one behind the other, and the small values in the same way.
-    pub(super) arena: Vec<u8>,
-    pub(super) values: Vec<u8>,
-    pub(super) keys: Vec<Key>,
+    pub(super) buffers: Buffers,
     /// Keys already read.
     pub(super) read: usize,
     /// Keys of the next batch.
     size: usize,
-    /// Entries that were read, and how many of them were taken.
-    ready: Vec<Ready>,
+    /// Entries that were taken of those that were read.
     taken: usize,
     /// What came behind them: to be told when its turn comes.
     failure: Option<Error>,
@@ -83,6 +79,49 @@ pub(super) struct Batch {
     asked_batches: u32,
     /// Where the records of the next keys may stand.
     pub(super) course: Course,
+}
+
+/// What a batch is kept in. A thread that scans often has it for its next scan: to make it anew, some allocations of which several
+/// are large, takes as long as to read some entries.
+#[derive(Default)]
+pub(super) struct Buffers {
+    /// The keys, one behind the other, and the small values in the same way.
+    pub(super) arena: Vec<u8>,
+    pub(super) values: Vec<u8>,
+    pub(super) keys: Vec<Key>,
+    /// Entries that were read.
+    ready: Vec<Ready>,
+}
+
+thread_local!(static SPARE: Cell<Option<Buffers>> = const { Cell::new(None) });
+
+/// Bytes of keys and of values for which a thread keeps room.
+const SPARE_BYTES_MAX: usize = 16 << 10;
+
+impl Buffers {
+    /// Those that this thread has left over, or new ones.
+    fn take() -> Buffers {
+        SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
+    }
+
+    /// Leaves them to the next scan of this thread, without what is in them.
+    fn leave(mut self) {
+        if self.arena.capacity() > SPARE_BYTES_MAX || self.values.capacity() > SPARE_BYTES_MAX {
+            return;
+        }
+        self.arena.clear();
+        self.values.clear();
+        self.keys.clear();
+        self.ready.clear();
+        // A thread that is ending keeps nothing.
+        let _kept = SPARE.try_with(|spare| spare.set(Some(self)));
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.buffers).leave();
+    }
 }
 
 pub(super) struct Key {
@@ -161,17 +200,25 @@ pub(super) fn ask_index(store: &Store, keyspace: u16, name: &[u8]) -> u64 {
 
 impl Batch {
     pub(super) fn new(course: Course) -> Batch {
-        Batch { course, ..Batch::default() }
+        Batch {
+            buffers: Buffers::take(),
+            read: 0,
+            size: 0,
+            taken: 0,
+            failure: None,
+            asked_batches: 0,
+            course,
+        }
     }
 
     /// The next entry, if it was read already.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Entry> {
-        let ready = self.ready.get_mut(self.taken)?;
+        let ready = self.buffers.ready.get_mut(self.taken)?;
         self.taken += 1;
-        let (_, key) = split_ordered_key(self.arena.get(ready.key.clone())?)?;
+        let (_, key) = split_ordered_key(self.buffers.arena.get(ready.key.clone())?)?;
         let value = match &mut ready.value {
-            Value::Small(place) => self.values.get(place.clone())?.to_vec(),
+            Value::Small(place) => self.buffers.values.get(place.clone())?.to_vec(),
             Value::Owned(value) => std::mem::take(value),
         };
         Some((key.to_vec(), value))
@@ -180,10 +227,10 @@ impl Batch {
     /// Reads the next entries, for when all were taken. False where no key is left of those that were taken from the
     /// cursor.
     pub(super) fn read(&mut self, store: &Store, wanted: Wanted, guard: &Guard) -> Result<bool> {
-        self.ready.clear();
-        self.values.clear();
+        self.buffers.ready.clear();
+        self.buffers.values.clear();
         self.taken = 0;
-        if self.read == self.keys.len() {
+        if self.read == self.buffers.keys.len() {
             return Ok(false);
         }
         let before = self.read;
@@ -205,7 +252,7 @@ impl Batch {
         self.course.end(store, self.read - before);
         if self.read < until {
             // Not many at a time are so long.
-            self.keys.iter_mut().for_each(|key| key.followed = None);
+            self.buffers.keys.iter_mut().for_each(|key| key.followed = None);
             self.course.lose();
         }
         Ok(true)
@@ -218,9 +265,9 @@ impl Batch {
             match self.read_one(store, wanted, guard) {
                 Ok(value_bytes) => bytes += value_bytes,
                 Err(error) => {
-                    self.read = self.keys.len();
+                    self.read = self.buffers.keys.len();
                     // What came before is still to be given.
-                    if self.ready.is_empty() {
+                    if self.buffers.ready.is_empty() {
                         return Err(error);
                     }
                     self.failure = Some(error);
@@ -233,30 +280,32 @@ impl Batch {
     /// Reads the entry of the next key, if the snapshot sees one, and gives the bytes of its value.
     #[inline]
     fn read_one(&mut self, store: &Store, wanted: Wanted, guard: &Guard) -> Result<usize> {
-        let Some(key) = self.keys.get_mut(self.read) else { return Ok(0) };
+        let Some(key) = self.buffers.keys.get_mut(self.read) else { return Ok(0) };
         self.read += 1;
         let place = key.place();
         if let Some(value) = key.followed.take() {
             let bytes = value.length();
-            self.ready.push(Ready { key: place, value });
+            self.buffers.ready.push(Ready { key: place, value });
             return Ok(bytes);
         }
-        let Some((_, name)) = self.arena.get(place.clone()).and_then(split_ordered_key) else { return Ok(0) };
+        let Some((_, name)) = self.buffers.arena.get(place.clone()).and_then(split_ordered_key) else {
+            return Ok(0);
+        };
         let named = (key.hash.unwrap_or_default(), wanted.keyspace, name);
         let record = store.scan_record(named, key.location, wanted.sequence, guard)?;
         let Some(mut record) = record else { return Ok(0) };
         self.course.note(store, &record);
-        let value = wanted.value_of(store, &mut record, &mut self.values)?;
+        let value = wanted.value_of(store, &mut record, &mut self.buffers.values)?;
         let bytes = value.length();
-        self.ready.push(Ready { key: place, value });
+        self.buffers.ready.push(Ready { key: place, value });
         Ok(bytes)
     }
 
     /// Asks the index where the records are that are not known yet, of the keys up to number `until`.
     fn find(&mut self, store: &Store, until: usize) {
-        let keys = self.keys.get_mut(self.read..until).unwrap_or_default();
+        let keys = self.buffers.keys.get_mut(self.read..until).unwrap_or_default();
         for key in keys.iter_mut().filter(|key| key.hash.is_none() && key.followed.is_none()) {
-            let name = self.arena.get(key.place()).and_then(split_ordered_key);
+            let name = self.buffers.arena.get(key.place()).and_then(split_ordered_key);
             key.hash = name.map(|(keyspace, name)| ask_index(store, keyspace, name));
         }
         for key in keys.iter_mut().filter(|key| key.followed.is_none()) {
@@ -268,7 +317,7 @@ impl Batch {
 
     /// Begins to load the records.
     fn ask(&self, store: &Store, wanted: Wanted, guard: &Guard) {
-        let locations = || self.keys.iter().skip(self.read).filter_map(|key| key.location);
+        let locations = || self.buffers.keys.iter().skip(self.read).filter_map(|key| key.location);
         locations().for_each(|location| store.log.prefetch(location, 0..HEAD_BYTES, guard));
         if !wanted.keys_only {
             locations().for_each(|location| store.log.prefetch(location, HEAD_BYTES..RECORD_BYTES, guard));
@@ -282,7 +331,8 @@ impl Batch {
 
     /// Asks the system for the pages of the records, those that lie near each other together.
     fn ask_system(&self, store: &Store, guard: &Guard) {
-        let mut places: Vec<(u16, u64)> = self.keys.iter().skip(self.read).filter_map(Key::record).collect();
+        let mut places: Vec<(u16, u64)> =
+            self.buffers.keys.iter().skip(self.read).filter_map(Key::record).collect();
         places.sort_unstable();
         for near in places.chunk_by(|(slot, at), (next, next_at)| slot == next && next_at - at <= GAP_BYTES) {
             let (Some((slot, first)), Some((_, last))) = (near.first(), near.last()) else { continue };
@@ -304,33 +354,39 @@ impl Batch {
             return Err(failure);
         }
         self.course.ask_ahead(store, guard);
-        self.arena.clear();
-        self.keys.clear();
+        self.buffers.arena.clear();
+        self.buffers.keys.clear();
         self.read = 0;
         let size_min = if most == u64::MAX { KEYS_MIN_UNLIMITED } else { KEYS_MIN };
         self.size = (self.size * 2).clamp(size_min, KEYS_MAX);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let size = if most <= 2 * self.size { most } else { self.size };
-        while self.keys.len() < size && self.arena.len() < KEY_BYTES_MAX {
+        while self.buffers.keys.len() < size && self.buffers.arena.len() < KEY_BYTES_MAX {
             match cursor.next() {
                 Ok(Some(ordered)) => self.push(ordered, store),
                 Ok(None) => break,
-                Err(error) if !self.keys.is_empty() => {
+                Err(error) if !self.buffers.keys.is_empty() => {
                     self.failure = Some(error);
                     break;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(!self.keys.is_empty())
+        Ok(!self.buffers.keys.is_empty())
     }
 
     fn push(&mut self, ordered: &[u8], store: &Store) {
         let Some((keyspace, key)) = split_ordered_key(ordered) else { return };
-        let asks = self.course.asks_index(self.keys.is_empty());
+        let asks = self.course.asks_index(self.buffers.keys.is_empty());
         let hash = asks.then(|| ask_index(store, keyspace, key));
-        let start = self.arena.len();
-        self.arena.extend_from_slice(ordered);
-        self.keys.push(Key { hash, start, end: self.arena.len(), location: None, followed: None });
+        let start = self.buffers.arena.len();
+        self.buffers.arena.extend_from_slice(ordered);
+        self.buffers.keys.push(Key {
+            hash,
+            start,
+            end: self.buffers.arena.len(),
+            location: None,
+            followed: None,
+        });
     }
 }

@@ -97,7 +97,7 @@ impl Batch {
     /// Reads what stands behind the record that was read last, as far as it is of the keys of this batch. Gives how many keys are
     /// to be read now.
     pub(super) fn follow(&mut self, store: &Store, wanted: Wanted, guard: &Guard) -> usize {
-        let (all, mut number) = (self.keys.len(), self.read);
+        let (all, mut number) = (self.buffers.keys.len(), self.read);
         if !self.course.follows {
             return all;
         }
@@ -116,8 +116,9 @@ impl Batch {
                 self.course.place = Some(follower.place());
                 return number;
             }
-            let Some(key) = self.keys.get_mut(number) else { break };
-            let Some((keyspace, name)) = self.arena.get(key.place()).and_then(split_ordered_key) else {
+            let Some(key) = self.buffers.keys.get_mut(number) else { break };
+            let Some((keyspace, name)) = self.buffers.arena.get(key.place()).and_then(split_ordered_key)
+            else {
                 break;
             };
             let Some(mut record) = follower.next(&store.log, keyspace, name, wanted.sequence) else {
@@ -126,7 +127,7 @@ impl Batch {
                 continue;
             };
             // One that cannot be read is looked up, and then told.
-            if let Ok(value) = wanted.value_of(store, &mut record, &mut self.values) {
+            if let Ok(value) = wanted.value_of(store, &mut record, &mut self.buffers.values) {
                 bytes += value.length();
                 key.followed = Some(value);
                 #[cfg(test)]
@@ -142,8 +143,8 @@ impl Batch {
 
     /// Asks the index for the first key, to follow from there.
     fn look_up_first(&mut self, store: &Store, wanted: Wanted, guard: &Guard) -> Option<Place> {
-        let key = self.keys.get(self.read)?;
-        let (keyspace, name) = self.arena.get(key.place()).and_then(split_ordered_key)?;
+        let key = self.buffers.keys.get(self.read)?;
+        let (keyspace, name) = self.buffers.arena.get(key.place()).and_then(split_ordered_key)?;
         let hash = key.hash.unwrap_or_else(|| store.keys.hash(keyspace, name));
         if let Some(location) = store.keys.candidates(&store.log, hash).ok()?.next() {
             store.log.prefetch_followed(location, guard);
