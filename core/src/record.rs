@@ -283,6 +283,16 @@ pub(crate) fn frame_header(
     header
 }
 
+/// Bytes of the frame header or anchor that begins `bytes`, behind which the next record stands; `None` where neither does.
+#[inline]
+pub(crate) fn bytes_before_record(bytes: &[u8]) -> Option<usize> {
+    match u16_at(bytes, 10)? >> 12 {
+        KIND_BATCH => Some(FRAME_HEADER_BYTES),
+        KIND_ANCHOR => Some(ANCHOR_BYTES),
+        _ => None,
+    }
+}
+
 /// What the first twelve bytes of a record say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordShape {

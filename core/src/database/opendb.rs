@@ -412,7 +412,7 @@ impl OpenDB {
             snapshots,
             versions,
             index_bytes: store.keys.index.memory_bytes(),
-            order_bytes: order.memory_bytes,
+            order_bytes: order.memory_bytes + store.log.dead_memory_bytes(),
             cache_bytes: cache.bytes,
             cache_hits: cache.hits,
             cache_misses: cache.misses,

@@ -57,7 +57,7 @@ pub struct Stats {
     pub versions_bytes: u64,
     /// Memory of the index, in bytes.
     pub index_bytes: u64,
-    /// Memory of the key order, in bytes, without what is mapped.
+    /// Memory of the key order, in bytes, without what is mapped; that in which dead records are noted for scans included.
     pub order_bytes: u64,
     /// Key runs on the device.
     pub order_runs: u64,

@@ -129,6 +129,35 @@ impl Log {
         });
     }
 
+    /// From here on it is known of each copy in a segment whether it is dead: all of them were moved to, or noted as dead.
+    pub(crate) fn copies_are_known(&self, segment: &Segment) {
+        let guard = self.pin();
+        if let Some(slot) = self.segments.by_serial(segment.serial(), &guard) {
+            slot.dead.know();
+        }
+    }
+
+    /// Finds the segments that were opened and in which nothing is dead, and of which so all is known. Called once, when all of the
+    /// log is known, under the commit lock: what is live is counted exactly then, and adds up to all there is only if nothing is
+    /// dead. Where a commit of several records stands it never does.
+    pub(crate) fn find_wholly_live(&self) {
+        let guard = self.pin();
+        self.segments.for_each(&guard, |slot| {
+            let is_whole = slot.live.count().bytes == slot.segment.published().saturating_sub(HEADER);
+            if slot.dead.was_opened() && is_whole {
+                slot.dead.know();
+            }
+        });
+    }
+
+    /// Memory in which dead records are noted.
+    pub(crate) fn dead_memory_bytes(&self) -> u64 {
+        let guard = self.pin();
+        let mut bytes = 0;
+        self.segments.for_each(&guard, |slot| bytes += slot.dead.memory_bytes());
+        bytes
+    }
+
     /// What is live in each segment, those included that are retired and not forgotten. Called under the commit lock, so the
     /// state is not asked: it is held while manifests are written, and everybody who commits would wait for that.
     pub(crate) fn live_segments(&self) -> Vec<SegmentState> {

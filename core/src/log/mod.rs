@@ -17,6 +17,8 @@
 mod append;
 mod backup;
 mod copies;
+mod dead;
+mod follow;
 mod front;
 mod large;
 mod large_series;
@@ -45,6 +47,7 @@ use crate::wish::Wish;
 pub(crate) use append::{Appender, NewFrame};
 pub(crate) use backup::LogImage;
 pub(crate) use copies::Settled;
+pub(crate) use follow::Place;
 pub(crate) use large::{LargeRead, LargeWrite};
 pub(crate) use large_series::LargeSeries;
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};

@@ -84,7 +84,7 @@ impl Log {
         large: Option<&LargePointer>,
         guard: &Guard,
     ) {
-        self.count(location, stored_bytes, large, guard, Live::add);
+        self.count(location, large, guard, |slot| slot.live.add(stored_bytes), Live::add);
     }
 
     /// Counts a record as dead that was live, and the large value that it names.
@@ -96,25 +96,38 @@ impl Log {
         large: Option<&LargePointer>,
         guard: &Guard,
     ) {
-        self.count(location, stored_bytes, large, guard, Live::remove);
+        let dead = |slot: &Slot| {
+            slot.live.remove(stored_bytes);
+            slot.dead.note(location.offset());
+        };
+        self.count(location, large, guard, dead, Live::remove);
+    }
+
+    /// Notes that a record is dead, be it one that never was live. Called under the commit lock, before a snapshot can begin that
+    /// has the commit which made it dead.
+    #[inline]
+    pub(crate) fn note_dead(&self, location: Location, guard: &Guard) {
+        if let Some(slot) = self.segments.get(location.slot(), guard) {
+            slot.dead.note(location.offset());
+        }
     }
 
     #[inline]
     fn count(
         &self,
         location: Location,
-        stored_bytes: u64,
         large: Option<&LargePointer>,
         guard: &Guard,
-        count: impl Fn(&Live, u64),
+        record: impl FnOnce(&Slot),
+        value: impl FnOnce(&Live, u64),
     ) {
         if let Some(slot) = self.segments.get(location.slot(), guard) {
-            count(&slot.live, stored_bytes);
+            record(slot);
         }
-        let value =
+        let named =
             large.and_then(|pointer| Some((pointer, self.segments.by_serial(pointer.serial, guard)?)));
-        if let Some((pointer, slot)) = value {
-            count(&slot.live, pointer.stored_bytes());
+        if let Some((pointer, slot)) = named {
+            value(&slot.live, pointer.stored_bytes());
         }
     }
 
@@ -220,6 +233,17 @@ fn read_large(slot: &Slot, pointer: &LargePointer) -> Result<Slice> {
 }
 
 impl<'a> RecordAt<'a> {
+    /// A record in a map, whose shape was read from `bytes`.
+    #[inline]
+    pub(super) fn mapped(
+        slot: &'a Slot,
+        location: Location,
+        bytes: &'a [u8],
+        shape: RecordShape,
+    ) -> RecordAt<'a> {
+        RecordAt { slot, location, bytes: Bytes::Mapped(bytes), shape }
+    }
+
     /// None, for a record that only looked like the key's in the index. That is so rare that its checksum is looked at:
     /// where a key has rotted, it must not seem to be absent.
     #[cold]
@@ -370,6 +394,12 @@ impl<'a> RecordAt<'a> {
     /// Whether reading the value takes the work of unpacking it.
     pub(crate) fn is_compressed(&self) -> bool {
         self.shape.kind == Kind::CompressedPut
+    }
+
+    /// Whether what stands behind the record may be followed.
+    #[inline]
+    pub(crate) fn may_be_followed(&self) -> bool {
+        self.is_mapped() && self.slot.dead.are_known()
     }
 
     /// Whether the segment is read through a map. Without one, every read has waited for the system.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::dead::{DeadRecords, Knowledge};
 use crate::checksum::Salt;
 use crate::epoch::{Guard, Retirable};
 use crate::error::{Error, Result};
@@ -23,6 +24,7 @@ pub(crate) struct Slot {
     pub(crate) salt: Salt,
     pub(crate) kind: SegmentKind,
     pub(crate) live: Live,
+    pub(super) dead: DeadRecords,
     /// Given back when nobody can be looking at this any more.
     _number: SlotNumber,
 }
@@ -156,16 +158,18 @@ impl SegmentTable {
         Ok(SlotNumber { number, taken: Arc::clone(&self.taken) })
     }
 
-    /// Puts a segment into its slot, which must be empty.
+    /// Puts a segment into its slot, which must be empty, with what is known of its dead records.
     pub(super) fn add(
         &self,
         segment: Arc<Segment>,
         salt: Salt,
         kind: SegmentKind,
         number: SlotNumber,
+        knowledge: Knowledge,
     ) -> Result<()> {
         let (slot, serial) = (segment.slot(), segment.serial());
-        let entry = Slot { segment, salt, kind, live: Live::default(), _number: number };
+        let dead = DeadRecords::new(knowledge, segment.capacity());
+        let entry = Slot { segment, salt, kind, live: Live::default(), dead, _number: number };
         if !self.cell(slot).is_some_and(|cell| cell.fill(entry)) {
             return Err(Error::Internal(format!("segment {serial} was given slot {slot}, which is full")));
         }

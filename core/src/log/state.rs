@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::dead::Knowledge;
 use super::front::Front;
 use super::large::LargePool;
 use super::manifest_file::{WriteFailure, segment_name, write_manifest};
@@ -205,6 +206,7 @@ impl Log {
                 Salt::new(config.identity, entry.serial),
                 entry.kind,
                 number,
+                Knowledge::Nothing,
             )?;
             state.manifest.segments.push(entry);
             if !resumes {
@@ -340,11 +342,18 @@ impl Log {
             }
             return Err(error);
         }
+        // What recovery writes anew is not known record by record.
+        let knowledge = match kind {
+            _ if state.deferred => Knowledge::Nothing,
+            SegmentKind::Copy => Knowledge::Later,
+            SegmentKind::Log | SegmentKind::Large => Knowledge::All,
+        };
         self.segments.add(
             Arc::clone(&segment),
             Salt::new(self.config.identity, serial),
             kind,
             planned.number,
+            knowledge,
         )?;
         Ok(segment)
     }

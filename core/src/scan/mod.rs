@@ -1,6 +1,7 @@
 //! Scans: what is asked for, and the lazy walk over keys in order, which reads ahead in small batches.
 
 mod batch;
+mod follow;
 mod walk;
 
 use std::cmp::Ordering;
@@ -9,6 +10,8 @@ use std::ops::{Bound, RangeBounds};
 use crate::keys::ordered_key;
 use crate::store::KeyRange;
 
+#[cfg(test)]
+pub(crate) use follow::FOLLOWED;
 pub(crate) use walk::{Entry, OwnWrites, Walk};
 
 /// Which entries of a keyspace are wanted, in which order.

@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::batch::{Batch, Wanted};
+use super::follow::Course;
 use super::{Scan, as_slice, is_empty};
 use crate::error::Result;
 use crate::keys::{ordered_key, split_ordered_key};
@@ -87,7 +88,7 @@ impl Walk {
             upper: range.upper,
         });
         let left = scan.entries_max.unwrap_or(u64::MAX);
-        let batch = Batch::default();
+        let batch = Batch::new(Course::new(store, scan.reverse));
         Ok(Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, batch, own, stored: None })
     }
 
@@ -144,7 +145,7 @@ impl Walk {
             }
             let Some(cursor) = &self.cursor else { return Ok(None) };
             let (batch, left) = (&mut self.batch, self.left);
-            if !cursor.with(|cursor| batch.fill(cursor, store, left))? {
+            if !cursor.with(|cursor| batch.fill(cursor, store, left, &guard))? {
                 self.cursor = None;
             }
         }

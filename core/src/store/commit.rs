@@ -187,7 +187,9 @@ impl Store {
             for (((before, hash), location), (_, record)) in
                 befores.iter().zip(&hashes).zip(places).zip(builder.records())
             {
-                if !before.overtaken {
+                if before.overtaken {
+                    self.log.note_dead(location, &self.log.pin());
+                } else {
                     let change = change_of(&record, *hash, location, before.old);
                     let ordered_key = &mut committer.ordered_key;
                     let value = (change.kind == Kind::Put).then_some(record.value);

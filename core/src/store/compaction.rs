@@ -304,6 +304,7 @@ impl Store {
         // Also after an error: the index may lead here by now.
         self.log.end_copies(&segment, content.sequences)?;
         copied?;
+        self.log.copies_are_known(&segment);
         compactor.has_copied = true;
         if content.kept_bytes > 0 {
             let until_retired = compactor.retired_bytes + self.log.stats().allocated_bytes / 2;
@@ -403,13 +404,18 @@ impl Store {
         for one in &mut batch.moves {
             let item = &job.items[one.item];
             let to = Location::new(segment.slot(), start + one.offset as u64).ok_or_else(no_location)?;
-            if item.is_live && self.keys.index.replace(item.hash, item.location, to) {
+            if !item.is_live {
+                continue;
+            }
+            if self.keys.index.replace(item.hash, item.location, to) {
                 one.to = Some(to);
                 let (was, is) = values(one.item).unzip();
                 self.log.count_live(to, one.new_bytes, is, &guard);
                 self.log.count_dead(item.location, one.old_bytes, was, &guard);
                 let old_serial = self.log.serial(item.location, &guard)?;
                 self.cache.relocate((old_serial, item.location.offset()), (segment.serial(), to.offset()));
+            } else {
+                self.log.note_dead(to, &guard);
             }
         }
         Ok(())

@@ -363,6 +363,7 @@ impl Store {
             self.log.end_copies(&segment, sequences)?;
             compactor.has_copied = true;
             moved?;
+            self.log.copies_are_known(&segment);
             rest = later;
         }
         Ok(())

@@ -117,6 +117,10 @@ pub(crate) struct Store {
     /// Holds writers back while compaction does not keep up.
     pace: Pace,
     hinted: Hinted,
+    /// Whether it was found out in which of the segments that were opened nothing is dead.
+    has_judged: AtomicBool,
+    /// Whether the last scans found their records in the order of their keys.
+    pub(crate) is_in_order: AtomicBool,
     /// Wakes the background.
     wake: background::Wake,
 }
@@ -162,6 +166,9 @@ impl Store {
             figures: Figures::default(),
             pace: Pace::default(),
             hinted: Hinted::default(),
+            // Of a damaged log nothing is sure.
+            has_judged: AtomicBool::new(read_damaged),
+            is_in_order: AtomicBool::new(false),
             wake: background::Wake::default(),
         }))
     }

@@ -238,6 +238,19 @@ impl Steps {
 impl Store {
     /// Sees to it that all of the log is known. Whoever calls it does part of the work.
     pub(crate) fn know_all(&self) -> Result<()> {
-        self.keys.know_all(&self.log)
+        self.keys.know_all(&self.log)?;
+        if !self.has_judged.load(Ordering::Acquire) {
+            self.judge_opened();
+        }
+        Ok(())
+    }
+
+    /// Finds out, once, in which of the segments that were opened nothing is dead.
+    #[cold]
+    fn judge_opened(&self) {
+        let _nobody_commits = self.committer.lock();
+        if !self.has_judged.swap(true, Ordering::AcqRel) {
+            self.log.find_wholly_live();
+        }
     }
 }

@@ -5,6 +5,7 @@ mod beside;
 mod compacting;
 mod damage;
 mod faults;
+mod following;
 mod full_device;
 mod histories;
 mod large_compaction;
