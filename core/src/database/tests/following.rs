@@ -321,15 +321,21 @@ fn copies_that_were_overtaken_are_not_followed() {
     let is_over = AtomicBool::new(false);
     let mut random = Random(1);
     std::thread::scope(|scope| {
+        /// Also when what goes on beside has failed.
+        struct Ends<'a>(&'a AtomicBool);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let _ends = Ends(&is_over);
+        // Beside somebody who overwrites all the time one compaction may have as much to do as there is time.
         let _compacts = scope.spawn(|| {
-            for _ in 0..40 {
+            while !is_over.load(Ordering::Relaxed) {
                 db.compact().unwrap();
             }
-            is_over.store(true, Ordering::Relaxed);
         });
-        let mut version = 0;
-        while !is_over.load(Ordering::Relaxed) {
-            version += 1;
+        for version in 1..=20_000 {
             let number = random.below(keys);
             expected[number] = version;
             db.put(&key(number), &version.to_le_bytes()).unwrap();
