@@ -13,7 +13,7 @@ use super::{
 
 pub(super) fn with_store(setup: &Setup<'_>, writable_map: bool, work: Work<'_>) -> Result<()> {
     let synced = setup.guarantee == Guarantee::Durable;
-    let settings = Settings { data_bytes: setup.data_bytes, writable_map, synced };
+    let settings = Settings { data_bytes: setup.data_bytes, writable_map, synced, ..Settings::default() };
     with_lmdb(setup.directory, settings, |lmdb| {
         work(&mut Lmdb { environment: lmdb.environment, database: lmdb.database })
     })
