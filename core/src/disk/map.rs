@@ -13,9 +13,6 @@ use std::sync::atomic::AtomicU8;
 use memmap2::MmapOptions;
 use memmap2::MmapRaw;
 
-#[cfg(target_os = "linux")]
-use super::LARGE_PAGE_BYTES;
-
 #[cfg(any(test, feature = "simulation"))]
 use super::simulated::SimulatedMap;
 
@@ -239,37 +236,31 @@ fn populate_system(_map: &MmapRaw, _offset: usize, _length: usize) -> io::Result
 /// is advised to be, when it is touched first: of a map that lives no longer than that, since where a map stays advised each
 /// touch of what is not in memory any more reads as much from the device.
 #[cfg(target_os = "linux")]
-pub(super) fn cache_in_one_page(file: &File, offset: u64) -> bool {
+pub(super) fn cache_in_one_page(file: &File, offset: u64) -> io::Result<()> {
     const SMALL_PAGE_BYTES: usize = 4096;
-    if rustix::param::page_size() != SMALL_PAGE_BYTES || !offset.is_multiple_of(LARGE_PAGE_BYTES) {
-        return false;
+    if rustix::param::page_size() != SMALL_PAGE_BYTES {
+        return Ok(());
     }
-    let map = MmapOptions::new().offset(offset).len(SMALL_PAGE_BYTES).map_raw_read_only(file);
-    let cache = |map: MmapRaw| {
-        expect_no_order(&map);
-        map.advise(memmap2::Advice::HugePage)?;
-        map.advise(memmap2::Advice::PopulateRead)
-    };
-    map.and_then(cache).is_ok()
+    let map = MmapOptions::new().offset(offset).len(SMALL_PAGE_BYTES).map_raw_read_only(file)?;
+    expect_no_order(&map);
+    map.advise(memmap2::Advice::HugePage)?;
+    map.advise(memmap2::Advice::PopulateRead)
 }
 
 /// How much is taken out of the map and brought in again with one call: who changes the process's maps waits for it.
 #[cfg(target_os = "linux")]
-const END_STORES_STEP_BYTES: usize = LARGE_PAGE_BYTES as usize;
+const END_STORES_STEP_BYTES: usize = 1 << 20;
 
 #[cfg(target_os = "linux")]
 fn end_stores_system(map: &MmapRaw, offset: usize, length: usize) {
-    let (mut at, end) = (offset, offset + length);
-    while at < end {
-        // Not a part of a large page: all of it would be taken out.
-        let step_end = ((at / END_STORES_STEP_BYTES + 1) * END_STORES_STEP_BYTES).min(end);
-        let length = step_end - at;
+    let end = offset + length;
+    for at in (offset..end).step_by(END_STORES_STEP_BYTES) {
+        let length = END_STORES_STEP_BYTES.min(end - at);
         // SAFETY: the mapping is shared and of a file, so this takes away no bytes: they are in the cache of the system, which
         // is told what was stored, and the next touch brings the same ones in.
         let taken = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, at, length) };
         // Otherwise the next reader of each would bring them in.
         let _best_effort = taken.and_then(|()| map.advise_range(memmap2::Advice::PopulateRead, at, length));
-        at = step_end;
     }
 }
 

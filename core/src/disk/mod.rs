@@ -110,18 +110,9 @@ pub(crate) trait DiskFile: Send + Sync + fmt::Debug {
         Ok(())
     }
 
-    /// Brings the [`LARGE_PAGE_BYTES`] from a multiple of them on into the system's cache, as one page that maps have as one. False where
-    /// the system has no such pages of files. Best effort: what is in the cache in smaller pages stays so.
-    fn cache_in_one_page(&self, _offset: u64) -> bool {
-        false
-    }
-
-    /// Makes a range of a file that is on the device read as zeros, and takes it out of the system's cache, with the large pages that it
-    /// shares with what lies beside it: those are small afterwards. Its room is kept. An error, with nothing done, where the
-    /// system cannot do that.
-    fn zero(&self, _offset: u64, _length: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
+    /// Brings the [`LARGE_PAGE_BYTES`] from a multiple of them on into the system's cache, as one page that maps have as one, where the
+    /// system has such pages of files. Best effort: what is in the cache in smaller pages stays so.
+    fn cache_in_one_page(&self, _offset: u64) {}
 
     /// Says, for as long as the file is open, that somebody may touch any byte of it. Best effort.
     fn hold(&self) {}

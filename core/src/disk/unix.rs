@@ -17,6 +17,7 @@ use rustix::fs::StatxFlags;
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags};
 
 use super::fork::ClosedInChildren;
+#[cfg(target_os = "linux")]
 use super::map::cache_in_one_page;
 use super::{DeviceRoom, Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, Map, OpenMode, generation};
 use crate::error::is_full;
@@ -341,13 +342,8 @@ impl DiskFile for UnixFile {
     }
 
     #[cfg(target_os = "linux")]
-    fn cache_in_one_page(&self, offset: u64) -> bool {
-        cache_in_one_page(&self.file, offset)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
-        Ok(rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::ZERO_RANGE, offset, length)?)
+    fn cache_in_one_page(&self, offset: u64) {
+        let _best_effort = cache_in_one_page(&self.file, offset);
     }
 
     fn hold(&self) {

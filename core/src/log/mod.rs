@@ -120,10 +120,6 @@ pub(crate) struct Log {
     closed: AtomicBool,
     /// Set when the appender has come so far that pages should be populated or a segment prepared.
     wants_room: Wish,
-    /// [`Log::bytes_appended`] when the last sync began.
-    synced_bytes: AtomicU64,
-    /// Whether it had little to do.
-    last_sync_was_small: AtomicBool,
     /// Locked for the time of a few calls of the system, perhaps under the state.
     room: Room,
 }

@@ -20,7 +20,7 @@ use crate::disk::generation;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind, segment_header};
 use crate::options::SEGMENT_BYTES_MAX;
-use crate::segment::{Pages, Segment};
+use crate::segment::Segment;
 use crate::wish::Wish;
 
 /// Default size of the first segments: two of them are always there, so a small database is not much larger than its data.
@@ -244,8 +244,6 @@ impl Log {
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
             wants_room,
-            synced_bytes: AtomicU64::new(0),
-            last_sync_was_small: AtomicBool::new(true),
             room,
         })
     }
@@ -467,17 +465,12 @@ impl Log {
             let front = self.front.lock();
             (front.active().map(Arc::clone), front.spare.clone())
         };
-        let pages = self.pages_ahead();
-        let ahead_of_active = |active: &Arc<Segment>| {
+        if let Some(active) = active {
             let written = active.published();
-            (written / 2).clamp(POPULATE_BYTES_MIN, POPULATE_BYTES_MAX)
-        };
-        let ahead = active.iter().map(|active| (active, ahead_of_active(active)));
-        for (segment, bytes) in ahead.chain(spare.iter().map(|spare| (spare, POPULATE_BYTES_MAX))) {
-            if pages == Pages::Small {
-                segment.leave_large_pages().map_err(|error| self.poisoned_by(error))?;
-            }
-            while segment.populate_ahead(bytes, pages)? {}
+            while active.populate_ahead((written / 2).clamp(POPULATE_BYTES_MIN, POPULATE_BYTES_MAX))? {}
+        }
+        if let Some(spare) = spare {
+            while spare.populate_ahead(POPULATE_BYTES_MAX)? {}
         }
         Ok(())
     }
@@ -538,6 +531,6 @@ impl Log {
 }
 
 /// Least that is populated ahead of the appender.
-const POPULATE_BYTES_MIN: u64 = if cfg!(test) { 4 << 10 } else { 256 << 10 };
+const POPULATE_BYTES_MIN: u64 = 256 << 10;
 /// Most that is populated ahead of the appender.
 const POPULATE_BYTES_MAX: u64 = 4 << 20;

@@ -6,11 +6,7 @@ use std::sync::atomic::Ordering;
 use super::Log;
 use super::state::Unsynced;
 use crate::error::Result;
-use crate::segment::{Pages, Segment};
-
-/// With so many bytes from one sync to the next pages are large: the rest of one, which a sync writes with what was stored, is little
-/// beside them.
-const LARGE_PAGES_FROM: u64 = if cfg!(test) { 2 << 10 } else { 8 << 20 };
+use crate::segment::Segment;
 
 impl Log {
     /// Puts everything appended before this call on the device, and returns the sequence up to which everything is. Callers
@@ -36,7 +32,6 @@ impl Log {
             let state = self.state();
             (state.unsynced_large(), self.front.lock().log.clone(), state.deferred)
         };
-        self.note_sync();
         // Large values first: a durable record must find its value.
         let large_ends: Vec<u64> = large.iter().map(|one| one.segment.published()).collect();
         self.sync_segments(large.iter().chain(&log).map(|one| &one.segment))?;
@@ -48,27 +43,6 @@ impl Log {
         }
         self.seal_full(target, &large, &large_ends, &log)?;
         Ok(target)
-    }
-
-    /// Notes that a sync of what was appended begins. Those that are small and come after one another are not to write large pages.
-    fn note_sync(&self) {
-        let bytes = self.bytes_appended();
-        let is_small =
-            bytes.saturating_sub(self.synced_bytes.swap(bytes, Ordering::Relaxed)) < LARGE_PAGES_FROM;
-        let was_small = self.last_sync_was_small.swap(is_small, Ordering::Relaxed);
-        if is_small && !was_small {
-            // What is populated ahead is to be left.
-            self.wants_room.make();
-        }
-    }
-
-    /// What pages are to be populated ahead of the appender.
-    pub(super) fn pages_ahead(&self) -> Pages {
-        let unsynced_bytes = self.bytes_appended().saturating_sub(self.synced_bytes.load(Ordering::Relaxed));
-        match self.last_sync_was_small.load(Ordering::Relaxed) && unsynced_bytes < LARGE_PAGES_FROM {
-            true => Pages::Small,
-            false => Pages::Large,
-        }
     }
 
     /// Begins a sync of what was committed so far: writes most of it out. For the background, where nobody waits for the sync.

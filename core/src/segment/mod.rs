@@ -31,14 +31,14 @@ pub(crate) const HEADER_BYTES_MAX: usize = 4096;
 const CUT_BYTES: u64 = 4096;
 /// What is left over of a sealed segment is given back from so many bytes on.
 const TAIL_BYTES_MIN: u64 = 64 << 10;
-/// Small pages of the map of a file, several of them.
+/// Pages of the map of a file that is stored to, several of them.
 const PAGE_BYTES: u64 = 64 << 10;
 /// What is written out at a time. A read that comes meanwhile waits for as much.
 const WRITE_OUT_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 1 << 20 };
 /// How much is published and not yet settled when a sync settles it.
 const SETTLED_BYTES_MIN: u64 = PAGE_BYTES;
 /// How much is populated with one call, so that the process's other maps never wait long for it.
-const POPULATE_STEP_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 256 << 10 };
+const POPULATE_STEP_BYTES: u64 = 256 << 10;
 
 /// How the bytes of a segment are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +48,6 @@ pub(crate) struct Access {
     pub(crate) mapped_append: bool,
     /// Read through a shared map. Appending through one reads through it as well.
     pub(crate) mapped_reads: bool,
-}
-
-/// What pages are populated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pages {
-    /// Of 4 KiB. A sync writes those that were stored to.
-    Small,
-    /// Of 2 MiB, as far as the system has such pages of files. Whoever reads in no order needs one entry of the processor's for all of it
-    /// instead of 512; a sync writes all of one in which a byte was stored.
-    Large,
 }
 
 /// One segment file.
@@ -84,12 +74,10 @@ struct Body {
     map: Option<Map>,
     /// The border. Changed only under the lock of `Segment::writer`.
     published: AtomicU64,
-    /// All pages below it were populated, or, where appends are writes, cached. Only grows, unless large pages are left.
+    /// All pages below it were populated, or, where appends are writes, cached. Only grows.
     populated: AtomicU64,
     /// Nothing is stored to pages below it any more, and the map knows. Only grows.
     settled: AtomicU64,
-    /// Below it and not below `published` pages may be large: 0 where none are. Changed by the one who populates ahead.
-    large_end: AtomicU64,
     /// Everything below was written out.
     written_out: AtomicU64,
     /// Held through each sync and each step of writing out: whether one has failed. The system tells that once, so whoever comes later, or
@@ -336,9 +324,9 @@ impl Segment {
         }
     }
 
-    /// Keeps the pages of the next `ahead_bytes` populated, in steps, for one thread at a time in the background. True if there
+    /// Keeps the pages of the next `ahead_bytes` populated, in steps, for a thread in the background. True if there
     /// was something to do. Where appends are writes there never is.
-    pub(crate) fn populate_ahead(&self, ahead_bytes: u64, pages: Pages) -> Result<bool> {
+    pub(crate) fn populate_ahead(&self, ahead_bytes: u64) -> Result<bool> {
         let Some(map) = self.body.map.as_ref().filter(|_| self.appends_mapped) else { return Ok(false) };
         let mut worked = false;
         loop {
@@ -348,7 +336,7 @@ impl Segment {
             if populated >= goal || self.finished.load(Ordering::Acquire) {
                 return Ok(worked);
             }
-            let end = self.body.next_step(populated, pages);
+            let end = populated.saturating_add(POPULATE_STEP_BYTES).min(self.body.capacity);
             if let Err(error) = self.body.populate(map, populated, end) {
                 let writer = self.writer.lock();
                 // Sealed or cut meanwhile: then the error means nothing, and the file must not grow again.
@@ -358,51 +346,28 @@ impl Segment {
         }
     }
 
-    /// Has large pages for the next bytes that are written, where they will be read through a map. For whoever appends, and only where no
-    /// sync comes between: see [`Pages::Large`]. Best effort.
+    /// Has the next bytes that are written in large pages of the system's cache, where they will be read through a map: who reads in no
+    /// order needs one entry of the processor's for 2 MiB instead of 512. For whoever appends, of much that nobody waits for: the system
+    /// takes up to milliseconds for one. Best effort.
     pub(crate) fn cache_ahead(&self, bytes: u64) {
         if self.appends_mapped || self.body.map.is_none() {
             return;
         }
         let goal = self.published().saturating_add(bytes).min(self.body.capacity);
-        loop {
-            let cached = self.body.populated.load(Ordering::Acquire);
-            if cached >= goal {
-                return;
-            }
-            self.body.populated.store(self.body.next_step(cached, Pages::Large), Ordering::Release);
+        let cached = self.body.populated.load(Ordering::Relaxed);
+        // The first one has the header in it, which is in a small page.
+        let mut at = cached.next_multiple_of(LARGE_PAGE_BYTES);
+        while at < goal && at + LARGE_PAGE_BYTES <= self.body.capacity {
+            self.body.file.cache_in_one_page(at);
+            at += LARGE_PAGE_BYTES;
         }
-    }
-
-    /// Gives up the large pages that are populated ahead, and has the one that is appended to in small ones, so that a sync writes no more
-    /// than was stored. For the thread that populates ahead. Appends wait meanwhile for a sync of what little was stored since the
-    /// last one. Best effort, but for what a failed sync means.
-    pub(crate) fn leave_large_pages(&self) -> Result<()> {
-        let body = &self.body;
-        if self.published() >= body.large_end.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let writer = self.writer.lock();
-        let from = writer.appended.next_multiple_of(CUT_BYTES);
-        let length = body.populated.load(Ordering::Acquire).saturating_sub(from);
-        // After a cut the file must not grow again.
-        if writer.way.is_some() && length > 0 {
-            // The system makes small pages of a large one only while there is nothing in it to be written.
-            body.on_device("syncing", |file| file.sync())?;
-            if body.file.zero(from, length).is_ok() {
-                body.populated.store(from, Ordering::Release);
-            }
-        }
-        body.large_end.store(0, Ordering::Relaxed);
-        Ok(())
+        self.body.populated.fetch_max(at, Ordering::Relaxed);
     }
 
     /// Writes out what was appended, in steps, so that the sync that follows has little left. For the background: whoever reads from the
     /// device meanwhile waits for one step at most, and not for all of what a sync writes at once.
     pub(crate) fn write_out(&self) -> Result<()> {
-        let at = self.body.written_out.load(Ordering::Relaxed);
-        // The system writes a page as a whole: what will be stored to again is not worth it.
-        let (mut at, end) = (at, self.body.whole_pages(self.published(), 1));
+        let (mut at, end) = (self.body.written_out.load(Ordering::Relaxed), self.published());
         if end.saturating_sub(at) < WRITE_OUT_BYTES {
             return Ok(());
         }
@@ -499,7 +464,6 @@ impl Body {
             // A page that holds published bytes may still have to be fetched for writing, so nothing is populated yet.
             populated: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
             settled: AtomicU64::new(published / CUT_BYTES * CUT_BYTES),
-            large_end: AtomicU64::new(0),
             written_out: AtomicU64::new(0),
             sync_failed: Mutex::new(false),
         })
@@ -514,30 +478,6 @@ impl Body {
         } else {
             self.map = None;
         }
-    }
-
-    /// Where the last page ends of those below the border that are published as a whole, in multiples of `small_bytes` where pages are
-    /// small.
-    fn whole_pages(&self, published: u64, small_bytes: u64) -> u64 {
-        let is_large = published < self.large_end.load(Ordering::Relaxed);
-        let page_bytes = if is_large { LARGE_PAGE_BYTES } else { small_bytes };
-        published / page_bytes * page_bytes
-    }
-
-    /// How far the next step of populating ahead reaches. Where that is to be a large page, there is one in the cache then.
-    fn next_step(&self, populated: u64, pages: Pages) -> u64 {
-        let large_end = populated.saturating_add(LARGE_PAGE_BYTES);
-        let is_large = pages == Pages::Large
-            && populated.is_multiple_of(LARGE_PAGE_BYTES)
-            && large_end <= self.capacity
-            && self.file.cache_in_one_page(populated);
-        if is_large {
-            self.large_end.store(large_end, Ordering::Relaxed);
-            return large_end;
-        }
-        // Not beyond the next multiple, where a large one may begin.
-        let next_large = (populated / LARGE_PAGE_BYTES + 1) * LARGE_PAGE_BYTES;
-        populated.saturating_add(POPULATE_STEP_BYTES).min(next_large).min(self.capacity)
     }
 
     /// Populates up to `end`, of which `populated` are.
@@ -564,7 +504,7 @@ impl Body {
     /// do for each.
     fn settle(&self) {
         let Some(map) = &self.map else { return };
-        let end = self.whole_pages(self.published.load(Ordering::Acquire), PAGE_BYTES);
+        let end = self.published.load(Ordering::Acquire) / PAGE_BYTES * PAGE_BYTES;
         let settled = self.settled.load(Ordering::Relaxed);
         let count = end.saturating_sub(settled);
         if let (true, Ok(at), Ok(length)) =

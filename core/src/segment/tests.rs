@@ -157,7 +157,7 @@ fn a_segment_is_opened_again_to_read_and_to_go_on() {
         assert_eq!(&*reader.read(8, 5).unwrap(), b"first");
         assert!(matches!(reader.append(&[b"x"]), Err(Error::Internal(_))));
         assert!(matches!(reader.truncate_to_end(), Err(Error::Internal(_))));
-        assert!(!reader.populate_ahead(1 << 20, Pages::Small).unwrap());
+        assert!(!reader.populate_ahead(1 << 20).unwrap());
         let segment = open(disk, path, 13, access, true).unwrap();
         assert_eq!(commit(&segment, &[b"second"]), 13);
         assert_eq!(&*segment.read(8, 11).unwrap(), b"firstsecond");
@@ -179,7 +179,7 @@ fn a_clean_close_cuts_the_file_and_keeps_every_byte() {
         assert!(matches!(segment.append(&[b"x"]), Err(Error::Internal(_))));
         segment.publish(u64::MAX);
         assert_eq!(segment.published(), 5008);
-        assert!(!segment.populate_ahead(1 << 20, Pages::Small).unwrap());
+        assert!(!segment.populate_ahead(1 << 20).unwrap());
         assert_eq!(file_length(disk, path), 8192, "nothing made it grow again");
         drop(segment);
         let segment = open(disk, path, 5008, access, true).unwrap();
@@ -189,46 +189,25 @@ fn a_clean_close_cuts_the_file_and_keeps_every_byte() {
     });
 }
 
-/// Nothing is lost of what is published, nor of what is appended only, and what comes behind is populated again.
 #[test]
-fn large_pages_are_left_with_all_that_is_in_them() {
+fn what_is_cached_ahead_is_read_as_it_was_written() {
     on_each(|disk, path, access| {
         let segment = create(disk, path, access);
-        let ahead = CAPACITY / 2;
         let mut content = b"header..".to_vec();
-        for (round, length) in [3000, 9000, 12_000, 1, 7000].into_iter().enumerate() {
-            let pages = if round == 3 { Pages::Small } else { Pages::Large };
-            while segment.populate_ahead(ahead, pages).unwrap() {}
-            segment.cache_ahead(ahead);
-            let (one, more) = (vec![b'a' + round as u8; length], vec![b'A' + round as u8; 500]);
-            segment.append(&[&one]).unwrap();
-            segment.append_more(&more).unwrap();
-            segment.leave_large_pages().unwrap();
-            assert!(segment.published() >= segment.body.large_end.load(Ordering::Relaxed));
-            content.extend_from_slice(&one);
-            content.extend_from_slice(&more);
-            segment.publish(content.len() as u64);
-            assert!(*segment.read(0, content.len()).unwrap() == content, "round {round}");
+        for length in [1, 9000, 16_000, 500, 20_000] {
+            segment.cache_ahead(length);
+            let piece = vec![length as u8; length as usize];
+            commit(&segment, &[&piece]);
+            content.extend_from_slice(&piece);
+            assert!(*segment.read(0, content.len()).unwrap() == content, "after {length}");
         }
+        segment.cache_ahead(u64::MAX);
+        assert_eq!(file_length(disk, path), CAPACITY, "it did not grow");
         segment.sync().unwrap();
-        drop(segment);
-        let mut written = vec![0; usize::try_from(CAPACITY).unwrap()];
+        let mut written = vec![0; content.len()];
         disk.open(path, OpenMode::ReadOnly).unwrap().read_at(&mut written, 0).unwrap();
-        let (there, behind) = written.split_at(content.len());
-        assert!(there == content && behind.iter().all(|byte| *byte == 0));
+        assert!(written == content);
     });
-}
-
-/// A sync is part of it, and whoever syncs next has to hear of its failure.
-#[test]
-fn a_sync_that_fails_when_large_pages_are_left_is_told() {
-    let (simulated, disk, path) = simulated();
-    let segment = create(&disk, &path, MAPPED);
-    while segment.populate_ahead(CAPACITY, Pages::Large).unwrap() {}
-    commit(&segment, &[&[1; 20_000]]);
-    simulated.fail_after(Fault::next(Call::Sync, ErrorKind::Other));
-    segment.leave_large_pages().unwrap_err();
-    segment.sync().unwrap_err();
 }
 
 #[test]
@@ -250,7 +229,7 @@ fn a_sealed_segment_is_only_read() {
         segment.seal();
         segment.seal();
         assert!(matches!(segment.append(&[b"x"]), Err(Error::Internal(_))));
-        assert!(!segment.populate_ahead(1 << 20, Pages::Small).unwrap());
+        assert!(!segment.populate_ahead(1 << 20).unwrap());
         assert_eq!(&*segment.read(8, 6).unwrap(), b"sealed");
         segment.sync().unwrap();
         assert_eq!(file_length(disk, path), CAPACITY);
@@ -329,7 +308,7 @@ fn readers_see_whole_records_while_others_append_and_populate() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    segment.populate_ahead(1 << 20, Pages::Small).unwrap();
+                    segment.populate_ahead(1 << 20).unwrap();
                     segment.sync().unwrap();
                     thread::yield_now();
                 }
@@ -384,7 +363,7 @@ fn sealing_and_cutting_while_the_background_populates_is_quiet() {
             thread::scope(|scope| {
                 scope.spawn(|| {
                     for _ in 0..3 {
-                        segment.populate_ahead(capacity, Pages::Small).unwrap();
+                        segment.populate_ahead(capacity).unwrap();
                     }
                 });
                 if round % 2 == 0 { segment.truncate_to_end().unwrap() } else { segment.seal() }
@@ -401,9 +380,9 @@ fn the_background_stays_ahead_and_then_rests() {
     on_each(|disk, path, access| {
         let capacity = if cfg!(miri) { 512 << 10 } else { 2 << 20 };
         let segment = Segment::create(disk, path.to_path_buf(), 1, 0, capacity, b"", access).unwrap();
-        assert_eq!(segment.populate_ahead(capacity, Pages::Small).unwrap(), access.mapped_append);
-        assert!(!segment.populate_ahead(capacity, Pages::Small).unwrap(), "all is populated");
-        assert!(!segment.populate_ahead(u64::MAX, Pages::Small).unwrap());
+        assert_eq!(segment.populate_ahead(capacity).unwrap(), access.mapped_append);
+        assert!(!segment.populate_ahead(capacity).unwrap(), "all is populated");
+        assert!(!segment.populate_ahead(u64::MAX).unwrap());
     });
 }
 
@@ -547,7 +526,7 @@ fn an_append_that_cannot_populate_leaves_nothing_and_can_be_done_again() {
     simulated.fail_after(Fault::next(Call::Allocate, ErrorKind::StorageFull));
     assert_eq!(segment.append(&[&large]).unwrap_err().kind(), error::ErrorKind::NoSpace);
     simulated.fail_after(Fault::next(Call::Populate, ErrorKind::Other));
-    assert_eq!(segment.populate_ahead(capacity, Pages::Small).unwrap_err().kind(), error::ErrorKind::Io);
+    assert_eq!(segment.populate_ahead(capacity).unwrap_err().kind(), error::ErrorKind::Io);
     commit(&segment, &[&large]);
     assert!(*segment.read(0, large.len()).unwrap() == *large);
 }
@@ -608,7 +587,7 @@ fn without_maps_or_populating_appends_are_writes() {
             assert_eq!(segment.reads_mapped(), maps && access.mapped_reads);
             commit(&segment, &[b"a", b"b"]);
             assert_eq!(&*segment.read(8, 2).unwrap(), b"ab");
-            assert!(!segment.populate_ahead(1 << 20, Pages::Small).unwrap());
+            assert!(!segment.populate_ahead(1 << 20).unwrap());
             segment.truncate_to_end().unwrap();
         }
     }

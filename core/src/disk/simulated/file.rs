@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::memory::{Memory, SECTOR_BYTES, SimulatedMap};
 use super::{Call, Choose, Operation, Shared};
-use crate::disk::{DiskFile, FileIdentity, LARGE_PAGE_BYTES, Map};
+use crate::disk::{DiskFile, FileIdentity, Map};
 
 /// A file, whatever its names.
 #[derive(Debug)]
@@ -259,18 +259,6 @@ impl DiskFile for SimulatedFile {
             self.inode.content.lock().sync(false);
         }
         outcome
-    }
-
-    fn cache_in_one_page(&self, offset: u64) -> bool {
-        offset.is_multiple_of(LARGE_PAGE_BYTES) && self.shared.check(Call::Map).is_ok()
-    }
-
-    /// Each sector of it may or may not be zeros after a power cut, as with writes.
-    fn zero(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.check(Call::Allocate)?;
-        let zeros =
-            vec![0; usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?];
-        self.write(&zeros, offset)
     }
 
     fn map(&self, length: usize, writable: bool) -> io::Result<Map> {
