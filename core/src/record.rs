@@ -105,6 +105,12 @@ fn standalone_header_bytes(kind: Kind, sequence: u64) -> usize {
     if is_short { SHORT_HEADER_BYTES } else { STANDALONE_HEADER_BYTES }
 }
 
+/// The bits that tell what begins `bytes`: a record of some kind, a frame header or an anchor.
+#[inline]
+fn kind_number(bytes: &[u8]) -> Option<u16> {
+    Some(u16_at(bytes, 10)? >> 12)
+}
+
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
@@ -146,7 +152,7 @@ fn lag_of_short(short: u32) -> u32 {
 
 /// The sequence and the lag of the frame that begins `bytes`; its checksum is not looked at.
 pub(crate) fn claim(bytes: &[u8]) -> Option<(u64, u32)> {
-    if is_short(u16_at(bytes, 10)? >> 12) {
+    if is_short(kind_number(bytes)?) {
         return Some((short_sequence(bytes)?, lag_of_short(u32_at(bytes, 4)? >> VALUE_LENGTH_BITS)));
     }
     Some((u64_at(bytes, SEQUENCE_AT as usize)?, u32_at(bytes, 12)?))
@@ -286,7 +292,7 @@ pub(crate) fn frame_header(
 /// Bytes of the frame header or anchor that begins `bytes`, behind which the next record stands; `None` where neither does.
 #[inline]
 pub(crate) fn bytes_before_record(bytes: &[u8]) -> Option<usize> {
-    match u16_at(bytes, 10)? >> 12 {
+    match kind_number(bytes)? {
         KIND_BATCH => Some(FRAME_HEADER_BYTES),
         KIND_ANCHOR => Some(ANCHOR_BYTES),
         _ => None,
@@ -493,7 +499,7 @@ pub(crate) struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// How long the frame that begins `bytes` says it is. `None` where none can begin.
     pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
-        match u16_at(bytes, 10)? >> 12 {
+        match kind_number(bytes)? {
             KIND_BATCH => Some(FRAME_HEADER_BYTES + u32_at(bytes, 4)? as usize),
             kind if kind & STANDALONE != 0 => Some(aligned(RecordShape::parse(bytes)?.bytes())),
             _ => None,
@@ -504,7 +510,7 @@ impl<'a> Frame<'a> {
     /// or a checksum is wrong.
     pub(crate) fn parse(bytes: &'a [u8], offset: u64, salt: Salt) -> Option<Frame<'a>> {
         let bytes = bytes.get(..Frame::length(bytes)?)?;
-        if u16_at(bytes, 10)? >> 12 == KIND_BATCH {
+        if kind_number(bytes)? == KIND_BATCH {
             Frame::parse_batch(bytes, offset, salt)
         } else {
             Frame::parse_standalone(bytes, offset, salt)
@@ -514,7 +520,7 @@ impl<'a> Frame<'a> {
     /// [`Frame::parse`] of bytes whose checksums were found to be right before: they are not looked at again.
     pub(crate) fn parse_known(bytes: &'a [u8]) -> Option<Frame<'a>> {
         let bytes = bytes.get(..Frame::length(bytes)?)?;
-        let is_batch = u16_at(bytes, 10)? >> 12 == KIND_BATCH;
+        let is_batch = kind_number(bytes)? == KIND_BATCH;
         let records = Records { bytes, at: if is_batch { FRAME_HEADER_BYTES } else { 0 }, base: 0 };
         let (sequence, lag) = claim(bytes)?;
         Some(Frame { sequence, lag, bytes: bytes.len(), records })
@@ -601,7 +607,7 @@ impl<'a> Records<'a> {
             return Some(None);
         }
         let (at, rest) = (self.at, self.bytes.get(self.at..)?);
-        if u16_at(rest, 10)? >> 12 == KIND_ANCHOR {
+        if kind_number(rest)? == KIND_ANCHOR {
             self.base = at;
             self.at = at + ANCHOR_BYTES;
             return Some(Some(Step { at, base: at, record: None }));

@@ -6,7 +6,6 @@
 use std::cmp::Ordering;
 
 use super::Log;
-use super::dead::DeadRecords;
 use super::read::RecordAt;
 use super::segments::Slot;
 use crate::epoch::Guard;
@@ -44,7 +43,6 @@ const FRAME_GAP_BYTES: u64 = 64;
 #[derive(Debug)]
 pub(crate) struct Follower<'g> {
     slot: &'g Slot,
-    dead: &'g DeadRecords,
     /// The segment from its beginning.
     bytes: &'g [u8],
     at: usize,
@@ -82,7 +80,7 @@ impl Log {
             self.segments.get(place.slot, guard).filter(|slot| slot.segment.serial() == place.serial)?;
         let bytes = slot.segment.borrow(0, usize::try_from(slot.segment.published()).ok()?)?;
         let at = usize::try_from(place.at).ok()?;
-        slot.dead.are_known().then_some(Follower { slot, dead: &slot.dead, bytes, at, asked: at })
+        slot.dead.are_known().then_some(Follower { slot, bytes, at, asked: at })
     }
 }
 
@@ -107,7 +105,7 @@ impl<'g> Follower<'g> {
             let shape = RecordShape::parse(bytes)?;
             let found = bytes.get(shape.header_bytes..shape.header_bytes + shape.key_bytes)?;
             let offset = self.at as u64;
-            let order = if shape.kind.is_put() && !self.dead.may_have(offset) {
+            let order = if shape.kind.is_put() && !self.slot.dead.may_have(offset) {
                 (shape.keyspace, found).cmp(&(keyspace, key))
             } else {
                 Ordering::Less

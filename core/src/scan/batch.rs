@@ -54,7 +54,7 @@ const GAP_BYTES: u64 = 16 << 10;
 const LAST_BYTES: u64 = 1 << 10;
 /// Where so many records of a batch lie in one range, those of the next ones will lie behind it, and are asked for with it.
 const IN_ORDER_MIN: usize = 3;
-const BEHIND_BYTES: u64 = 256 << 10;
+pub(super) const BEHIND_BYTES: u64 = 256 << 10;
 
 /// What a scan wants of each key.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::batch::{Batch, VALUE_BYTES_MAX, Wanted, ask_index};
+use super::batch::{BEHIND_BYTES, Batch, VALUE_BYTES_MAX, Wanted, ask_index};
 use crate::epoch::Guard;
 use crate::keys::split_ordered_key;
 use crate::log::{Place, RecordAt};
@@ -17,8 +17,6 @@ use crate::store::Store;
 
 /// Entries of a batch that tell whether scans are to follow.
 const TELLING_MIN: usize = 4;
-/// Bytes that are asked of the system behind the place where a scan is, once it has waited for the device.
-const BEHIND_BYTES: u64 = 256 << 10;
 
 #[cfg(test)]
 thread_local! {

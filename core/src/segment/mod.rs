@@ -74,7 +74,7 @@ struct Body {
     map: Option<Map>,
     /// The border. Changed only under the lock of `Segment::writer`.
     published: AtomicU64,
-    /// All pages below it were populated, or, where appends are writes, cached. Only grows.
+    /// All pages below it were populated. Only grows.
     populated: AtomicU64,
     /// Nothing is stored to pages below it any more, and the map knows. Only grows.
     settled: AtomicU64,
@@ -353,15 +353,12 @@ impl Segment {
         if self.appends_mapped || self.body.map.is_none() {
             return;
         }
-        let goal = self.published().saturating_add(bytes).min(self.body.capacity);
-        let cached = self.body.populated.load(Ordering::Relaxed);
-        // The first one has the header in it, which is in a small page.
-        let mut at = cached.next_multiple_of(LARGE_PAGE_BYTES);
-        while at < goal && at + LARGE_PAGE_BYTES <= self.body.capacity {
-            self.body.file.cache_in_one_page(at);
-            at += LARGE_PAGE_BYTES;
-        }
-        self.body.populated.fetch_max(at, Ordering::Relaxed);
+        let (begin, capacity) = (self.published(), self.body.capacity);
+        // What begins before was cached ahead by the call before this one, or is the first, which has the header in a small page.
+        (begin.next_multiple_of(LARGE_PAGE_BYTES)..begin.saturating_add(bytes))
+            .step_by(LARGE_PAGE_BYTES as usize)
+            .take_while(|at| at + LARGE_PAGE_BYTES <= capacity)
+            .for_each(|at| self.body.file.cache_in_one_page(at));
     }
 
     /// Writes out what was appended, in steps, so that the sync that follows has little left. For the background: whoever reads from the
