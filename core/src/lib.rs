@@ -63,9 +63,13 @@ mod prefetch;
 mod record;
 mod recovery;
 mod room;
+mod sabotage;
 mod scan;
 mod segment;
 mod settings;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 mod store;
 mod sync;
 mod transaction;

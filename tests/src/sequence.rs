@@ -210,6 +210,15 @@ impl Expected {
     /// # Errors
     /// The state is no such prefix; the failure says in what it differs and whether it is an older or younger one.
     pub fn settle(&mut self, whole: &State, acknowledged: u64) -> Outcome<u64> {
+        self.settle_within(whole, acknowledged, acknowledged + 1)
+    }
+
+    /// Finds how many operations a state has, at least `least`, which had been promised to be there, and at most `most`, which
+    /// had been begun. Goes on to that state.
+    ///
+    /// # Errors
+    /// As [`Expected::settle`].
+    pub fn settle_within(&mut self, whole: &State, least: u64, most: u64) -> Outcome<u64> {
         let start = prefix(self.stream).into_bytes();
         let observed: State = whole
             .iter()
@@ -217,19 +226,21 @@ impl Expected {
             .map(|(place, value)| (place.clone(), value.clone()))
             .collect();
         let before = self.clone();
-        self.advance(acknowledged);
-        if observed == self.state {
-            return Ok(self.done);
-        }
+        self.advance(least);
         let differences = differences(&self.state, &observed);
-        self.advance(acknowledged + 1);
-        if observed == self.state {
-            return Ok(self.done);
+        loop {
+            if observed == self.state {
+                return Ok(self.done);
+            }
+            if self.done >= most {
+                break;
+            }
+            self.advance(self.done + 1);
         }
-        let nearest = before.find(&observed, acknowledged + 100);
+        let nearest = before.find(&observed, most + 100);
         Err(Failure(format!(
-            "stream {} of seed {}: {acknowledged} operations were acknowledged, and the state is {}; \
-             against the acknowledged state:\n{differences}",
+            "stream {} of seed {}: {least} operations were promised, {most} begun, and the state is {}; \
+             against the promised state:\n{differences}",
             self.stream,
             self.seed,
             nearest.map_or("no prefix of the operations".to_owned(), |done| format!("that after {done}")),

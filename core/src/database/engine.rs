@@ -80,8 +80,22 @@ impl Handle {
         Handle::on(engine, options)
     }
 
-    /// Opens a database on another disk, for this crate's own tests.
-    #[cfg(test)]
+    /// Opens a directory with a hook in front of every call to the system, for campaigns that look for faults.
+    #[cfg(feature = "simulation")]
+    pub(super) fn open_hooked(path: &Path, options: &Options, hook: crate::disk::Hook) -> Result<Arc<Handle>> {
+        options.check()?;
+        check_path(path)?;
+        let context = |error| Error::io(format!("opening {}", path.display()), error);
+        let whole = crate::disk::Hooked::new(UnixDisk::default(), Arc::clone(&hook));
+        prepare_directory(&whole, path, options)?;
+        let real = path.canonicalize().map_err(context)?;
+        let (held, _) = UnixDisk::holding(real.clone()).map_err(context)?;
+        let disk: Arc<dyn Disk> = Arc::new(crate::disk::Hooked::new(held, hook));
+        Handle::on(Engine::open(&disk, real, options, Place::default())?, options)
+    }
+
+    /// Opens a database on another disk, for tests and campaigns.
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn open_on(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Result<Arc<Handle>> {
         options.check()?;
         disk.create_directory(path).map_err(|error| Error::io("creating the directory", error))?;

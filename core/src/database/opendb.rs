@@ -74,8 +74,14 @@ impl OpenDB {
         Ok(OpenDB { handle, default })
     }
 
+    /// Opens a database with a hook in front of every call to the system.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn open_hooked(path: &Path, options: &Options, hook: crate::disk::Hook) -> Result<OpenDB> {
+        OpenDB::of(Handle::open_hooked(path, options, hook)?)
+    }
+
     /// Opens a database on a simulated disk.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn open_on(
         disk: &crate::disk::SimulatedDisk,
         path: &Path,

@@ -6,6 +6,8 @@
 //! Nothing here knows of formats, and nothing retries: an error is handed up as the system gave it.
 
 mod fork;
+#[cfg(feature = "simulation")]
+mod hooked;
 mod lock;
 mod map;
 mod priority;
@@ -22,11 +24,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use fork::{PerProcess, generation};
+#[cfg(feature = "simulation")]
+pub use hooked::Hook;
+#[cfg(feature = "simulation")]
+pub(crate) use hooked::Hooked;
 pub(crate) use lock::{DirectoryLock, LOCK_FILE_NAME};
 pub(crate) use map::Map;
 pub(crate) use priority::let_others_go_first;
-#[cfg(any(test, feature = "simulation"))]
-pub(crate) use simulated::{Call, Fault, Operation, SimulatedDisk};
+#[cfg(all(test, not(feature = "simulation")))]
+pub(crate) use simulated::{Call, Fault, SimulatedDisk};
+#[cfg(feature = "simulation")]
+pub use simulated::{Call, Fault, SimulatedDisk};
+#[cfg(test)]
+pub(crate) use simulated::Operation;
 #[cfg(unix)]
 pub(crate) use unix::UnixDisk;
 

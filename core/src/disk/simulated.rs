@@ -11,6 +11,8 @@
 //!
 //! Any call can be made to fail, the room can be limited, and the calls can be listed in the order they were made.
 
+#![allow(unreachable_pub, reason = "public in builds with the feature `simulation`")]
+
 mod faults;
 mod file;
 mod memory;
@@ -23,18 +25,19 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub(crate) use faults::{Call, Fault, Operation};
+pub(crate) use faults::Operation;
+pub use faults::{Call, Fault};
 pub(crate) use memory::SimulatedMap;
 
 use super::{DeviceRoom, Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, OpenMode};
 use file::{Inode, SimulatedFile};
 
 /// A random source for what a power cut does: each call gives another number.
-pub(crate) type Choose<'a> = &'a mut dyn FnMut() -> u64;
+pub type Choose<'a> = &'a mut dyn FnMut() -> u64;
 
 /// A disk in memory. Clones are handles on the same disk.
 #[derive(Debug, Clone)]
-pub(crate) struct SimulatedDisk {
+pub struct SimulatedDisk {
     shared: Arc<Shared>,
 }
 
@@ -127,7 +130,8 @@ impl Default for SimulatedDisk {
 
 impl SimulatedDisk {
     /// An empty disk that has maps, keeps allocations and has all the room one asks for.
-    pub(crate) fn new() -> SimulatedDisk {
+    #[must_use]
+    pub fn new() -> SimulatedDisk {
         let features =
             Features { keeps_allocations: true, maps: true, populates: true, room_bytes: u64::MAX };
         SimulatedDisk::with(Tree::default(), features)
@@ -149,43 +153,46 @@ impl SimulatedDisk {
     }
 
     /// Limits the sum of the lengths of all files.
-    pub(crate) fn set_room(&self, bytes: u64) {
+    pub fn set_room(&self, bytes: u64) {
         self.shared.features.lock().room_bytes = bytes;
     }
 
     /// Whether files can be mapped (from now on).
-    pub(crate) fn set_maps(&self, maps: bool) {
+    pub fn set_maps(&self, maps: bool) {
         self.shared.features.lock().maps = maps;
     }
 
     /// Whether pages can be populated (from now on), which old kernels cannot.
-    pub(crate) fn set_populates(&self, populates: bool) {
+    pub fn set_populates(&self, populates: bool) {
         self.shared.features.lock().populates = populates;
     }
 
     /// Arms a fault; several can be armed at once.
-    pub(crate) fn fail_after(&self, fault: Fault) {
+    pub fn fail_after(&self, fault: Fault) {
         self.shared.faults.lock().push(fault);
     }
 
     /// Disarms every fault.
-    pub(crate) fn clear_faults(&self) {
+    pub fn clear_faults(&self) {
         self.shared.faults.lock().clear();
     }
 
     /// What was done to the disk so far, in order. Calls that failed are not in it.
+    #[cfg(test)]
     pub(crate) fn trace(&self) -> Vec<Operation> {
         self.shared.trace.lock().clone()
     }
 
     /// Forgets the trace so far.
+    #[cfg(test)]
     pub(crate) fn clear_trace(&self) {
         self.shared.trace.lock().clear();
     }
 
     /// The disk as after a power cut at this moment. `choose` decides what becomes of each thing that was not synced;
     /// this disk itself goes on as it is.
-    pub(crate) fn crash(&self, choose: Choose<'_>) -> SimulatedDisk {
+    #[must_use]
+    pub fn crash(&self, choose: Choose<'_>) -> SimulatedDisk {
         let tree = self.shared.tree.lock();
         let mut entries = tree.durable.clone();
         for change in &tree.pending {
@@ -204,7 +211,8 @@ impl SimulatedDisk {
 
     /// The disk as after the death of the process at this moment: everything written is there, synced or not, and
     /// locks are free. This disk itself goes on as it is.
-    pub(crate) fn process_death(&self) -> SimulatedDisk {
+    #[must_use]
+    pub fn process_death(&self) -> SimulatedDisk {
         let tree = self.shared.tree.lock();
         let mut copies: Vec<(Arc<Inode>, Arc<Inode>)> = Vec::new();
         let copy = &mut |inode: &Inode| inode.copy();

@@ -8,6 +8,7 @@ use super::room::Claim;
 use crate::checkpoint::SegmentState;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
+use crate::sabotage::{Sabotage, is_planted};
 use crate::segment::Segment;
 
 use super::segments::LiveCount;
@@ -70,6 +71,9 @@ impl Log {
         let is_retired = |entry: &SegmentEntry| serials.contains(&entry.serial);
         let retired: Vec<SegmentEntry> =
             state.manifest.segments.iter().filter(|entry| is_retired(entry)).copied().collect();
+        if is_planted(Sabotage::RemoveBeforeManifest) {
+            retired.iter().for_each(|entry| self.remove_file(&super::segment_name(entry.serial)));
+        }
         state.manifest.segments.retain(|entry| !is_retired(entry));
         (state.manifest.checkpoint, state.manifest.moves_bytes) = (checkpoint, moves_bytes);
         let log = retired.iter().filter(|entry| entry.kind == SegmentKind::Log);

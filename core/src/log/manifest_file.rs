@@ -6,6 +6,7 @@ use crate::disk::{Disk, FileIdentity, OpenMode};
 use crate::error::{Error, Result};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use crate::numbered::{number_of_name, numbered_name};
+use crate::sabotage::{Sabotage, is_planted};
 
 /// Name of the manifest.
 pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
@@ -96,7 +97,8 @@ pub(super) fn replace_file(
         let _best_effort = disk.remove(&aside);
         WriteFailure::Unchanged(Error::io(format!("writing {}", aside.display()), error))
     })?;
-    let replaced = disk.rename(&aside, &path).and_then(|()| disk.sync_directory(directory));
+    let sync = || if is_planted(Sabotage::SkipDirectorySync) { Ok(()) } else { disk.sync_directory(directory) };
+    let replaced = disk.rename(&aside, &path).and_then(|()| sync());
     replaced
         .map_err(|error| WriteFailure::Unknown(Error::io(format!("replacing {}", path.display()), error)))?;
     Ok(identity)

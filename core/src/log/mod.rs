@@ -41,6 +41,7 @@ use crate::disk::{Disk, FileIdentity, LOCK_FILE_NAME};
 use crate::epoch::{self, Guard};
 use crate::error::{Error, Result};
 use crate::options::COMMIT_KEPT_BYTES_MAX;
+use crate::sabotage::{Sabotage, is_planted};
 use crate::segment::{Access, Segment};
 use crate::wish::Wish;
 
@@ -180,8 +181,10 @@ impl Log {
 
     /// Ends all writing after a failure whose effect on the device is not known, and passes the error on.
     pub(crate) fn poisoned_by(&self, error: Error) -> Error {
-        // Only the first reason is kept: it is the one to look into.
-        let _first_wins = self.poison.set(error.to_string());
+        if !is_planted(Sabotage::GoOnAfterFailure) {
+            // Only the first reason is kept: it is the one to look into.
+            let _first_wins = self.poison.set(error.to_string());
+        }
         error
     }
 

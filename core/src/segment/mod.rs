@@ -23,6 +23,7 @@ pub(crate) use bytes::{Bytes, Slice};
 
 use crate::disk::{Disk, DiskFile, FileIdentity, LARGE_PAGE_BYTES, Map, OpenMode};
 use crate::error::{Error, Result};
+use crate::sabotage::{Sabotage, is_planted};
 use append::{Append, MappedAppend, WriteAppend};
 
 /// Longest header that [`Segment::create`] takes.
@@ -385,6 +386,9 @@ impl Segment {
         if self.appends_mapped {
             self.body.settle();
         }
+        if is_planted(Sabotage::SkipSync) {
+            return Ok(());
+        }
         self.body.on_device("syncing", |file| file.sync())
     }
 
@@ -493,7 +497,7 @@ impl Body {
         let mut has_failed = self.sync_failed.lock();
         let outcome =
             if *has_failed { Err(io::Error::other("a sync of it failed before")) } else { put(&*self.file) };
-        *has_failed = outcome.is_err();
+        *has_failed = outcome.is_err() && !is_planted(Sabotage::GoOnAfterFailure);
         outcome.map_err(|error| failed(doing, &self.path, error))
     }
 

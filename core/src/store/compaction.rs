@@ -32,6 +32,7 @@ use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentKind};
 use crate::moves::Copies;
 use crate::prefetch::prefetch;
 use crate::record::{LargePointer, Record};
+use crate::sabotage::{Sabotage, is_planted};
 use crate::segment::Segment;
 
 pub(super) const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
@@ -415,6 +416,11 @@ impl Store {
                 let old_serial = self.log.serial(item.location, &guard)?;
                 self.cache.relocate((old_serial, item.location.offset()), (segment.serial(), to.offset()));
             } else {
+                if is_planted(Sabotage::CopyOverNewer)
+                    && let Some(newer) = self.keys.index.candidates(item.hash)?.next()
+                {
+                    self.keys.index.replace(item.hash, newer, to);
+                }
                 self.log.note_dead(to, &guard);
             }
         }
@@ -458,6 +464,9 @@ impl Store {
         compactor.leaving.retain(|one| {
             let is_held = held(one);
             if !is_held {
+                if is_planted(Sabotage::KeepSegments) {
+                    Box::leak(Box::new(Arc::clone(&one.segment)));
+                }
                 self.log.forget_segment(one.entry.serial);
             }
             is_held

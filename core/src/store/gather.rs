@@ -12,6 +12,7 @@ use crate::log::{FrameWalk, Settled, Walked};
 use crate::manifest::SegmentKind;
 use crate::record::{Kind, Record};
 use crate::room::push;
+use crate::sabotage::{Sabotage, is_planted};
 
 /// Records that are taken in before the index is asked about them: what it has of the last has come when the first is asked about.
 const SEEN_MAX: usize = 64;
@@ -98,7 +99,8 @@ impl Store {
         job.tombstones.sort_unstable_by_key(|tombstone| tombstone.hash);
         let newest = job.tombstones.iter().map(|tombstone| tombstone.sequence).max().unwrap_or(0);
         for other in self.log.settled() {
-            let may_have_older = other.entry.kind != SegmentKind::Large
+            let may_have_older = !is_planted(Sabotage::DropTombstones)
+                && other.entry.kind != SegmentKind::Large
                 && !gone.contains(&other.entry.serial)
                 && other.entry.first_sequence < newest;
             if may_have_older {

@@ -7,6 +7,7 @@ use super::Store;
 use crate::disk::generation;
 use crate::error::Result;
 use crate::options::Durability;
+use crate::sabotage::{Sabotage, is_planted};
 
 /// While commits are hidden: the sequence that readers see instead, which the version table keeps readable.
 #[derive(Debug, Default)]
@@ -85,7 +86,7 @@ impl Store {
     /// Publishes a commit of many records so that readers see all of it or nothing: it is hidden until `publish` has come
     /// to its end. Called under the commit lock.
     pub(super) fn publish_as_one(&self, sequence: u64, publish: impl FnOnce()) {
-        if self.is_hiding() {
+        if self.is_hiding() || is_planted(Sabotage::ShowHalfBatches) {
             publish();
             return;
         }
@@ -102,6 +103,10 @@ impl Store {
     /// commits are seen in order.
     pub(super) fn wait_until_visible(&self, sequence: u64, durability: Durability) -> Result<()> {
         if durability == Durability::Buffered && self.visible() >= sequence {
+            return Ok(());
+        }
+        if is_planted(Sabotage::AcknowledgeEarly) {
+            self.reveal(sequence);
             return Ok(());
         }
         let durable = self.log.sync_to(sequence, &|| self.sync_target())?;

@@ -7,7 +7,7 @@ use super::Shared;
 
 /// The kinds of calls that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
+pub enum Call {
     /// Creating a directory.
     CreateDirectory,
     /// Syncing a directory.
@@ -46,25 +46,27 @@ pub(crate) enum Call {
 
 /// A call that is going to fail.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// Which kind of call; `None` means any.
-    pub(crate) call: Option<Call>,
+    pub call: Option<Call>,
     /// How many such calls succeed before. The one after them fails, and the fault is spent.
-    pub(crate) after: u64,
+    pub after: u64,
     /// What the call fails with.
-    pub(crate) error: io::ErrorKind,
+    pub error: io::ErrorKind,
     /// Whether a write that fails has written the first half of its bytes.
-    pub(crate) half_written: bool,
+    pub half_written: bool,
 }
 
 impl Fault {
     /// The next call of this kind fails.
-    pub(crate) fn next(call: Call, error: io::ErrorKind) -> Fault {
+    #[must_use]
+    pub fn next(call: Call, error: io::ErrorKind) -> Fault {
         Fault { call: Some(call), after: 0, error, half_written: false }
     }
 
     /// The call after so many, of whatever kind, fails.
-    pub(crate) fn any_after(after: u64, error: io::ErrorKind) -> Fault {
+    #[must_use]
+    pub fn any_after(after: u64, error: io::ErrorKind) -> Fault {
         Fault { call: None, after, error, half_written: false }
     }
 }

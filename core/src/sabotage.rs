@@ -1,0 +1,82 @@
+//! Rules of the engine that can be broken on purpose, so that what is to find such a fault is seen to find it.
+//!
+//! Only a build with the feature `simulation` can break one. In every other build the question is answered when it is
+//! compiled, and nothing of it is left.
+
+#[cfg(feature = "simulation")]
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A rule that can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(unreachable_pub, reason = "public in builds with the feature `simulation`")]
+pub enum Sabotage {
+    /// Syncs of segments are not made.
+    SkipSync,
+    /// The directory is not synced behind the rename of a manifest or mark.
+    SkipDirectorySync,
+    /// Commits that are to wait for the device do not.
+    AcknowledgeEarly,
+    /// The checksum of a record is right whatever it is.
+    SkipChecksum,
+    /// A batch of which records are missing is taken for a whole one.
+    TakeTornBatches,
+    /// Compaction leaves out every tombstone.
+    DropTombstones,
+    /// Compaction has its copy take the place of a record that is newer.
+    CopyOverNewer,
+    /// The files of segments go before the manifest that no longer names them is written.
+    RemoveBeforeManifest,
+    /// Readers see a batch record by record.
+    ShowHalfBatches,
+    /// Transactions commit whatever became of what they have read.
+    IgnoreConflicts,
+    /// After a failed sync or write everything goes on as if it had been none.
+    GoOnAfterFailure,
+    /// A write that had no room is said to be there.
+    AcknowledgeWithoutRoom,
+    /// Segments that were given up are never unmapped and closed.
+    KeepSegments,
+}
+
+#[cfg(feature = "simulation")]
+impl Sabotage {
+    /// All of them, with their names.
+    pub const ALL: [(&'static str, Sabotage); 13] = [
+        ("skip-sync", Sabotage::SkipSync),
+        ("skip-directory-sync", Sabotage::SkipDirectorySync),
+        ("acknowledge-early", Sabotage::AcknowledgeEarly),
+        ("skip-checksum", Sabotage::SkipChecksum),
+        ("take-torn-batches", Sabotage::TakeTornBatches),
+        ("drop-tombstones", Sabotage::DropTombstones),
+        ("copy-over-newer", Sabotage::CopyOverNewer),
+        ("remove-before-manifest", Sabotage::RemoveBeforeManifest),
+        ("show-half-batches", Sabotage::ShowHalfBatches),
+        ("ignore-conflicts", Sabotage::IgnoreConflicts),
+        ("go-on-after-failure", Sabotage::GoOnAfterFailure),
+        ("acknowledge-without-room", Sabotage::AcknowledgeWithoutRoom),
+        ("keep-segments", Sabotage::KeepSegments),
+    ];
+
+    /// Breaks the rule from now on, for the whole process. One at a time: the last one counts.
+    pub fn plant(self) {
+        PLANTED.store(self as u8 + 1, Ordering::Relaxed);
+    }
+}
+
+/// What is broken, plus one; 0 where nothing is.
+#[cfg(feature = "simulation")]
+static PLANTED: AtomicU8 = AtomicU8::new(0);
+
+/// Whether this rule is to be broken.
+#[cfg(feature = "simulation")]
+#[inline]
+pub(crate) fn is_planted(sabotage: Sabotage) -> bool {
+    PLANTED.load(Ordering::Relaxed) == sabotage as u8 + 1
+}
+
+/// Whether this rule is to be broken.
+#[cfg(not(feature = "simulation"))]
+#[inline(always)]
+pub(crate) const fn is_planted(_: Sabotage) -> bool {
+    false
+}

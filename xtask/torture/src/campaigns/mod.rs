@@ -1,0 +1,34 @@
+//! The campaigns.
+
+mod crash;
+
+use opendb_tests::Outcome;
+
+use crate::plan::{Plan, Tally};
+
+/// Something that is done to databases again and again.
+#[derive(Debug)]
+pub(crate) struct Campaign {
+    /// What it is called by.
+    pub(crate) name: &'static str,
+    /// What it does, in a line.
+    pub(crate) what: &'static str,
+    /// What its iterations are.
+    pub(crate) unit: &'static str,
+    /// Iterations of the short form.
+    pub(crate) quick: u64,
+    /// Iterations of the long form.
+    pub(crate) full: u64,
+    /// Does it, and counts. A failure is a finding.
+    pub(crate) run: fn(&Plan, &mut Tally) -> Outcome<()>,
+}
+
+/// All of them.
+pub(crate) const CAMPAIGNS: &[Campaign] = &[Campaign {
+    name: "crash",
+    what: "a process that writes, or opens, is killed at any moment or at a chosen call to the system",
+    unit: "kills",
+    quick: 60,
+    full: 10_000,
+    run: crash::run,
+}];
