@@ -4,7 +4,7 @@
 use std::path::Path;
 
 pub use crate::disk::{Call, Fault, Hook, SimulatedDisk};
-pub use crate::sabotage::Sabotage;
+pub use crate::sabotage::{Sabotage, have_keys_collide};
 
 use crate::{OpenDB, Options, Result};
 
