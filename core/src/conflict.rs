@@ -54,8 +54,8 @@ impl ReadSet {
         }
         for (ordered, was_there) in &self.points {
             let Some((keyspace, key)) = split_ordered_key(ordered) else { continue };
-            let is_as_it_was = match store.newest_sequence(keyspace, key)? {
-                Some(newest) => *was_there && newest <= sequence,
+            let is_as_it_was = match store.newest_was_there_at(keyspace, key, sequence)? {
+                Some(newest_was_there) => *was_there && newest_was_there,
                 None => !was_there,
             };
             if !is_as_it_was {

@@ -234,6 +234,9 @@ impl Log {
             Some(segment) => (segment, None),
             None => self.begin_unprepared(claim, needed, last_sequence)?,
         };
+        if let Some(full) = &appender.active {
+            self.segments.note_end(full.segment.slot(), last_sequence);
+        }
         appender.active = Some(Active { of_reserve, ..self.active(segment) });
         Ok(())
     }

@@ -117,7 +117,7 @@ impl<'g> Follower<'g> {
             if order.is_eq() {
                 let location = Location::new(self.slot.segment.slot(), offset)?;
                 let record = RecordAt::mapped(self.slot, location, bytes, shape);
-                return record.sequence(log).is_ok_and(|own| own <= sequence).then_some(record);
+                return record.was_there_at(sequence, log).is_ok_and(|was_there| was_there).then_some(record);
             }
         }
         None

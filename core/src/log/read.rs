@@ -179,6 +179,24 @@ impl Log {
         }
     }
 
+    /// Starts loading what tells the sequence of the record at `location`, where that stands elsewhere and will be looked at by
+    /// whoever asks for its state at `sequence`.
+    #[inline]
+    pub(crate) fn prefetch_sequence(&self, location: Location, sequence: u64, guard: &Guard) {
+        let Some(slot) = self.segments.get(location.slot(), guard) else { return };
+        if slot.is_older_than(sequence) {
+            return;
+        }
+        let offset = location.offset();
+        let header = slot.segment.borrow(offset, STANDALONE_HEADER_BYTES);
+        let base = header.and_then(RecordShape::parse).and_then(|shape| shape.sequence_base(offset));
+        if let Some(base) = base.filter(|base| *base != offset)
+            && let Some(bytes) = slot.segment.borrow(base + SEQUENCE_AT, 8)
+        {
+            prefetch_all(bytes);
+        }
+    }
+
     /// Asks the system for a range that will be read, where it is mapped, and does not wait.
     pub(crate) fn read_soon(&self, slot: u16, offset: u64, length: u64, guard: &Guard) {
         if let (Some(slot), Ok(length)) = (self.segments.get(slot, guard), usize::try_from(length)) {
@@ -405,6 +423,13 @@ impl<'a> RecordAt<'a> {
     /// Whether the segment is read through a map. Without one, every read has waited for the system.
     pub(crate) fn is_mapped(&self) -> bool {
         matches!(self.bytes, Bytes::Mapped(_))
+    }
+
+    /// Whether the record was committed at `sequence` or before. Of a record of a batch the sequence stands elsewhere, and mostly its
+    /// segment as a whole is that old, so that it is not looked at.
+    #[inline]
+    pub(crate) fn was_there_at(&self, sequence: u64, log: &Log) -> Result<bool> {
+        Ok(self.slot.is_older_than(sequence) || self.sequence(log)? <= sequence)
     }
 
     /// The sequence of the commit that wrote the record. One that the log has not come to is damage.

@@ -25,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) kind: SegmentKind,
     pub(crate) live: Live,
     pub(super) dead: DeadRecords,
+    /// No record in it has a higher sequence. The highest number there is, as long as that is not known.
+    newest: AtomicU64,
     /// Given back when nobody can be looking at this any more.
     _number: SlotNumber,
 }
@@ -42,6 +44,14 @@ pub(crate) struct Live {
 pub(crate) struct LiveCount {
     pub(crate) bytes: u64,
     pub(crate) records: u64,
+}
+
+impl Slot {
+    /// Whether all that is in it is known to have been committed at `sequence` or before.
+    #[inline]
+    pub(super) fn is_older_than(&self, sequence: u64) -> bool {
+        self.newest.load(Ordering::Acquire) <= sequence
+    }
 }
 
 impl LiveCount {
@@ -169,12 +179,20 @@ impl SegmentTable {
     ) -> Result<()> {
         let (slot, serial) = (segment.slot(), segment.serial());
         let dead = DeadRecords::new(knowledge, segment.capacity());
-        let entry = Slot { segment, salt, kind, live: Live::default(), dead, _number: number };
+        let (live, newest) = (Live::default(), AtomicU64::new(u64::MAX));
+        let entry = Slot { segment, salt, kind, live, dead, newest, _number: number };
         if !self.cell(slot).is_some_and(|cell| cell.fill(entry)) {
             return Err(Error::Internal(format!("segment {serial} was given slot {slot}, which is full")));
         }
         self.slot_by_serial.write().insert(serial, slot);
         Ok(())
+    }
+
+    /// Notes the last commit of a segment of the log to which nothing is appended any more.
+    pub(super) fn note_end(&self, slot: u16, last_sequence: u64) {
+        if let Some(slot) = self.get(slot, &crate::epoch::pin(self.generation)) {
+            slot.newest.store(last_sequence, Ordering::Release);
+        }
     }
 
     /// Empties a slot. Not to be called under a guard.

@@ -211,6 +211,9 @@ impl Log {
             state.manifest.segments.push(entry);
             if !resumes {
                 state.seal(&segment, entry.last_sequence);
+                if entry.kind == SegmentKind::Log {
+                    segments.note_end(entry.slot, entry.last_sequence);
+                }
                 continue;
             }
             let unsynced = Unsynced { segment: Arc::clone(&segment), full: None };

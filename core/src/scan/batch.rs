@@ -322,6 +322,8 @@ impl Batch {
         if !wanted.keys_only {
             locations().for_each(|location| store.log.prefetch(location, HEAD_BYTES..RECORD_BYTES, guard));
         }
+        // What was asked for first has come by now, or is waited for here as well as there.
+        locations().for_each(|location| store.log.prefetch_sequence(location, wanted.sequence, guard));
     }
 
     /// Whether the system is asked ahead.

@@ -22,10 +22,10 @@ enum Hit<'a> {
 }
 
 impl Hit<'_> {
-    fn sequence(&self, log: &Log) -> Result<u64> {
+    fn was_there_at(&self, sequence: u64, log: &Log) -> Result<bool> {
         match self {
-            Hit::Cached(entry) => Ok(entry.sequence()),
-            Hit::Logged(record) => record.sequence(log),
+            Hit::Cached(entry) => Ok(entry.sequence() <= sequence),
+            Hit::Logged(record) => record.was_there_at(sequence, log),
         }
     }
 }
@@ -156,19 +156,25 @@ impl Store {
             None => self.keys.find(&self.log, hash, keyspace, key, guard)?,
         };
         if let Some(record) = newest
-            && record.sequence(&self.log)? <= at
+            && record.was_there_at(at, &self.log)?
         {
             return Ok(Some(record));
         }
         self.old_version(hash, keyspace, key, at, guard)
     }
 
-    /// The sequence of a key's newest record, whether readers see it already or not.
-    pub(crate) fn newest_sequence(&self, keyspace: u16, key: &[u8]) -> Result<Option<u64>> {
+    /// Whether a key's newest record, be it one that readers do not see yet, was committed at `sequence` or before; `None` where the
+    /// key is not there.
+    pub(crate) fn newest_was_there_at(
+        &self,
+        keyspace: u16,
+        key: &[u8],
+        sequence: u64,
+    ) -> Result<Option<bool>> {
         let hash = self.keys.hash(keyspace, key);
         let guard = self.log.pin();
         let newest = self.keys.find(&self.log, hash, keyspace, key, &guard)?;
-        newest.map(|record| record.sequence(&self.log)).transpose()
+        newest.map(|record| record.was_there_at(sequence, &self.log)).transpose()
     }
 
     #[inline]
@@ -231,7 +237,7 @@ impl Store {
         guard: &'g Guard,
     ) -> Result<Option<Hit<'g>>> {
         if let Some(hit) = self.look_newest(hash, keyspace, key, guard)?
-            && hit.sequence(&self.log)? <= at
+            && hit.was_there_at(at, &self.log)?
         {
             return Ok(Some(hit));
         }
