@@ -14,8 +14,10 @@ use crate::{Failure, Outcome};
 
 /// The keyspaces of the crash test.
 pub const KEYSPACES: [&str; 3] = ["default", "alpha", "beta"];
-/// Keys of one stream in one keyspace: few, so that most writes are overwrites.
-const KEYS: u64 = 24;
+/// Keys of one stream in one keyspace that are written mostly: few, so that most writes are overwrites. All of them: some stay
+/// as they are for long, and with them the segments that they are in.
+const HOT_KEYS: u64 = 24;
+const KEYS: u64 = 120;
 
 /// How an operation is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +64,8 @@ pub fn operation(seed: u64, stream: u64, number: u64) -> Operation {
 
 fn write(random: &mut Random, stream: u64, number: u64, at: u64) -> Write {
     let keyspace = KEYSPACES[random.index(KEYSPACES.len())];
-    let key = format!("{}{:02}", prefix(stream), random.below(KEYS)).into_bytes();
+    let keys = if random.one_in(4) { KEYS } else { HOT_KEYS };
+    let key = format!("{}{:03}", prefix(stream), random.below(keys)).into_bytes();
     if random.one_in(4) {
         return ((keyspace, key), None);
     }
@@ -154,7 +157,7 @@ pub fn check_absent(database: &OpenDB, state: &State, streams: u64) -> Outcome<(
         let handle = database.keyspace(keyspace)?;
         for stream in 0..streams {
             for number in 0..KEYS {
-                let key = format!("{}{number:02}", prefix(stream)).into_bytes();
+                let key = format!("{}{number:03}", prefix(stream)).into_bytes();
                 let there = state.contains_key(&(keyspace.to_owned(), key.clone()));
                 if handle.exists(&key)? != there || handle.get(&key)?.is_some() != there {
                     return Err(Failure(format!(

@@ -4,6 +4,7 @@
 //!
 //! The seed repeats a run as far as the instants of the kills can be repeated.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -183,6 +184,21 @@ impl History {
         Ok(())
     }
 
+    /// Removes every file that can be made anew from the log.
+    fn remove_what_the_log_has(&mut self) -> Outcome<()> {
+        if self.path.is_dir() {
+            for file in place::files(&self.path)? {
+                let is_beside =
+                    |end: &OsStr| ["checkpoint", "moves", "hint", "run"].iter().any(|kind| end == *kind);
+                if file.extension().is_some_and(is_beside) {
+                    std::fs::remove_file(file)?;
+                }
+            }
+        }
+        self.lives.push("checkpoint, moves, hints and runs removed".to_owned());
+        Ok(())
+    }
+
     /// Opens the directory in this process and compares; now and then leaves it to the next worker, so that one
     /// unclean end follows another without a clean close in between.
     fn check(&mut self, random: &mut Random, tally: &mut Tally) -> Outcome<()> {
@@ -192,6 +208,10 @@ impl History {
         }
         let words = self.settings.split(',').filter_map(|word| word.split_once('='));
         let settings: Vec<_> = words.map(|(key, word)| (key.to_owned(), word.to_owned())).collect();
+        if random.one_in(4) {
+            self.remove_what_the_log_has()?;
+            tally.add("rebuilt from the log alone", 1);
+        }
         // The second time after a clean close.
         for _ in 0..2 {
             let database = OpenDB::open_with_options(&self.path, to_options(&settings)?)?;
