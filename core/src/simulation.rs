@@ -49,9 +49,12 @@ pub fn disk_with_files(directory: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result
     Ok(disk)
 }
 
+/// Makes something of bytes and gives nothing.
+pub type Decoder = fn(&[u8]);
+
 /// What makes something of bytes that stand in files, by name: whatever they are, each comes to an end without a panic and takes
 /// no more memory than a multiple of their length.
-pub const DECODERS: [(&str, fn(&[u8])); 9] = [
+pub const DECODERS: [(&str, Decoder); 9] = [
     ("frame", decode_frame),
     ("record", decode_record),
     ("manifest", |bytes| drop(Manifest::decode(bytes))),
