@@ -9,7 +9,6 @@ use opendb::{Batch, Error, Iter, Keys, Keyspace, OpenDB, Options, Scan, Snapshot
 use opendb_tests::place;
 use opendb_tests::watch::Watch;
 
-
 /// Everything that a program may still hold when it closes a database, each with something in it.
 struct Held {
     db: OpenDB,

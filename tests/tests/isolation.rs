@@ -12,7 +12,6 @@ use opendb_tests::place;
 use opendb_tests::watch::Watch;
 use tempfile::TempDir;
 
-
 /// Longest value that stands in its record: one byte more, and it is a large value.
 const INLINE_BYTES_MAX: usize = 1 << 20;
 /// How long the instants that a bug needs are looked for. What was broken showed in far less.

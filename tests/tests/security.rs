@@ -14,7 +14,6 @@ use opendb_tests::place;
 use opendb_tests::watch::Watch;
 use tempfile::TempDir;
 
-
 const SECRET_KEY: &[u8] = b"hush-the-key-5c1d";
 const SECRET_VALUE: &[u8] = b"hush-the-value-77e0";
 

@@ -103,14 +103,14 @@ type Work<'a, T> = Box<dyn FnOnce() -> Outcome<T> + Send + 'a>;
 fn together<T: Send>(works: Vec<Work<'_, T>>) -> Outcome<Vec<T>> {
     let start = Barrier::new(works.len());
     std::thread::scope(|scope| {
-        let begin = |work: Work<'_, T>| {
-            let start = &start;
+        let start = &start;
+        let works = works.into_iter().map(|work| {
             scope.spawn(move || {
                 start.wait();
                 work()
             })
-        };
-        let threads: Vec<_> = works.into_iter().map(begin).collect();
+        });
+        let threads: Vec<_> = works.collect();
         let join = |thread: std::thread::ScopedJoinHandle<'_, Outcome<T>>| {
             thread.join().unwrap_or_else(|_| Err("a thread panicked".into()))
         };

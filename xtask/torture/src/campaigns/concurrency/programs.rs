@@ -107,7 +107,8 @@ fn write_skew(database: &OpenDB, prefix: &str, random: &mut Random) -> Outcome<(
 /// into the savings, and then somebody looks; meanwhile 10 are drawn, and one more as a charge where both together do not have as
 /// much. Who saw 20 and nothing drawn knows that no charge will come.
 fn read_only(database: &OpenDB, prefix: &str, random: &mut Random) -> Outcome<()> {
-    let (checking, savings) = (format!("{prefix}checking").into_bytes(), format!("{prefix}savings").into_bytes());
+    let (checking, savings) =
+        (format!("{prefix}checking").into_bytes(), format!("{prefix}savings").into_bytes());
     // Every other time the one that draws has read before anything else happens, and commits last.
     let is_ordered = random.one_in(2);
     let (has_read, has_looked) = (Barrier::new(2), Barrier::new(2));

@@ -52,7 +52,8 @@ pub(super) fn lives(seed: u64) -> Outcome<Vec<Life>> {
     ) {
         lives.push(live(Living::begin(append, seed ^ (at << 32))?)?);
     }
-    let kinds: BTreeSet<&Path> = lives.iter().flat_map(|life| life.base.files.keys()).map(|name| kind(name)).collect();
+    let kinds: BTreeSet<&Path> =
+        lives.iter().flat_map(|life| life.base.files.keys()).map(|name| kind(name)).collect();
     match KINDS.into_iter().find(|kind| !kinds.contains(Path::new(kind))) {
         Some(missing) => Err(Failure(format!("no life has left a file of the kind {missing}"))),
         None => Ok(lives),
@@ -154,7 +155,8 @@ impl Living {
         for _ in 0..count {
             let number = self.steps.len() as u64;
             if self.random.one_in(4) {
-                self.put(COMPRESSED, format!("text {}", number % 20), text(number, self.random.index(6000)))?;
+                let value = text(number, self.random.index(6000));
+                self.put(COMPRESSED, format!("text {}", number % 20), value)?;
             } else {
                 self.commit(operation(self.seed, 0, number))?;
             }
@@ -218,7 +220,11 @@ impl Living {
     fn check(&self) -> Outcome<()> {
         let (mut last, read) = (Content::new(), read_content(&self.database)?);
         each_state(&self.steps, |state| last.clone_from(state));
-        if read == last { Ok(()) } else { Err("a database that nothing has damaged shows another state".into()) }
+        if read == last {
+            Ok(())
+        } else {
+            Err("a database that nothing has damaged shows another state".into())
+        }
     }
 
     fn into_life(self, name: &str, files: BTreeMap<PathBuf, Vec<u8>>) -> Life {

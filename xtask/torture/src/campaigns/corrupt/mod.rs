@@ -8,6 +8,7 @@
 //! - Where nothing but checkpoints, runs, hints, moves, the lock and the reserve was touched, or files were added, everything is
 //!   there and nothing is refused.
 //! - Where one segment alone was touched, errors of corruption name that one, and `verify` finds something wherever a read did.
+//! - An opening that is refused has cut and removed nothing.
 //! - Opened for reading what is left, every value is one that its key had, every write is refused, and no file is changed.
 //! - Of salvage see [`remains`].
 //!
@@ -26,7 +27,7 @@ use std::sync::{Mutex, PoisonError};
 
 use opendb::{AppendMode, ErrorKind, OpenDB, Options};
 use opendb_tests::allocation::{forget, largest_bytes};
-use opendb_tests::damage::{Findings, damage_or, read_damaged, try_remains, write_files};
+use opendb_tests::damage::{Findings, damage_or, read_damaged, read_files, try_remains, write_files};
 use opendb_tests::random::Random;
 use opendb_tests::watch::Watch;
 use opendb_tests::{Failure, Outcome, place};
@@ -92,7 +93,9 @@ fn try_number(lives: &[Life], remains: &Remains, seed: u64, number: u64) -> Outc
     drop(watch);
     let tried = tried.unwrap_or_else(|_| Err("a panic, told above".into()));
     let tried = tried.and_then(|counts| match largest_bytes() {
-        bytes if bytes > ALLOCATION_BYTES_MAX => Err(Failure(format!("{bytes} bytes were asked for at once"))),
+        bytes if bytes > ALLOCATION_BYTES_MAX => {
+            Err(Failure(format!("{bytes} bytes were asked for at once")))
+        }
         _ => Ok(counts),
     });
     tried.map_err(|failure| {
@@ -167,6 +170,7 @@ fn try_case(
         check_refusal(&damage, error)?;
     }
     let Some(database) = damage_or(opened)? else {
+        check_kept(life, files, path)?;
         counts.push("refused");
         return Ok(counts);
     };
@@ -193,6 +197,21 @@ fn check_refusal(damage: &Damage, error: &opendb::Error) -> Outcome<()> {
             Err(Failure(format!("segment {touched} is damaged, and another one is named: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// An opening that was refused has cut and removed nothing of what there was to know.
+fn check_kept(life: &Life, files: &BTreeMap<PathBuf, Vec<u8>>, path: &Path) -> Outcome<()> {
+    let left = read_files(path)?;
+    let is_kept = |name: &PathBuf| match (files.get(name), left.get(name)) {
+        (Some(before), Some(after)) => after.starts_with(before),
+        (before, _) => before.is_none(),
+    };
+    match life.base.files.keys().filter(|name| is_truth(name)).find(|name| !is_kept(name)) {
+        Some(name) => {
+            Err(Failure(format!("{} was cut or removed by an opening that was refused", name.display())))
+        }
+        None => Ok(()),
     }
 }
 
@@ -262,7 +281,9 @@ mod tests {
         let refused = found(&[(ErrorKind::Corruption, 31)]);
         assert_eq!(check_places(&segment, &refused, &BTreeSet::from([31])), Ok(()));
         assert!(check_places(&segment, &refused, &BTreeSet::new()).is_err());
-        assert!(check_places(&segment, &found(&[(ErrorKind::Corruption, 4)]), &BTreeSet::from([31])).is_err());
+        assert!(
+            check_places(&segment, &found(&[(ErrorKind::Corruption, 4)]), &BTreeSet::from([31])).is_err()
+        );
         assert!(check_places(&damage(&["LOCK"]), &found(&[]), &BTreeSet::from([31])).is_err());
     }
 }

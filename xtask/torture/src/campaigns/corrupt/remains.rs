@@ -115,9 +115,7 @@ fn check_values(life: &Life, content: &Content) -> Outcome<()> {
     {
         let had = match name.starts_with("lost name") {
             true => history.iter().any(|(place, values)| place.1 == *key && values.contains(value)),
-            false => {
-                history.get(&(name.clone(), key.clone())).is_some_and(|values| values.contains(value))
-            }
+            false => history.get(&(name.clone(), key.clone())).is_some_and(|values| values.contains(value)),
         };
         if !had {
             return Err(Failure(format!("salvage gives a key of {name} a value that it never had")));

@@ -58,7 +58,10 @@ impl Bounds {
         let bounds = self.bounds();
         for ((figure, bound), (name, _)) in figures.all.iter().zip(bounds).zip(FIGURES) {
             if *figure > bound {
-                return Err(Failure(format!("{figure} {name}, {bound} are allowed: {}", self.told().join("; "))));
+                return Err(Failure(format!(
+                    "{figure} {name}, {bound} are allowed: {}",
+                    self.told().join("; ")
+                )));
             }
         }
         Ok(())

@@ -84,7 +84,10 @@ impl Run {
             let work = |worker| scope.spawn(move || Worker::work(worker, database, is_over));
             let threads: Vec<_> = workers.iter_mut().map(work).collect();
             let mut looked = Ok(());
-            while looked.is_ok() && begin.elapsed() < until && !threads.iter().all(ScopedJoinHandle::is_finished) {
+            while looked.is_ok()
+                && begin.elapsed() < until
+                && !threads.iter().all(ScopedJoinHandle::is_finished)
+            {
                 std::thread::sleep(LOOK_EVERY);
                 let percent = percent(begin.elapsed(), seconds);
                 looked = Figures::now(path).and_then(|figures| bounds.take(percent, &figures));
@@ -97,7 +100,9 @@ impl Run {
             threads.into_iter().map(join).fold(looked, |so_far, joined| so_far.and(joined))
         });
         let nanoseconds = start.elapsed().as_nanos() as u64;
-        let at = |failure| Failure(format!("seed {}, after {} s: {failure}", self.seed, begin.elapsed().as_secs()));
+        let at = |failure: Failure| {
+            Failure(format!("seed {}, after {} s: {failure}", self.seed, begin.elapsed().as_secs()))
+        };
         worked.map_err(at)?;
         database.close()?;
         let operations = self.done() - done_before;
@@ -145,7 +150,9 @@ fn check_left(path: &Path, before: &Figures) -> Outcome<()> {
     let after = Figures::now(path)?;
     if after.descriptors > before.descriptors {
         let (after, before) = (after.descriptors, before.descriptors);
-        return Err(Failure(format!("{after} open descriptors after the last close, {before} before the first opening")));
+        return Err(Failure(format!(
+            "{after} open descriptors after the last close, {before} before the first opening"
+        )));
     }
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     let own = path.display().to_string();

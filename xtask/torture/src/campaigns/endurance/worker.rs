@@ -170,7 +170,10 @@ impl Worker {
             return Ok(());
         }
         let start = found.map(|value| String::from_utf8_lossy(value.get(..24).unwrap_or(value)).into_owned());
-        Err(Failure(format!("thread {}, key {key}: expected number {number:?}, found {start:?}", self.thread)))
+        Err(Failure(format!(
+            "thread {}, key {key}: expected number {number:?}, found {start:?}",
+            self.thread
+        )))
     }
 
     /// Reads the next keys from one on, of one keyspace, in either direction.
