@@ -222,6 +222,24 @@ fn an_old_manifest_hides_nothing_that_came_after_it() {
     }
 }
 
+/// Somebody put the manifest of another database into the directory. Salvage took its word for whose the segments had to be, left out
+/// all of them, and made an empty database.
+#[test]
+fn a_manifest_of_another_database_is_as_good_as_none() {
+    for seed in 1..=HISTORIES {
+        let mut random = Random(seed ^ 0x07e4);
+        let (disk, history) = lived(seed, &mut random);
+        let (other, _) = lived(seed + 1, &mut random);
+        disk.remove(&path(MANIFEST_NAME)).unwrap();
+        let file = disk.open(&path(MANIFEST_NAME), OpenMode::CreateNew).unwrap();
+        file.write_all_at(&content(&other, MANIFEST_NAME), 0).unwrap();
+        let context = format!("manifest of another database, seed {seed}");
+        let (db, salvage) = check(&disk, &history, &context);
+        assert_eq!(salvage.lost.len(), 1, "{:?}, {context}", salvage.lost);
+        assert_whole(&db, &history, &context);
+    }
+}
+
 #[test]
 fn commits_that_a_recovery_had_dropped_do_not_come_back() {
     let options = Options::new().segment_bytes(64 << 10);
