@@ -25,8 +25,11 @@ pub(super) struct Graph {
     pub(super) orders: Vec<Vec<usize>>,
 }
 
+/// Why one comes before another: by what was done to an object, or by time.
+type Why = (&'static str, Option<usize>);
+
 /// Where an edge leads, and why it is there.
-type Edge = (usize, String);
+type Edge = (usize, Why);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Visit {
@@ -42,9 +45,10 @@ impl Graph {
         let mut visits = vec![Visit::NotYet; self.nodes.len()];
         for start in 0..self.nodes.len() {
             if let Some(path) = find_cycle(&edges, &mut visits, start) {
-                let lines = path.into_iter().map(|(node, why)| {
+                let lines = path.into_iter().map(|(node, (why, object))| {
                     let what = self.nodes.get(node).map_or("", |node| &node.what);
-                    format!("  {why} {what}")
+                    let object = object.map(|object| format!(" of object {object}")).unwrap_or_default();
+                    format!("  {why}{object} {what}")
                 });
                 return Some(lines.collect::<Vec<_>>().join("\n"));
             }
@@ -54,31 +58,31 @@ impl Graph {
 
     fn edges(&self) -> Vec<Vec<Edge>> {
         let mut edges: Vec<Vec<Edge>> = vec![Vec::new(); self.nodes.len()];
-        let mut add = |from: usize, to: usize, why: &str| {
+        let mut add = |from: usize, to: usize, why: Why| {
             if from != to
                 && let Some(edges) = edges.get_mut(from)
             {
-                edges.push((to, why.to_owned()));
+                edges.push((to, why));
             }
         };
         for (object, order) in self.orders.iter().enumerate() {
             for pair in order.windows(2) {
-                add(pair[0], pair[1], &format!("wrote {object} before"));
+                add(pair[0], pair[1], ("wrote the version before that", Some(object)));
             }
         }
         for (at, node) in self.nodes.iter().enumerate() {
             for (object, versions) in &node.reads {
                 let order = self.orders.get(*object).map(Vec::as_slice).unwrap_or_default();
                 if let Some(writer) = versions.checked_sub(1).and_then(|last| order.get(last)) {
-                    add(*writer, at, &format!("wrote {object} for"));
+                    add(*writer, at, ("wrote the version", Some(*object)));
                 }
                 if let Some(next) = order.get(*versions) {
-                    add(at, *next, &format!("read {object} before it was written by"));
+                    add(at, *next, ("read the version before that", Some(*object)));
                 }
             }
             for (later, other) in self.nodes.iter().enumerate() {
                 if node.returned < other.called {
-                    add(at, later, "had returned before the call of");
+                    add(at, later, ("had returned before the call", None));
                 }
             }
         }
@@ -86,12 +90,12 @@ impl Graph {
     }
 }
 
-/// Goes down from a node; a cycle is given from its first node on, each with why it comes after the one before.
+/// Goes down from a node; a cycle is given from its first node on, each with what the one before it had done.
 fn find_cycle(edges: &[Vec<Edge>], visits: &mut [Visit], start: usize) -> Option<Vec<Edge>> {
     if visits.get(start) != Some(&Visit::NotYet) {
         return None;
     }
-    let mut way: Vec<(Edge, usize)> = vec![((start, String::new()), 0)];
+    let mut way: Vec<(Edge, usize)> = vec![((start, ("first", None)), 0)];
     if let Some(visit) = visits.get_mut(start) {
         *visit = Visit::OnTheWay;
     }
@@ -107,14 +111,14 @@ fn find_cycle(edges: &[Vec<Edge>], visits: &mut [Visit], start: usize) -> Option
         let Some(visit) = visits.get_mut(*to) else { continue };
         match *visit {
             Visit::OnTheWay => {
-                let mut path: Vec<Edge> = way.iter().map(|(edge, _)| edge.clone()).collect();
+                let mut path: Vec<Edge> = way.iter().map(|(edge, _)| *edge).collect();
                 let begin = path.iter().position(|edge| edge.0 == *to).unwrap_or(0);
-                path.push((*to, why.clone()));
+                path.push((*to, *why));
                 return Some(path.split_off(begin));
             }
             Visit::NotYet => {
                 *visit = Visit::OnTheWay;
-                way.push(((*to, why.clone()), 0));
+                way.push(((*to, *why), 0));
             }
             Visit::Done => {}
         }
@@ -142,7 +146,7 @@ mod tests {
         assert!(Graph { nodes: both(&[(0, 0)]), orders: vec![vec![0, 1]] }.cycle().is_some());
         let skew = Graph { nodes: both(&[(0, 0), (1, 0)]), orders: vec![vec![0], vec![1]] };
         let told = skew.cycle().unwrap_or_default();
-        assert!(told.contains("read 1 before it was written by"), "{told}");
+        assert!(told.contains("read the version before that of object 1"), "{told}");
     }
 
     #[test]

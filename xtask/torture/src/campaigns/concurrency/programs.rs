@@ -9,6 +9,9 @@ use opendb_tests::{Failure, Outcome};
 use super::{Work, durability, is_committed, together};
 use crate::plan::Tally;
 
+/// Times that a program runs in a history.
+const TIMES: u64 = 5;
+
 /// Runs one of the programs.
 pub(super) fn run(
     database: &OpenDB,
@@ -17,13 +20,9 @@ pub(super) fn run(
     random: &mut Random,
     tally: &mut Tally,
 ) -> Outcome<()> {
-    tally.add("programs", 1);
-    match number % 4 {
-        0 => lost_update(database, prefix, random),
-        1 => write_skew(database, prefix, random),
-        2 => read_only(database, prefix, random),
-        _ => phantom(database, prefix, random),
-    }
+    let program = [lost_update, write_skew, read_only, phantom][(number % 4) as usize];
+    tally.add("programs", TIMES);
+    (0..TIMES).try_for_each(|time| program(database, &format!("{prefix}{time}:"), random))
 }
 
 fn number(value: Option<&[u8]>) -> i64 {

@@ -16,9 +16,11 @@ use opendb_tests::{Failure, Outcome};
 use super::{OTHER, Work, durability, together};
 use crate::plan::Tally;
 
+/// Times that the threads meet in a history, each time on new keys.
+const TIMES: u64 = 6;
 const THREADS: u64 = 4;
 const KEYS: u64 = 3;
-/// Calls of a thread. All calls of a history are at most 64: a set of them is the bits of a number.
+/// Calls of a thread. All calls of one time are at most 64: a set of them is the bits of a number.
 const CALLS: u64 = 14;
 /// One value among so many stands in a segment of its own.
 const LARGE: u64 = 50;
@@ -43,6 +45,10 @@ struct Event {
 
 /// One history.
 pub(super) fn run(database: &OpenDB, prefix: &str, random: &mut Random, tally: &mut Tally) -> Outcome<()> {
+    (0..TIMES).try_for_each(|time| meet(database, &format!("{prefix}{time}:"), random, tally))
+}
+
+fn meet(database: &OpenDB, prefix: &str, random: &mut Random, tally: &mut Tally) -> Outcome<()> {
     let begin = Instant::now();
     let caller = |thread: u64, mut random: Random| -> Work<'_, Vec<Event>> {
         Box::new(move || {

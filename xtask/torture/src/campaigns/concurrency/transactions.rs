@@ -21,13 +21,15 @@ use crate::plan::Tally;
 const LISTS: usize = 4;
 const GROUP: usize = LISTS;
 /// Keys of the group in each keyspace.
-const PIECES: usize = 24;
+const PIECES: usize = 100;
 /// Threads with transactions, and transactions of each.
 const THREADS: u64 = 3;
-const TRANSACTIONS: u64 = 8;
-const BATCHES: u64 = 12;
+const TRANSACTIONS: u64 = 16;
+const BATCHES: u64 = 20;
 /// Most looks of the thread that looks while others write.
-const LOOKS_MAX: usize = 80;
+const LOOKS_MAX: usize = 300;
+/// How seldom a transaction lets others go first between two steps.
+const YIELDS: u64 = 3;
 /// Most reads and appends of one transaction.
 const STEPS_MAX: u64 = 4;
 
@@ -110,6 +112,9 @@ impl Place<'_> {
             let mut transaction = self.database.begin_transaction()?;
             for _ in 0..=random.below(STEPS_MAX) {
                 self.step(&mut transaction, &mut deed, &mut random)?;
+                if random.one_in(YIELDS) {
+                    std::thread::yield_now();
+                }
             }
             let is_committed = is_committed(transaction.commit_with(durability(&mut random)))?;
             deed.returned = self.now();
@@ -176,25 +181,40 @@ impl Place<'_> {
     fn look(&self, random: &mut Random, is_over: &AtomicBool) -> Outcome<Vec<Deed>> {
         let mut deeds = Vec::new();
         while deeds.len() < LOOKS_MAX && !is_over.load(Ordering::Relaxed) {
-            let mut deed = Deed { called: self.now(), ..Deed::default() };
             match random.below(4) {
-                0 => self.look_at_group(&mut deed)?,
-                1 => self.look_at_everything(&mut deed)?,
+                0 => deeds.push(self.deed("scan of the group", |deed| self.look_at_group(deed))?),
+                1 => deeds.push(self.deed("snapshot of everything", |deed| self.look_at_everything(deed))?),
                 2 => {
                     let list = random.index(LISTS);
-                    deed.lists.push((list, names(self.database.get(&self.list(list))?.as_deref())));
-                    deed.what = format!("get of list {list}");
+                    deeds.push(self.deed("get of a list", |deed| {
+                        deed.lists.push((list, names(self.database.get(&self.list(list))?.as_deref())));
+                        Ok(())
+                    })?);
                 }
                 _ => {
-                    let (keyspace, key) = self.piece(random.index(2 * PIECES));
-                    deed.group.push(number(self.database.keyspace(keyspace)?.get(&key)?.as_deref()));
-                    deed.what = "get of a piece".to_owned();
+                    // One that is written early in a batch, and then one that is written late.
+                    let early = random.index(PIECES);
+                    for piece in [early, 2 * PIECES - 1 - early] {
+                        deeds.push(self.deed("get of a piece", |deed| self.look_at_piece(deed, piece))?);
+                    }
                 }
             }
-            deed.returned = self.now();
-            deeds.push(deed);
         }
         Ok(deeds)
+    }
+
+    /// Something that is done, with its call and its return.
+    fn deed(&self, what: &str, work: impl FnOnce(&mut Deed) -> Outcome<()>) -> Outcome<Deed> {
+        let mut deed = Deed { what: what.to_owned(), called: self.now(), ..Deed::default() };
+        work(&mut deed)?;
+        deed.returned = self.now();
+        Ok(deed)
+    }
+
+    fn look_at_piece(&self, deed: &mut Deed, piece: usize) -> Outcome<()> {
+        let (keyspace, key) = self.piece(piece);
+        deed.group.push(number(self.database.keyspace(keyspace)?.get(&key)?.as_deref()));
+        Ok(())
     }
 
     /// All pieces of one keyspace as an iterator has them.
@@ -208,7 +228,6 @@ impl Place<'_> {
         if pieces != PIECES {
             deed.group.push(0);
         }
-        deed.what = format!("scan of the group, with {pieces} pieces");
         Ok(())
     }
 
@@ -224,7 +243,6 @@ impl Place<'_> {
         let start = format!("{}list ", self.prefix);
         let entries = snapshot.scan_prefix(start.as_bytes())?.into_iter().collect();
         self.note_lists(deed, &entries);
-        deed.what = "snapshot of everything".to_owned();
         Ok(())
     }
 
