@@ -25,8 +25,27 @@ pub(super) struct Graph {
     pub(super) orders: Vec<Vec<usize>>,
 }
 
-/// Why one comes before another: by what was done to an object, or by time.
-type Why = (&'static str, Option<usize>);
+/// Why one comes before another: by time, or by what was done to an object.
+#[derive(Debug, Clone, Copy)]
+enum Why {
+    Returned,
+    WroteForReader(usize),
+    WroteBefore(usize),
+    ReadBefore(usize),
+}
+
+impl Why {
+    fn told(self, one: &str, other: &str) -> String {
+        match self {
+            Why::Returned => format!("{one} had returned before the call of {other}"),
+            Why::WroteForReader(object) => {
+                format!("{one} wrote the version of {object} that was read by {other}")
+            }
+            Why::WroteBefore(object) => format!("{one} wrote the version of {object} before that of {other}"),
+            Why::ReadBefore(object) => format!("{one} read the version of {object} before that of {other}"),
+        }
+    }
+}
 
 /// Where an edge leads, and why it is there.
 type Edge = (usize, Why);
@@ -45,11 +64,10 @@ impl Graph {
         let mut visits = vec![Visit::NotYet; self.nodes.len()];
         for start in 0..self.nodes.len() {
             if let Some(path) = find_cycle(&edges, &mut visits, start) {
-                let lines = path.into_iter().map(|(node, (why, object))| {
-                    let what = self.nodes.get(node).map_or("", |node| &node.what);
-                    let object = object.map(|object| format!(" of object {object}")).unwrap_or_default();
-                    format!("  {why}{object} {what}")
-                });
+                let what = |node: usize| self.nodes.get(node).map_or("", |node| &node.what);
+                let pairs = path.windows(2);
+                let lines =
+                    pairs.map(|pair| format!("  {}", pair[1].1.told(what(pair[0].0), what(pair[1].0))));
                 return Some(lines.collect::<Vec<_>>().join("\n"));
             }
         }
@@ -67,22 +85,22 @@ impl Graph {
         };
         for (object, order) in self.orders.iter().enumerate() {
             for pair in order.windows(2) {
-                add(pair[0], pair[1], ("wrote the version before that", Some(object)));
+                add(pair[0], pair[1], Why::WroteBefore(object));
             }
         }
         for (at, node) in self.nodes.iter().enumerate() {
             for (object, versions) in &node.reads {
                 let order = self.orders.get(*object).map(Vec::as_slice).unwrap_or_default();
                 if let Some(writer) = versions.checked_sub(1).and_then(|last| order.get(last)) {
-                    add(*writer, at, ("wrote the version", Some(*object)));
+                    add(*writer, at, Why::WroteForReader(*object));
                 }
                 if let Some(next) = order.get(*versions) {
-                    add(at, *next, ("read the version before that", Some(*object)));
+                    add(at, *next, Why::ReadBefore(*object));
                 }
             }
             for (later, other) in self.nodes.iter().enumerate() {
                 if node.returned < other.called {
-                    add(at, later, ("had returned before the call", None));
+                    add(at, later, Why::Returned);
                 }
             }
         }
@@ -90,12 +108,13 @@ impl Graph {
     }
 }
 
-/// Goes down from a node; a cycle is given from its first node on, each with what the one before it had done.
+/// Goes down from a node; a cycle is given from its first node on, each with why it comes after the one before, which the first one
+/// says nothing of.
 fn find_cycle(edges: &[Vec<Edge>], visits: &mut [Visit], start: usize) -> Option<Vec<Edge>> {
     if visits.get(start) != Some(&Visit::NotYet) {
         return None;
     }
-    let mut way: Vec<(Edge, usize)> = vec![((start, ("first", None)), 0)];
+    let mut way: Vec<(Edge, usize)> = vec![((start, Why::Returned), 0)];
     if let Some(visit) = visits.get_mut(start) {
         *visit = Visit::OnTheWay;
     }
@@ -146,7 +165,7 @@ mod tests {
         assert!(Graph { nodes: both(&[(0, 0)]), orders: vec![vec![0, 1]] }.cycle().is_some());
         let skew = Graph { nodes: both(&[(0, 0), (1, 0)]), orders: vec![vec![0], vec![1]] };
         let told = skew.cycle().unwrap_or_default();
-        assert!(told.contains("read the version before that of object 1"), "{told}");
+        assert!(told.contains("read the version of 1 before that of"), "{told}");
     }
 
     #[test]

@@ -297,9 +297,10 @@ mod tests {
         let refused = found(&[(ErrorKind::Corruption, 31)]);
         assert_eq!(check_places(&segment, &refused, Some(&BTreeSet::from([31]))), Ok(()));
         assert!(check_places(&segment, &refused, Some(&BTreeSet::new())).is_err());
-        assert!(
-            check_places(&segment, &found(&[(ErrorKind::Corruption, 4)]), &BTreeSet::from([31])).is_err()
-        );
-        assert!(check_places(&damage(&["LOCK"]), &found(&[]), &BTreeSet::from([31])).is_err());
+        let other = found(&[(ErrorKind::Corruption, 4)]);
+        assert!(check_places(&segment, &other, Some(&BTreeSet::from([31]))).is_err());
+        let (run, nothing) = (damage(&["0000000000000001.run"]), BTreeSet::new());
+        assert_eq!(check_places(&run, &found(&[(ErrorKind::Storage, 0)]), Some(&nothing)), Ok(()));
+        assert!(check_places(&run, &refused, Some(&nothing)).is_err());
     }
 }

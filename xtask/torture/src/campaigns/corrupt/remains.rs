@@ -23,9 +23,12 @@ use super::{Damage, is_truth};
 /// Keys with the sums of their values, whatever their keyspaces: no value is written twice.
 type Entries = BTreeSet<(Vec<u8>, u64)>;
 
-/// What was found out so far: by life, and by the files that are not there, the entries that have their last values.
+/// A life, and files that are not there.
+type Without = (String, BTreeSet<PathBuf>);
+
+/// What was found out so far: the entries that have their last values, by what is not there.
 #[derive(Debug, Default)]
-pub(super) struct Remains(Mutex<BTreeMap<(String, BTreeSet<PathBuf>), Arc<Entries>>>);
+pub(super) struct Remains(Mutex<BTreeMap<Without, Arc<Entries>>>);
 
 impl Remains {
     /// Salvages a damaged directory with these files. Whether anything could be done.

@@ -97,7 +97,7 @@ impl Run {
             let join = |thread: ScopedJoinHandle<'_, Outcome<()>>| {
                 thread.join().unwrap_or_else(|_| Err("a thread panicked".into()))
             };
-            threads.into_iter().map(join).fold(looked, |so_far, joined| so_far.and(joined))
+            threads.into_iter().map(join).fold(looked, Outcome::and)
         });
         let nanoseconds = start.elapsed().as_nanos() as u64;
         let at = |failure: Failure| {

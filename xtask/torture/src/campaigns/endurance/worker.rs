@@ -74,7 +74,7 @@ impl Worker {
             }
             95..=97 => self.scan(database),
             98 => self.hold(database, held),
-            _ if self.random.one_in(500) => Ok(drop(database.compact()?)),
+            _ if self.random.one_in(500) => Ok(database.compact().map(drop)?),
             _ => Ok(()),
         }
     }
