@@ -53,8 +53,9 @@ pub(crate) fn complete_manifest(
     let Some(identity) = identity else { return Ok(None) };
     config.identity = identity;
     let marked = read_mark(&*config.disk, &config.directory, identity);
-    let marked = marked.ok().flatten().map_or(0, |(mark, _)| mark.generation);
-    let anew = || Manifest { generation: marked, ..Manifest::new(identity, hash_seed) };
+    let (marked, durable) = marked.ok().flatten().map_or((0, 0), |(mark, _)| (mark.generation, mark.durable));
+    // Nothing tells which commits had been given up: all that had been on the device may have been.
+    let anew = || Manifest { generation: marked, retired_to: durable, ..Manifest::new(identity, hash_seed) };
     let mut manifest = known.unwrap_or_else(anew);
     let ours = files.into_iter().filter(|file| is_ours(file, identity, lost)).collect::<Vec<_>>();
     // What says that it was the last one is not believed where anything is newer.
