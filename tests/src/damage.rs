@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use opendb::{Durability, ErrorKind, OpenDB, Scan};
+use opendb::{Durability, Error, ErrorKind, OpenDB, Options, Scan};
 
 use crate::bytes::pattern;
 use crate::{Failure, Outcome, place};
@@ -92,6 +92,14 @@ pub fn read_files(directory: &Path) -> Outcome<BTreeMap<PathBuf, Vec<u8>>> {
     Ok(files)
 }
 
+/// Writes files into a directory.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_files(directory: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) -> Outcome<()> {
+    files.iter().try_for_each(|(name, bytes)| Ok(std::fs::write(directory.join(name), bytes)?))
+}
+
 /// Everything that is in a healthy database.
 ///
 /// # Errors
@@ -112,6 +120,8 @@ pub struct Findings {
     values: BTreeMap<(String, Vec<u8>), Option<Vec<u8>>>,
     scans: BTreeMap<String, BTreeMap<Vec<u8>, Vec<u8>>>,
     lengths: BTreeMap<String, u64>,
+    /// What was refused: the kinds of the errors, with the serials that those of corruption have named and 0 for others.
+    pub refusals: BTreeSet<(ErrorKind, u64)>,
 }
 
 /// Reads everything that the history knows of, by every kind of call.
@@ -120,24 +130,23 @@ pub struct Findings {
 /// An error that is not one of damage, or two ways of asking that contradict each other.
 pub fn read_damaged(database: &OpenDB, base: &Base) -> Outcome<Findings> {
     let mut findings = Findings::default();
-    let Some(names) = damage_or(database.keyspaces())? else { return Ok(findings) };
+    let Some(names) = findings.take(database.keyspaces())? else { return Ok(findings) };
     for name in &names {
         // A keyspace that is in the list is opened, never created.
-        let Some(keyspace) = damage_or(database.keyspace(name))? else { continue };
-        if let Some(entries) =
-            damage_or(keyspace.iter(&Scan::all()).and_then(Iterator::collect::<Result<Vec<_>, _>>))?
-        {
+        let Some(keyspace) = findings.take(database.keyspace(name))? else { continue };
+        let entries = keyspace.iter(&Scan::all()).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        if let Some(entries) = findings.take(entries)? {
             if !entries.is_sorted_by(|one, two| one.0 < two.0) {
                 return Err(Failure(format!("the scan of {name} is out of order")));
             }
             findings.scans.insert(name.clone(), entries.into_iter().collect());
         }
-        if let Some(length) = damage_or(keyspace.len())? {
+        if let Some(length) = findings.take(keyspace.len())? {
             findings.lengths.insert(name.clone(), length);
         }
         for (space, key) in base.history.keys().filter(|place| place.0 == *name) {
-            let value = damage_or(keyspace.get(key))?;
-            let exists = damage_or(keyspace.exists(key))?;
+            let value = findings.take(keyspace.get(key))?;
+            let exists = findings.take(keyspace.exists(key))?;
             if let (Some(value), Some(exists)) = (&value, exists)
                 && value.is_some() != exists
             {
@@ -150,6 +159,61 @@ pub fn read_damaged(database: &OpenDB, base: &Base) -> Outcome<Findings> {
     }
     findings.names = Some(names.into_iter().collect());
     Ok(findings)
+}
+
+/// Opens for reading what is left, in a directory with these files: values that were there once, no write, no change to any
+/// file. Whether it opened.
+///
+/// # Errors
+/// A value that never was, a write that was not refused, or a file that was changed.
+pub fn try_remains(
+    base: &Base,
+    options: Options,
+    directory: &Path,
+    files: &BTreeMap<PathBuf, Vec<u8>>,
+) -> Outcome<bool> {
+    let opened = damage_or(OpenDB::open_with_options(directory, options.read_damaged(true)))?;
+    if let Some(database) = &opened {
+        read_damaged(database, base)?.check_remains(base)?;
+        for result in writes(database) {
+            match result {
+                Err(error) if error.kind() == ErrorKind::ReadOnly => {}
+                other => return Err(Failure(format!("a write where only reading is allowed: {other:?}"))),
+            }
+        }
+        database.close()?;
+    }
+    check_unchanged(directory, files)?;
+    Ok(opened.is_some())
+}
+
+/// The files of a directory have to be these still. Who holds the lock writes itself down there; that is no data.
+///
+/// # Errors
+/// They are not.
+pub fn check_unchanged(directory: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) -> Outcome<()> {
+    let left = read_files(directory)?;
+    let is_data = |entry: &(&PathBuf, &Vec<u8>)| entry.0 != Path::new("LOCK");
+    if left.iter().filter(is_data).eq(files.iter().filter(is_data)) {
+        return Ok(());
+    }
+    Err("reading what is left has changed the files".into())
+}
+
+/// Every way to write.
+fn writes(database: &OpenDB) -> [opendb::Result<()>; 5] {
+    let batch = || {
+        let mut batch = database.batch();
+        batch.put("default", b"a", b"new")?;
+        batch.commit()
+    };
+    let transaction = || {
+        let mut transaction = database.begin_transaction()?;
+        transaction.put("default", b"a", b"new")?;
+        transaction.commit()
+    };
+    let keyspace = database.keyspace("new").map(drop);
+    [database.put(b"a", b"new"), database.delete(b"a"), keyspace, batch(), transaction()]
 }
 
 /// The result, or `None` for an error that tells of damage.
@@ -165,8 +229,18 @@ pub fn damage_or<T>(result: opendb::Result<T>) -> Outcome<Option<T>> {
 }
 
 impl Findings {
+    /// [`damage_or`], with a note of what was refused.
+    fn take<T>(&mut self, result: opendb::Result<T>) -> Outcome<Option<T>> {
+        if let Err(error) = &result {
+            let segment = if let Error::Corruption { segment, .. } = error { *segment } else { 0 };
+            self.refusals.insert((error.kind(), segment));
+        }
+        damage_or(result)
+    }
+
     /// Whether everything that was read is of this state.
-    fn are_of(&self, state: &Content) -> bool {
+    #[must_use]
+    pub fn are_of(&self, state: &Content) -> bool {
         let names = self.names.as_ref().is_none_or(|names| names.iter().eq(state.keys()));
         let value = |place: &(String, Vec<u8>)| state.get(&place.0).and_then(|space| space.get(&place.1));
         names
@@ -191,10 +265,11 @@ impl Findings {
         let wrong = self.values.iter().filter(|(place, found)| found.as_ref() != value(place)).count();
         Err(Failure(format!(
             "what is read is none of the {} states that may be seen; against the last one {wrong} keys differ, \
-             the keyspaces are {:?}, the lengths {:?}",
+             the keyspaces are {:?}, the lengths {:?}, refused was {:?}",
             base.states.len(),
             self.names,
-            self.lengths
+            self.lengths,
+            self.refusals
         )))
     }
 

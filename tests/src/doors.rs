@@ -48,7 +48,7 @@ impl Doors {
     fn from_variables(rust_driver: &str, read: impl Fn(&str) -> Option<String>) -> Doors {
         let mut doors = Doors {
             built: vec![
-                Door { name: "rust", way: Way::InProcess },
+                Door::in_process(),
                 Door { name: "rust-process", way: Way::Process(vec![rust_driver.to_owned()]) },
             ],
             missing: Vec::new(),
@@ -68,6 +68,12 @@ impl Doors {
 }
 
 impl Door {
+    /// Rust in this process.
+    #[must_use]
+    pub fn in_process() -> Door {
+        Door { name: "rust", way: Way::InProcess }
+    }
+
     /// Whether commands are done in this process.
     #[must_use]
     pub fn is_in_process(&self) -> bool {

@@ -11,10 +11,12 @@
 //! - [`script`]: the language of the golden scripts; [`golden`]: runs them and records;
 //! - [`model`]: what every call must answer; [`generator`]: random commands; [`replay`]: runs and shrinks them;
 //! - [`exchange`]: one door writes, another reads the same directory;
-//! - [`damage`]: what may be seen of a damaged database;
+//! - [`damage`]: what may be seen of a damaged database; [`allocation`]: what memory is asked for meanwhile;
+//! - [`watch`]: a hang made into a failure;
 //! - [`sequence`]: the operations of the crash test as a function of seed and number, and the check that a state is
 //!   an exact prefix of them.
 
+pub mod allocation;
 pub mod bytes;
 pub mod damage;
 pub mod doors;
@@ -30,6 +32,7 @@ pub mod replay;
 pub mod rust_driver;
 pub mod script;
 pub mod sequence;
+pub mod watch;
 
 use std::fmt;
 

@@ -10,6 +10,15 @@ use crate::protocol::{Call, Command};
 use crate::script::to_source;
 use crate::{Failure, Outcome};
 
+/// How a database may be opened; the model runs with each.
+pub const SETTINGS: [&[(&str, &str)]; 6] = [
+    &[],
+    &[("append", "mapped"), ("segment_bytes", "65536")],
+    &[("append", "write"), ("segment_bytes", "65536"), ("cache_bytes", "0")],
+    &[("append", "write"), ("mapped_reads", "false"), ("segment_bytes", "65536"), ("cache_bytes", "8192")],
+    &[("append", "mapped"), ("mapped_reads", "false"), ("cache_bytes", "8192")],
+    &[("durability", "sync"), ("segment_bytes", "131072")],
+];
 /// Most runs that are spent on making a failure shorter.
 const SHRINKING_RUNS_MAX: usize = 200;
 

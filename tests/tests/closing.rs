@@ -7,12 +7,7 @@ use std::time::Duration;
 
 use opendb::{Batch, Error, Iter, Keys, Keyspace, OpenDB, Options, Scan, Snapshot, Transaction};
 use opendb_tests::place;
-
-mod common {
-    pub(crate) mod watch;
-}
-
-use common::watch::Watch;
+use opendb_tests::watch::Watch;
 
 /// Everything that a program may still hold when it closes a database, each with something in it.
 struct Held {

@@ -13,19 +13,10 @@ use std::time::Instant;
 
 use opendb_tests::doors::{Door, Doors};
 use opendb_tests::random::seed_from_environment;
-use opendb_tests::replay::Run;
+use opendb_tests::replay::{Run, SETTINGS};
 use opendb_tests::script::Script;
 use opendb_tests::{Failure, Outcome, exchange, golden, place};
 
-/// How a database may be opened; the model runs with each.
-const SETTINGS: [&[(&str, &str)]; 6] = [
-    &[],
-    &[("append", "mapped"), ("segment_bytes", "65536")],
-    &[("append", "write"), ("segment_bytes", "65536"), ("cache_bytes", "0")],
-    &[("append", "write"), ("mapped_reads", "false"), ("segment_bytes", "65536"), ("cache_bytes", "8192")],
-    &[("append", "mapped"), ("mapped_reads", "false"), ("cache_bytes", "8192")],
-    &[("durability", "sync"), ("segment_bytes", "131072")],
-];
 /// Commands of a random run of the Rust door in this process, and of the others.
 const COMMANDS_IN_PROCESS: usize = 4000;
 const COMMANDS_THROUGH_PIPE: usize = 600;

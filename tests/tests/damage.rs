@@ -8,16 +8,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use opendb::{AppendMode, ErrorKind, OpenDB, Options};
-use opendb_tests::damage::{Base, damage_or, make, read_content, read_damaged, read_files};
+use opendb::{AppendMode, OpenDB, Options};
+use opendb_tests::allocation::{Watched, largest_bytes};
+use opendb_tests::damage::{
+    Base, damage_or, make, read_content, read_damaged, read_files, try_remains, write_files,
+};
+use opendb_tests::watch::Watch;
 use opendb_tests::{Failure, Outcome, place};
+
+#[global_allocator]
+static WATCHED: Watched = Watched;
 
 /// Threads that try cases.
 const THREADS: usize = 2;
-/// How long one case may take before it counts as hanging. Generous: the machine may be busy with other things.
-const CASE_SECONDS_MAX: u64 = 60;
 /// Every how manieth byte is tried inside long runs of equal or patterned bytes (zeros that were only allocated, the
 /// middles of the two long values).
 const SAMPLE: usize = 509;
@@ -71,7 +76,7 @@ fn without_damage_everything_is_there() {
         for ending in ENDINGS {
             let base = base(append, ending);
             let directory = place::in_memory().unwrap();
-            write_files(directory.path(), &base.files);
+            write_files(directory.path(), &base.files).unwrap();
             let database = OpenDB::open_with_options(directory.path(), options(append)).unwrap();
             let content = read_content(&database).unwrap();
             // A copy of a directory in use holds everything that was written before the copy.
@@ -125,12 +130,6 @@ fn is_segment(name: &Path) -> bool {
     name.extension().is_some_and(|extension| extension == "segment")
 }
 
-fn write_files(directory: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
-    for (name, bytes) in files {
-        std::fs::write(directory.join(name), bytes).unwrap();
-    }
-}
-
 fn every_damage(append: AppendMode, ending: Ending) {
     let base = base(append, ending);
     let cases = cases(&base);
@@ -142,7 +141,7 @@ fn every_damage(append: AppendMode, ending: Ending) {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 while let Some((at, (name, damage))) = take(&next, &cases) {
-                    let watch = Watch::start(format!("{} {damage:?}", name.display()));
+                    let watch = Watch::start(&format!("{} {damage:?}", name.display()));
                     let result = catch_unwind(AssertUnwindSafe(|| try_case(&base, append, at, name, damage)));
                     drop(watch);
                     let result = result.unwrap_or_else(|_| Err(Failure("a panic".to_owned())));
@@ -162,7 +161,7 @@ fn every_damage(append: AppendMode, ending: Ending) {
         cases.len(),
         summary(findings)
     );
-    let largest = allocation::largest_bytes();
+    let largest = largest_bytes();
     assert!(largest < ALLOCATION_BYTES_MAX, "a damaged file asked for {largest} bytes at once");
 }
 
@@ -228,9 +227,9 @@ fn damaged(base: &Base, name: &Path, damage: &Damage) -> BTreeMap<PathBuf, Vec<u
 fn try_case(base: &Base, append: AppendMode, at: usize, name: &Path, damage: &Damage) -> Outcome<()> {
     let files = damaged(base, name, damage);
     let directory = place::in_memory()?;
-    write_files(directory.path(), &files);
+    write_files(directory.path(), &files)?;
     if at.is_multiple_of(REMAINS_SAMPLE) {
-        try_remains(base, append, directory.path(), &files)?;
+        try_remains(base, options(append), directory.path(), &files)?;
     }
     let Some(database) = damage_or(OpenDB::open_with_options(directory.path(), options(append)))? else {
         return Ok(());
@@ -243,119 +242,5 @@ fn try_case(base: &Base, append: AppendMode, at: usize, name: &Path, damage: &Da
     match damage_or(OpenDB::open_with_options(directory.path(), options(append)))? {
         Some(database) => read_damaged(&database, base)?.check(base),
         None => Ok(()),
-    }
-}
-
-/// Opens for reading what is left: values that were there once, no write, no change to any file.
-fn try_remains(
-    base: &Base,
-    append: AppendMode,
-    directory: &Path,
-    files: &BTreeMap<PathBuf, Vec<u8>>,
-) -> Outcome<()> {
-    let opened = OpenDB::open_with_options(directory, options(append).read_damaged(true));
-    if let Some(database) = damage_or(opened)? {
-        read_damaged(&database, base)?.check_remains(base)?;
-        for result in writes(&database) {
-            match result {
-                Err(error) if error.kind() == ErrorKind::ReadOnly => {}
-                other => return Err(Failure(format!("a write where only reading is allowed: {other:?}"))),
-            }
-        }
-        database.close()?;
-    }
-    let (mut left, mut before) = (read_files(directory)?, files.clone());
-    // Who holds the lock writes itself down there; that is no data.
-    for files in [&mut left, &mut before] {
-        files.remove(Path::new("LOCK"));
-    }
-    if left != before {
-        return Err("opening for reading what is left changed the files".into());
-    }
-    Ok(())
-}
-
-/// Every way to write.
-fn writes(database: &OpenDB) -> [opendb::Result<()>; 5] {
-    let batch = || {
-        let mut batch = database.batch();
-        batch.put("default", b"a", b"new")?;
-        batch.commit()
-    };
-    let transaction = || {
-        let mut transaction = database.begin_transaction()?;
-        transaction.put("default", b"a", b"new")?;
-        transaction.commit()
-    };
-    let keyspace = database.keyspace("new").map(drop);
-    [database.put(b"a", b"new"), database.delete(b"a"), keyspace, batch(), transaction()]
-}
-
-/// Ends the process with the case's name if it takes too long: a hang cannot be told apart in any other way.
-struct Watch {
-    _alive: std::sync::mpsc::Sender<()>,
-}
-
-impl Watch {
-    fn start(case: String) -> Watch {
-        let (alive, ended) = std::sync::mpsc::channel::<()>();
-        std::thread::spawn(move || {
-            if ended.recv_timeout(Duration::from_secs(CASE_SECONDS_MAX))
-                == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
-            {
-                eprintln!("this case hangs: {case}");
-                std::process::abort();
-            }
-        });
-        Watch { _alive: alive }
-    }
-}
-
-/// Watches how large a piece of memory is asked for at once.
-mod allocation {
-    #![allow(
-        unsafe_code,
-        reason = "an allocator cannot be written without; it only hands on to the system's"
-    )]
-
-    use std::alloc::{GlobalAlloc, Layout, System};
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    static LARGEST_BYTES: AtomicUsize = AtomicUsize::new(0);
-
-    #[global_allocator]
-    static WATCHED: Watched = Watched;
-
-    /// The largest piece that this process ever asked for.
-    pub(super) fn largest_bytes() -> usize {
-        LARGEST_BYTES.load(Ordering::Relaxed)
-    }
-
-    struct Watched;
-
-    // SAFETY: every call goes to the system's allocator with the arguments as they are; counting allocates nothing.
-    unsafe impl GlobalAlloc for Watched {
-        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            LARGEST_BYTES.fetch_max(layout.size(), Ordering::Relaxed);
-            // SAFETY: the caller's layout is handed on, under the caller's promises.
-            unsafe { System.alloc(layout) }
-        }
-
-        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-            LARGEST_BYTES.fetch_max(layout.size(), Ordering::Relaxed);
-            // SAFETY: the caller's layout is handed on, under the caller's promises.
-            unsafe { System.alloc_zeroed(layout) }
-        }
-
-        unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-            LARGEST_BYTES.fetch_max(size, Ordering::Relaxed);
-            // SAFETY: the pointer came from the same allocator, and the caller's promises are handed on.
-            unsafe { System.realloc(pointer, layout, size) }
-        }
-
-        unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-            // SAFETY: the pointer came from the same allocator with this layout.
-            unsafe { System.dealloc(pointer, layout) }
-        }
     }
 }

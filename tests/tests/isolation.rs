@@ -9,13 +9,8 @@ use std::time::{Duration, Instant};
 
 use opendb::{Durability, Error, ErrorKind, OpenDB, Options, Scan};
 use opendb_tests::place;
+use opendb_tests::watch::Watch;
 use tempfile::TempDir;
-
-mod common {
-    pub(crate) mod watch;
-}
-
-use common::watch::Watch;
 
 /// Longest value that stands in its record: one byte more, and it is a large value.
 const INLINE_BYTES_MAX: usize = 1 << 20;

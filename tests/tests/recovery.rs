@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use opendb::{AppendMode, Durability, OpenDB, Options, Scan};
 use opendb_tests::damage::damage_or;
 use opendb_tests::place;
+use opendb_tests::watch::Watch;
 use tempfile::TempDir;
 
 mod common {
     pub(crate) mod killed;
-    pub(crate) mod watch;
 }
 
 use common::killed::killed;
-use common::watch::Watch;
 
 /// A value that stands in a segment of its own.
 const LARGE_BYTES: usize = (1 << 20) + 1;

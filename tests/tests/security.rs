@@ -11,13 +11,8 @@ use std::process::Command;
 use opendb::{OpenDB, Options, Scan};
 use opendb_tests::damage::{Content, damage_or, make, read_content};
 use opendb_tests::place;
+use opendb_tests::watch::Watch;
 use tempfile::TempDir;
-
-mod common {
-    pub(crate) mod watch;
-}
-
-use common::watch::Watch;
 
 const SECRET_KEY: &[u8] = b"hush-the-key-5c1d";
 const SECRET_VALUE: &[u8] = b"hush-the-value-77e0";

@@ -16,15 +16,14 @@ use opendb::{Durability, ErrorKind, OpenDB, Options, Scan, Snapshot, Transaction
 use opendb_tests::damage::{Content, read_content};
 use opendb_tests::place;
 use opendb_tests::random::{Random, seed_from_environment};
+use opendb_tests::watch::Watch;
 use tempfile::TempDir;
 
 mod common {
     pub(crate) mod killed;
-    pub(crate) mod watch;
 }
 
 use common::killed::killed;
-use common::watch::Watch;
 
 const THREADS: u64 = 4;
 const SECONDS: u64 = 2;

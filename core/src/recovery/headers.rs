@@ -41,13 +41,21 @@ pub(crate) fn complete_manifest(
     hash_seed: [u8; 16],
     lost: &mut Vec<String>,
 ) -> Result<Option<Manifest>> {
+    let known = match known {
+        Some(manifest) if is_of_another(config, &manifest)? => {
+            lost.push("the manifest belongs to another database".to_owned());
+            None
+        }
+        other => other,
+    };
     let files = unnamed_from(config, known.as_ref().map_or(1, |manifest| manifest.next_serial))?;
     let identity = known.as_ref().map(|manifest| manifest.identity).or_else(|| most_frequent(&files));
     let Some(identity) = identity else { return Ok(None) };
     config.identity = identity;
     let marked = read_mark(&*config.disk, &config.directory, identity);
-    let marked = marked.ok().flatten().map_or(0, |(mark, _)| mark.generation);
-    let anew = || Manifest { generation: marked, ..Manifest::new(identity, hash_seed) };
+    let (marked, durable) = marked.ok().flatten().map_or((0, 0), |(mark, _)| (mark.generation, mark.durable));
+    // Nothing tells which commits had been given up: all that had been on the device may have been.
+    let anew = || Manifest { generation: marked, retired_to: durable, ..Manifest::new(identity, hash_seed) };
     let mut manifest = known.unwrap_or_else(anew);
     let ours = files.into_iter().filter(|file| is_ours(file, identity, lost)).collect::<Vec<_>>();
     // What says that it was the last one is not believed where anything is newer.
@@ -72,6 +80,13 @@ pub(crate) fn complete_manifest(
     }
     manifest.segments.extend(entries);
     Ok(Some(manifest))
+}
+
+/// Whether segment files tell whose they are, and none is of the database of this manifest.
+fn is_of_another(config: &LogConfig, manifest: &Manifest) -> Result<bool> {
+    let files = unnamed_from(config, 1)?;
+    let mut headers = files.iter().filter_map(|file| file.header.as_ref()).peekable();
+    Ok(headers.peek().is_some() && headers.all(|header| header.identity != manifest.identity))
 }
 
 /// The segment files with serials from this one on, ascending.

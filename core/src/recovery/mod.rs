@@ -100,13 +100,15 @@ pub(crate) fn open(
     let mut recovery = Recovery { clean: manifest.clean, ..Recovery::default() };
     let mark = read_mark(&*config.disk, &config.directory, config.identity);
     if read_damaged {
+        let marked = mark.as_ref().ok().and_then(Option::as_ref).map_or(0, |(mark, _)| mark.durable);
+        let durable = manifest.durable_sequence.max(marked);
         if let Err(error) = mark.and_then(|mark| check_mark(mark.as_ref(), &manifest)) {
             recovery.damaged.push(error.to_string());
         }
         let opened = files::open_as_they_are(&config, &manifest, &mut recovery.damaged);
         let log = Log::assemble(config, manifest, None, opened)?;
         visit.begin(&log)?;
-        replay::replay_damaged(&log, &mut recovery, visit)?;
+        replay::replay_damaged(&log, durable, &mut recovery, visit)?;
         visit.end(&log)?;
         return Ok((log, recovery));
     }

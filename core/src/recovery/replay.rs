@@ -147,9 +147,15 @@ pub(crate) fn lost_copy(serial: u64, offset: u64) -> Error {
     Error::corruption(serial, offset, "a record that had been on the device cannot be read any more")
 }
 
-/// Shows what can be read, and notes what cannot.
-pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut dyn Visit) -> Result<()> {
+/// Shows what can be read, and notes what cannot. Every commit up to `durable` had been on the device.
+pub(super) fn replay_damaged(
+    log: &Log,
+    durable: u64,
+    recovery: &mut Recovery,
+    visit: &mut dyn Visit,
+) -> Result<()> {
     let mut last = log.appended();
+    let mut highest = log.retired_to();
     let copies = log.segments_of(SegmentKind::Copy).into_iter();
     for (entry, segment) in copies.chain(log.segments_of(SegmentKind::Log)) {
         let is_copy = entry.kind == SegmentKind::Copy;
@@ -159,6 +165,7 @@ pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut dyn
             match walk.step() {
                 Ok(Walked::Frame(offset, frame)) => {
                     last = last.max(frame.sequence);
+                    highest = highest.max(frame.sequence);
                     // Told first: what is older or newer among its records is found by sequences up to this one.
                     log.recovered_to(last);
                     if let Err(error) = show(log, segment.slot(), offset, &frame, is_copy, visit) {
@@ -190,6 +197,12 @@ pub(super) fn replay_damaged(log: &Log, recovery: &mut Recovery, visit: &mut dyn
             }
         }
         note_damage(recovery, &segment, damaged_from, walk.position());
+        highest = highest.max(entry.last_sequence);
+    }
+    if highest < durable {
+        // No bytes are left of them that would tell: where they stood there are zeros.
+        let first = highest + 1;
+        recovery.damaged.push(format!("commits {first} to {durable} had been on the device and are gone"));
     }
     Ok(())
 }

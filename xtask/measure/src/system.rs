@@ -19,9 +19,21 @@ const BLOCK_BYTES: u64 = 512;
 /// # Errors
 /// Where the system does not tell.
 pub fn anonymous_bytes() -> Result<u64> {
-    let path = "/proc/self/smaps_rollup";
-    let text = fs::read_to_string(path).with_context(|| format!("reading {path}"))?;
+    let text = rollup()?;
     Ok((kib_of_field(&text, "Anonymous:")? + kib_of_field(&text, "Swap:")?) << 10)
+}
+
+/// Memory that is mapped into this process and there, in bytes, whatever stands behind it: the field `Rss`.
+///
+/// # Errors
+/// Where the system does not tell.
+pub fn resident_bytes() -> Result<u64> {
+    Ok(kib_of_field(&rollup()?, "Rss:")? << 10)
+}
+
+fn rollup() -> Result<String> {
+    let path = "/proc/self/smaps_rollup";
+    fs::read_to_string(path).with_context(|| format!("reading {path}"))
 }
 
 /// Has nothing of the files of a directory in the cache of the system, as far as nobody maps them.

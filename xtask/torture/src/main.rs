@@ -15,13 +15,21 @@ mod worker;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use opendb_tests::allocation::Watched;
 
 use campaigns::{CAMPAIGNS, Campaign};
 use plan::{Plan, Tally};
+
+#[global_allocator]
+static WATCHED: Watched = Watched;
+
+/// Panics of any thread so far, those of the engine's own threads included.
+static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// What is exited with where a campaign has found something.
 const FOUND: u8 = 3;
@@ -102,6 +110,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.collisions {
         opendb::simulation::have_keys_collide();
     }
+    count_panics();
     let mut all_passed = true;
     for campaign in chosen {
         let usual = if arguments.quick { campaign.quick } else { campaign.full };
@@ -114,16 +123,26 @@ fn run(arguments: &Arguments) -> Result<bool> {
     Ok(all_passed)
 }
 
+fn count_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        tell(panic);
+    }));
+}
+
 fn run_one(campaign: &Campaign, plan: &Plan) -> bool {
     println!(
         "{}: seed {}, {} {}: {}",
         campaign.name, plan.seed, plan.iterations, campaign.unit, campaign.what
     );
     let (mut tally, begin) = (Tally::default(), Instant::now());
+    let panics = PANICS.load(Ordering::Relaxed);
     let outcome = catch_unwind(AssertUnwindSafe(|| (campaign.run)(plan, &mut tally)));
     let finding = match outcome {
-        Ok(outcome) => outcome.err().map(|failure| failure.0),
-        Err(_) => Some("a panic, told above".to_owned()),
+        Ok(Err(failure)) => Some(failure.0),
+        Ok(Ok(())) if PANICS.load(Ordering::Relaxed) == panics => None,
+        _ => Some("a panic, told above".to_owned()),
     };
     let verdict = if finding.is_none() { "passed" } else { "FAILED" };
     if let Some(finding) = &finding {

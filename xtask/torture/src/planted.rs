@@ -23,6 +23,10 @@ pub(crate) struct Planted {
 pub(crate) const PLANTED: &[Planted] = &[
     Planted { sabotage: "drop-tombstones", campaign: "crash", iterations: 60 },
     Planted { sabotage: "copy-over-newer", campaign: "crash", iterations: 60 },
+    Planted { sabotage: "skip-checksum", campaign: "corrupt", iterations: 1000 },
+    Planted { sabotage: "ignore-conflicts", campaign: "concurrency", iterations: 60 },
+    Planted { sabotage: "show-half-batches", campaign: "concurrency", iterations: 300 },
+    Planted { sabotage: "keep-segments", campaign: "endurance", iterations: 15 },
 ];
 
 /// Breaks a rule in this process.

@@ -222,6 +222,49 @@ fn an_old_manifest_hides_nothing_that_came_after_it() {
     }
 }
 
+/// Somebody put the manifest of another database into the directory. Salvage took its word for whose the segments had to be, left out
+/// all of them, and made an empty database.
+#[test]
+fn a_manifest_of_another_database_is_as_good_as_none() {
+    for seed in 1..=HISTORIES {
+        let mut random = Random(seed ^ 0x07e4);
+        let (disk, history) = lived(seed, &mut random);
+        let (other, _) = lived(seed + 1, &mut random);
+        disk.remove(&path(MANIFEST_NAME)).unwrap();
+        let file = disk.open(&path(MANIFEST_NAME), OpenMode::CreateNew).unwrap();
+        file.write_all_at(&content(&other, MANIFEST_NAME), 0).unwrap();
+        let context = format!("manifest of another database, seed {seed}");
+        let (db, salvage) = check(&disk, &history, &context);
+        assert_eq!(salvage.lost.len(), 1, "{:?}, {context}", salvage.lost);
+        assert_whole(&db, &history, &context);
+    }
+}
+
+/// The last commits of a log that was not closed had become zeros, as pages do that a device loses. They had been on the device, and
+/// what they had overwritten may have been given up since: but zeros at the end of an open segment are what it is made with, and
+/// salvage told of no loss.
+#[test]
+fn zeros_in_the_place_of_commits_that_had_been_on_the_device_are_told() {
+    const RECORD_BYTES: usize = 520;
+    for is_flushed in [true, false] {
+        let disk = SimulatedDisk::new();
+        let options = Options::new().segment_bytes(64 << 10);
+        let db = OpenDB::open_on(&disk, Path::new(PATH), &options).unwrap();
+        for number in 0..6_u8 {
+            db.put(&[number], &[number; 500]).unwrap();
+        }
+        if is_flushed {
+            db.flush().unwrap();
+        }
+        let died = disk.process_death();
+        let file = died.open(&path("0000000000000001.segment"), OpenMode::ReadWrite).unwrap();
+        file.write_all_at(&[0; 2 * RECORD_BYTES], (64 + 4 * RECORD_BYTES) as u64).unwrap();
+        let (db, salvage) = salvage(&died).unwrap();
+        assert_eq!(db.len().unwrap(), 4);
+        assert_eq!(salvage.lost.len(), usize::from(is_flushed), "{:?}", salvage.lost);
+    }
+}
+
 #[test]
 fn commits_that_a_recovery_had_dropped_do_not_come_back() {
     let options = Options::new().segment_bytes(64 << 10);

@@ -1,6 +1,10 @@
 //! The campaigns.
 
+mod concurrency;
+mod corrupt;
 mod crash;
+mod endurance;
+mod model;
 
 use opendb_tests::Outcome;
 
@@ -24,11 +28,45 @@ pub(crate) struct Campaign {
 }
 
 /// All of them.
-pub(crate) const CAMPAIGNS: &[Campaign] = &[Campaign {
-    name: "crash",
-    what: "a process that writes, or opens, is killed at any moment or at a chosen call to the system",
-    unit: "kills",
-    quick: 60,
-    full: 10_000,
-    run: crash::run,
-}];
+pub(crate) const CAMPAIGNS: &[Campaign] = &[
+    Campaign {
+        name: "crash",
+        what: "a process that writes, or opens, is killed at any moment or at a chosen call to the system",
+        unit: "kills",
+        quick: 60,
+        full: 10_000,
+        run: crash::run,
+    },
+    Campaign {
+        name: "corrupt",
+        what: "files rot, are cut, mixed up, copied over each other and removed",
+        unit: "mutations",
+        quick: 1000,
+        full: 100_000,
+        run: corrupt::run,
+    },
+    Campaign {
+        name: "concurrency",
+        what: "threads meet on few keys, and what they saw has to be of one order of whole commits",
+        unit: "histories",
+        quick: 300,
+        full: 3000,
+        run: concurrency::run,
+    },
+    Campaign {
+        name: "endurance",
+        what: "a live set of one size is worked on for long, and nothing grows",
+        unit: "seconds",
+        quick: 15,
+        full: 1800,
+        run: endurance::run,
+    },
+    Campaign {
+        name: "model",
+        what: "random commands by every kind of call have to answer as the model does",
+        unit: "commands",
+        quick: 40_000,
+        full: 1_000_000,
+        run: model::run,
+    },
+];

@@ -7,13 +7,15 @@ use std::time::Duration;
 const WORK_SECONDS_MAX: u64 = 120;
 
 /// Ends the process with the name of the work if that takes too long: a hang cannot be told apart in any other way.
-pub(crate) struct Watch {
+#[derive(Debug)]
+pub struct Watch {
     _alive: Sender<()>,
 }
 
 impl Watch {
     /// Watches until it is dropped.
-    pub(crate) fn start(work: &str) -> Watch {
+    #[must_use]
+    pub fn start(work: &str) -> Watch {
         let (alive, ended) = channel::<()>();
         let work = work.to_owned();
         std::thread::spawn(move || {
