@@ -1,9 +1,14 @@
 //! CRC32C (Castagnoli, RFC 3720) and the salt that ties a checksum to its place.
 #![allow(unsafe_code)] // The processor's instruction, called where it was found to be there.
 
+use crate::sabotage::{Sabotage, is_planted};
+
 /// Continues a CRC32C over more bytes; begins with `crc` 0.
 #[inline]
 pub(crate) fn crc32c(crc: u32, bytes: &[u8]) -> u32 {
+    if is_planted(Sabotage::BlindChecksums) {
+        return 0;
+    }
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if bytes.len() < SHORT_BYTES && std::arch::is_x86_feature_detected!("sse4.2") {
         // SAFETY: the processor was just seen to have what the function is compiled for, and that is all it asks.

@@ -20,14 +20,14 @@
 //! A module uses only what stands below it.
 //!
 //! ```text
-//! 6  database                                the public face
+//! 6  database  simulation                    the public face; what campaigns outside of the crate need
 //! 5  transaction  conflict                   collect writes, check reads, ask the store to commit
 //! 4  store  scan                             the only place where log, keys and cache meet
 //! 3  recovery  keys                          the log read back; index, order and keyspaces kept together
 //! 2  log  index  order  cache  keyspace
 //! 1  segment  disk  epoch  wish              one file; the operating system; values that may be taken away
 //! 0  record  batch  manifest  mark  checkpoint  checksum  compression  settings  compaction  compaction_large  location
-//!    options  error  prefetch                pure: no I/O, no threads, no clock
+//!    options  error  prefetch  sabotage      pure: no I/O, no threads, no clock
 //! ```
 //!
 //! `FORMAT.md` beside the sources describes the files byte by byte.

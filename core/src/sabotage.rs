@@ -4,7 +4,7 @@
 //! compiled, and nothing of it is left.
 
 #[cfg(feature = "simulation")]
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// A rule that can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Sabotage {
     AcknowledgeEarly,
     /// The checksum of a record is right whatever it is.
     SkipChecksum,
+    /// The checksum of everything is 0.
+    BlindChecksums,
     /// A batch of which records are missing is taken for a whole one.
     TakeTornBatches,
     /// Compaction leaves out every tombstone.
@@ -41,11 +43,12 @@ pub enum Sabotage {
 #[cfg(feature = "simulation")]
 impl Sabotage {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Sabotage); 13] = [
+    pub const ALL: [(&'static str, Sabotage); 14] = [
         ("skip-sync", Sabotage::SkipSync),
         ("skip-directory-sync", Sabotage::SkipDirectorySync),
         ("acknowledge-early", Sabotage::AcknowledgeEarly),
         ("skip-checksum", Sabotage::SkipChecksum),
+        ("blind-checksums", Sabotage::BlindChecksums),
         ("take-torn-batches", Sabotage::TakeTornBatches),
         ("drop-tombstones", Sabotage::DropTombstones),
         ("copy-over-newer", Sabotage::CopyOverNewer),
@@ -61,6 +64,35 @@ impl Sabotage {
     pub fn plant(self) {
         PLANTED.store(self as u8 + 1, Ordering::Relaxed);
     }
+
+    /// Breaks nothing any more.
+    pub fn mend() {
+        PLANTED.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Has the index tell keys apart by eight bits of their hashes and no more, for the whole process and before any database is
+/// opened. No rule is broken by that: keys are compared in the log.
+#[cfg(feature = "simulation")]
+pub fn have_keys_collide() {
+    COLLIDING.store(true, Ordering::Relaxed);
+}
+
+#[cfg(feature = "simulation")]
+static COLLIDING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the index is to tell few keys apart.
+#[cfg(feature = "simulation")]
+#[inline]
+pub(crate) fn keys_collide() -> bool {
+    COLLIDING.load(Ordering::Relaxed)
+}
+
+/// Whether the index is to tell few keys apart.
+#[cfg(not(feature = "simulation"))]
+#[inline(always)]
+pub(crate) const fn keys_collide() -> bool {
+    false
 }
 
 /// What is broken, plus one; 0 where nothing is.

@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen`, `bench` and `scale`.
+//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen`, `bench`, `scale` and `torture`.
 //!
 //! # Layout
 //! - [`project`], [`tools`], [`log`]: where things are, what has to be on the machine, how programs are run
@@ -7,7 +7,7 @@
 //! - [`snippets`], [`difference`], [`links`], [`header`]: what the other modules check and generate
 //! - [`languages`], [`quickstarts`]: what is built and tested in each language
 //! - [`runners`]: the benchmark with the packages of other languages
-//! - [`codegen`], [`mod@test`], [`demo`], [`mod@bench`], [`scale`]: the five tasks
+//! - [`codegen`], [`mod@test`], [`demo`], [`mod@bench`], [`scale`], [`torture`]: the six tasks
 
 mod bench;
 mod codegen;
@@ -26,6 +26,7 @@ mod snippets;
 mod steps;
 mod test;
 mod tools;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,9 @@ enum Task {
     /// Measures OpenDB at scale: memory, opening, scans, space and latency, each with its target
     #[command(disable_help_flag = true)]
     Scale(scale::Arguments),
+    /// Torments databases with kills, power cuts, rot and failing devices, and looks whether anything is lost
+    #[command(disable_help_flag = true)]
+    Torture(torture::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -75,5 +79,6 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Codegen(arguments) => codegen::run(&project, arguments, &log::Log::Out),
         Task::Bench(arguments) => bench::run(&project, arguments),
         Task::Scale(arguments) => scale::run(&project, arguments),
+        Task::Torture(arguments) => torture::run(&project, arguments),
     }
 }

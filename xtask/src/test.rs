@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::project::{Project, remove_directory};
 use crate::steps::{self, Step};
 use crate::tools::Tool;
-use crate::{codegen, links, quickstarts};
+use crate::{codegen, links, quickstarts, torture};
 
 /// What `test` takes.
 #[derive(clap::Args)]
@@ -112,6 +112,16 @@ const STEPS: &[Step] = &[
         needs: &[],
         run: |project, log| {
             log.run(&mut project.cargo("test --locked --no-fail-fast --package opendb-scale"))
+        },
+    },
+    Step {
+        name: "torture",
+        what: "every campaign of `cargo xtask torture`, in its short form",
+        tools: &[],
+        needs: &[],
+        run: |project, log| {
+            log.run(&mut project.cargo("test --locked --no-fail-fast --package opendb-torture"))?;
+            torture::quick(project, log)
         },
     },
     Step {

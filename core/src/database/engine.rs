@@ -82,7 +82,11 @@ impl Handle {
 
     /// Opens a directory with a hook in front of every call to the system, for campaigns that look for faults.
     #[cfg(feature = "simulation")]
-    pub(super) fn open_hooked(path: &Path, options: &Options, hook: crate::disk::Hook) -> Result<Arc<Handle>> {
+    pub(super) fn open_hooked(
+        path: &Path,
+        options: &Options,
+        hook: crate::disk::Hook,
+    ) -> Result<Arc<Handle>> {
         options.check()?;
         check_path(path)?;
         let context = |error| Error::io(format!("opening {}", path.display()), error);

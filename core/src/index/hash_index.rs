@@ -10,6 +10,7 @@ use super::slot::{SHARD_BITS, TAG_MASK, Tag};
 use crate::checkpoint::ShardShape;
 use crate::error::{Error, Result};
 use crate::location::Location;
+use crate::sabotage::keys_collide;
 use crate::wish::Wish;
 
 /// Where the newest record of each key lies, by the 64-bit hash of (keyspace, key).
@@ -29,7 +30,14 @@ pub(crate) struct Index {
 
 /// The number of the shard that has a hash.
 pub(crate) fn shard_of(hash: u64) -> usize {
-    (hash >> (64 - SHARD_BITS)) as usize
+    (used_bits(hash) >> (64 - SHARD_BITS)) as usize
+}
+
+/// Of a hash what the index looks at: all of it, but where keys are to collide.
+fn used_bits(hash: u64) -> u64 {
+    /// Eight bits of the tag, in its high part and in its low one, and none of the shard.
+    const COLLIDING: u64 = (0b11_1111 << 17 | 0b11) << 31;
+    if keys_collide() { hash & COLLIDING } else { hash }
 }
 
 impl Index {
@@ -122,7 +130,7 @@ impl Index {
 
     fn shard_and_tag(&self, hash: u64) -> (&Shard, Tag) {
         let shard = shard_of(hash) & (self.shards.len() - 1);
-        (&self.shards[shard], Tag::of_hash(hash, self.tag_mask))
+        (&self.shards[shard], Tag::of_hash(used_bits(hash), self.tag_mask))
     }
 
     /// Whether nobody has looked into the shard of this hash yet, or it is held.
@@ -161,7 +169,8 @@ impl Index {
     /// Fills a shard that has no entry yet, with a table of its final size. The hashes must be of the shard; the keys are different
     /// ones.
     pub(crate) fn fill(&self, number: usize, entries: &[(u64, Location)]) {
-        let with_tag = |(hash, location): &(u64, Location)| (Tag::of_hash(*hash, self.tag_mask), *location);
+        let with_tag =
+            |(hash, location): &(u64, Location)| (Tag::of_hash(used_bits(*hash), self.tag_mask), *location);
         if let Some(shard) = self.shards.get(number) {
             shard.fill(|| entries.iter().map(with_tag), entries.len(), &self.pool);
         }

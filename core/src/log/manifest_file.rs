@@ -97,7 +97,8 @@ pub(super) fn replace_file(
         let _best_effort = disk.remove(&aside);
         WriteFailure::Unchanged(Error::io(format!("writing {}", aside.display()), error))
     })?;
-    let sync = || if is_planted(Sabotage::SkipDirectorySync) { Ok(()) } else { disk.sync_directory(directory) };
+    let sync =
+        || if is_planted(Sabotage::SkipDirectorySync) { Ok(()) } else { disk.sync_directory(directory) };
     let replaced = disk.rename(&aside, &path).and_then(|()| sync());
     replaced
         .map_err(|error| WriteFailure::Unknown(Error::io(format!("replacing {}", path.display()), error)))?;

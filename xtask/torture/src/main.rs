@@ -44,6 +44,9 @@ struct Arguments {
     /// A rule of the engine that is broken on purpose
     #[arg(long)]
     sabotage: Option<String>,
+    /// The index tells keys apart by eight bits of their hashes only, so that they collide
+    #[arg(long)]
+    collisions: bool,
     /// Where databases on a real device are made
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -76,7 +79,8 @@ fn main() -> ExitCode {
 
 /// Whether nothing was found.
 fn run(arguments: &Arguments) -> Result<bool> {
-    let seed = arguments.seed.unwrap_or_else(|| opendb_tests::random::seed_from_environment("OPENDB_TORTURE_SEED"));
+    let seed =
+        arguments.seed.unwrap_or_else(|| opendb_tests::random::seed_from_environment("OPENDB_TORTURE_SEED"));
     if arguments.campaign == "planted" {
         return planted::run(seed, arguments.directory.as_deref());
     }
@@ -86,24 +90,35 @@ fn run(arguments: &Arguments) -> Result<bool> {
         .collect();
     if chosen.is_empty() {
         let names: Vec<_> = CAMPAIGNS.iter().map(|one| one.name).collect();
-        bail!("there is no campaign {:?}; there are {}, all and planted", arguments.campaign, names.join(", "));
+        bail!(
+            "there is no campaign {:?}; there are {}, all and planted",
+            arguments.campaign,
+            names.join(", ")
+        );
     }
     if let Some(name) = &arguments.sabotage {
         planted::plant(name)?;
+    }
+    if arguments.collisions {
+        opendb::simulation::have_keys_collide();
     }
     let mut all_passed = true;
     for campaign in chosen {
         let usual = if arguments.quick { campaign.quick } else { campaign.full };
         let iterations = arguments.iterations.unwrap_or(usual);
         let directory = arguments.directory.clone().unwrap_or_else(std::env::temp_dir);
-        let plan = Plan { seed, iterations, directory, sabotage: arguments.sabotage.clone() };
+        let (sabotage, collisions) = (arguments.sabotage.clone(), arguments.collisions);
+        let plan = Plan { seed, iterations, directory, sabotage, collisions };
         all_passed &= run_one(campaign, &plan);
     }
     Ok(all_passed)
 }
 
 fn run_one(campaign: &Campaign, plan: &Plan) -> bool {
-    println!("{}: seed {}, {} {}: {}", campaign.name, plan.seed, plan.iterations, campaign.unit, campaign.what);
+    println!(
+        "{}: seed {}, {} {}: {}",
+        campaign.name, plan.seed, plan.iterations, campaign.unit, campaign.what
+    );
     let (mut tally, begin) = (Tally::default(), Instant::now());
     let outcome = catch_unwind(AssertUnwindSafe(|| (campaign.run)(plan, &mut tally)));
     let finding = match outcome {

@@ -14,6 +14,28 @@ pub(crate) struct Plan {
     pub(crate) directory: PathBuf,
     /// The rule that is broken in this process, which processes that it starts break as well.
     pub(crate) sabotage: Option<String>,
+    /// Whether the index tells few keys apart in this process, and in those.
+    pub(crate) collisions: bool,
+}
+
+impl Plan {
+    /// The sabotage and the collisions as one word, for a process that is started.
+    pub(crate) fn word(&self) -> String {
+        format!(
+            "{}{}",
+            self.sabotage.as_deref().unwrap_or("-"),
+            if self.collisions { "+collisions" } else { "" }
+        )
+    }
+}
+
+/// Breaks and does in this process what the word of a plan says.
+pub(crate) fn take_word(word: &str) -> anyhow::Result<()> {
+    let (sabotage, collisions) = word.split_once('+').map_or((word, false), |(sabotage, _)| (sabotage, true));
+    if collisions {
+        opendb::simulation::have_keys_collide();
+    }
+    if sabotage == "-" { Ok(()) } else { crate::planted::plant(sabotage) }
 }
 
 /// What was done so far, counted under names.

@@ -1,12 +1,12 @@
 //! The process that the campaign of kills kills.
 //!
-//! `worker <sabotage or -> <call at which it dies, 0 for none> <directory> <seed> <operations a life> <settings>
+//! `worker <what is broken> <call at which it dies, 0 for none> <directory> <seed> <operations a life> <settings>
 //! <acknowledged…>` opens the database, checks that each stream's state is right for the number of operations that were
 //! acknowledged of it, goes on from there with one thread a stream, and says on standard output what it did: `opened`,
 //! `start <stream> <number>`, and after each call that returned `done <stream> <number>`. With the word `open` in the place of
 //! seed and operations it opens only. Settings are words such as `append=write,segment_bytes=65536`.
 //!
-//! Beside the streams a thread compacts, flushes, backs up nothing, and holds snapshots against themselves.
+//! Beside the streams a thread compacts, flushes and holds snapshots against themselves.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -20,6 +20,8 @@ use opendb_tests::rust_driver::to_options;
 use opendb_tests::sequence::{Expected, KEYSPACES, State, check_absent, operation, perform, read_state};
 use opendb_tests::{Failure, Outcome};
 use rustix::process::{Signal, getpid, kill_process};
+
+use crate::plan::take_word;
 
 /// Longest rest of the thread that compacts and flushes.
 const REST_MICROSECONDS_MAX: u64 = 8000;
@@ -36,11 +38,11 @@ struct Words<'a> {
 pub(crate) fn main(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        [sabotage, dies_at, directory, "open", settings] => prepare(sabotage, dies_at, directory, settings)
-            .and_then(|words| open(&words))
-            .map(drop),
-        [sabotage, dies_at, directory, seed, operations, settings, acknowledged @ ..] => {
-            prepare(sabotage, dies_at, directory, settings)
+        [broken, dies_at, directory, "open", settings] => {
+            prepare(broken, dies_at, directory, settings).and_then(|words| open(&words)).map(drop)
+        }
+        [broken, dies_at, directory, seed, operations, settings, acknowledged @ ..] => {
+            prepare(broken, dies_at, directory, settings)
                 .and_then(|words| live(&words, seed, operations, acknowledged))
         }
         _ => Err("the words are those of the module's text".into()),
@@ -55,15 +57,8 @@ pub(crate) fn main(words: &[String]) -> ExitCode {
     }
 }
 
-fn prepare<'a>(
-    sabotage: &str,
-    dies_at: &str,
-    directory: &'a str,
-    settings: &'a str,
-) -> Outcome<Words<'a>> {
-    if sabotage != "-" {
-        crate::planted::plant(sabotage).map_err(|error| Failure(error.to_string()))?;
-    }
+fn prepare<'a>(broken: &str, dies_at: &str, directory: &'a str, settings: &'a str) -> Outcome<Words<'a>> {
+    take_word(broken).map_err(|error| Failure(error.to_string()))?;
     Ok(Words { dies_at: number(dies_at)?, directory, settings })
 }
 

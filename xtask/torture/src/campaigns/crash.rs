@@ -89,7 +89,8 @@ impl Death {
 struct History {
     path: PathBuf,
     settings: String,
-    sabotage: String,
+    /// What is broken in the processes that are started.
+    word: String,
     seed: u64,
     streams: Vec<Expected>,
     /// Operations of each stream whose call returned.
@@ -103,7 +104,7 @@ impl History {
         Ok(History {
             path: path.join("db"),
             settings: settings.to_owned(),
-            sabotage: plan.sabotage.clone().unwrap_or_else(|| "-".to_owned()),
+            word: plan.word(),
             seed,
             streams: (0..streams).map(|stream| Expected::new(seed, stream)).collect(),
             acknowledged: (0..streams).map(|_| 0).collect(),
@@ -136,7 +137,8 @@ impl History {
         let status = worker.wait()?;
         let what = if only_opens { "opened only" } else { "worked" };
         let (count, last) = (said.len(), said.last());
-        self.lives.push(format!("{what}, {death:?}, said {count} lines, the last of them {last:?}; {status}"));
+        self.lives
+            .push(format!("{what}, {death:?}, said {count} lines, the last of them {last:?}; {status}"));
         if !matches!(status.code(), None | Some(0)) || said.iter().any(|line| line.starts_with("failed")) {
             return Err("a worker has found something".into());
         }
@@ -152,7 +154,7 @@ impl History {
     fn start(&self, only_opens: bool, operations: u64, death: Death) -> Outcome<Child> {
         let dies_at = if let Death::AtCall(call) = death { call } else { 0 };
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["worker", &self.sabotage, &dies_at.to_string()]).arg(&self.path);
+        command.args(["worker", &self.word, &dies_at.to_string()]).arg(&self.path);
         if only_opens {
             command.args(["open", &self.settings]);
         } else {
