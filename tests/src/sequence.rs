@@ -203,14 +203,14 @@ impl Expected {
 
     /// The next operation.
     #[must_use]
-    pub fn next(&self) -> Operation {
+    pub fn next_operation(&self) -> Operation {
         operation(self.seed, self.stream, self.done)
     }
 
     /// Goes on to the state after `done` operations; never back.
     pub fn advance(&mut self, done: u64) {
         while self.done < done {
-            for ((keyspace, key), value) in self.next().writes {
+            for ((keyspace, key), value) in self.next_operation().writes {
                 let place = (keyspace.to_owned(), key);
                 match value {
                     Some(value) => self.state.insert(place, value),
@@ -353,7 +353,7 @@ mod tests {
         let before = turned.state().clone();
         turned.turn_to(SEED + 1);
         assert_eq!((turned.state(), turned.done()), (&before, 200));
-        assert_eq!(turned.next(), operation(SEED + 1, 0, 200));
+        assert_eq!(turned.next_operation(), operation(SEED + 1, 0, 200));
         turned.advance(240);
         assert_ne!(*turned.state(), states(240, 0));
         let mut whole = Expected::new(SEED, 0);

@@ -31,10 +31,10 @@ pub(crate) use map::Map;
 pub(crate) use priority::let_others_go_first;
 #[cfg(test)]
 pub(crate) use simulated::Operation;
-#[cfg(all(test, not(feature = "simulation")))]
-pub(crate) use simulated::{Call, Fault, SimulatedDisk};
 #[cfg(feature = "simulation")]
 pub use simulated::{Call, Fault, Hook, SimulatedDisk};
+#[cfg(all(test, not(feature = "simulation")))]
+pub(crate) use simulated::{Call, Fault, SimulatedDisk};
 #[cfg(unix)]
 pub(crate) use unix::UnixDisk;
 

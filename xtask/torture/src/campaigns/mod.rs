@@ -1,6 +1,9 @@
 //! The campaigns.
 
 mod crash;
+mod diskfull;
+mod iofault;
+mod powercut;
 
 use opendb_tests::Outcome;
 
@@ -24,11 +27,37 @@ pub(crate) struct Campaign {
 }
 
 /// All of them.
-pub(crate) const CAMPAIGNS: &[Campaign] = &[Campaign {
-    name: "crash",
-    what: "a process that writes, or opens, is killed at any moment or at a chosen call to the system",
-    unit: "kills",
-    quick: 60,
-    full: 10_000,
-    run: crash::run,
-}];
+pub(crate) const CAMPAIGNS: &[Campaign] = &[
+    Campaign {
+        name: "crash",
+        what: "a process that writes, or opens, is killed at any moment or at a chosen call to the system",
+        unit: "kills",
+        quick: 60,
+        full: 10_000,
+        run: crash::run,
+    },
+    Campaign {
+        name: "powercut",
+        what: "the power goes at any call to a simulated disk, and under a mounted ext4, again and again",
+        unit: "images",
+        quick: 1500,
+        full: 20_000,
+        run: powercut::run,
+    },
+    Campaign {
+        name: "iofault",
+        what: "each kind of call to the system fails with each of its errors, once, some times or for ever",
+        unit: "faults",
+        quick: 300,
+        full: 5000,
+        run: iofault::run,
+    },
+    Campaign {
+        name: "diskfull",
+        what: "simulated disks, tmpfs and ext4 are filled to the last byte, and got out of that",
+        unit: "fillings",
+        quick: 12,
+        full: 300,
+        run: diskfull::run,
+    },
+];
