@@ -1,5 +1,6 @@
-//! Filesystems that are mounted for a while: one in memory of a chosen size, and one in a file, of which copies can be made as
-//! the power goes. For root only, and with the programs `mount`, `umount` and `mkfs.ext4`.
+//! Filesystems that are mounted for a while: one in memory of a chosen size, and one in a file, of which
+//! copies can be made as the power goes. For root only, and with the programs `mount`, `umount` and
+//! `mkfs.ext4`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,9 +45,9 @@ impl Mounted {
         &self.at
     }
 
-    /// Makes a copy of the file that the filesystem is in as the device has it at one moment: what the system still keeps in
-    /// memory is not in it. Nothing may be written between the first byte of the copy and the last; where something was the copy
-    /// is made again.
+    /// Makes a copy of the file that the filesystem is in as the device has it at one moment: what the system
+    /// still keeps in memory is not in it. Nothing may be written between the first byte of the copy and the
+    /// last; where something was the copy is made again.
     pub(crate) fn copy_as_the_device_has_it(&self, image: &Path, to: &Path) -> Outcome<()> {
         let device = self.device()?;
         for _ in 0..COPIES_MAX {

@@ -1,6 +1,7 @@
-//! A device is filled to its last byte by puts, batches, transactions and values over 1 MiB, and others may take what the database
-//! leaves. Whoever has no room is told so and nothing else; reads go on, nothing acknowledged is lost, and deleting and compacting
-//! is a way out, also after the death of the process, a close or a power cut while the device was full.
+//! A device is filled to its last byte by puts, batches, transactions and values over 1 MiB, and others may
+//! take what the database leaves. Whoever has no room is told so and nothing else; reads go on, nothing
+//! acknowledged is lost, and deleting and compacting is a way out, also after the death of the process, a
+//! close or a power cut while the device was full.
 //!
 //! # Layout
 //! - here: one filling and what must hold

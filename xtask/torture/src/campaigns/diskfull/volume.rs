@@ -164,7 +164,8 @@ impl Real {
         Ok(())
     }
 
-    /// Goes on with what the device had. In memory nothing outlives the power, so that it is the process that dies there.
+    /// Goes on with what the device had. In memory nothing outlives the power, so that it is the process that
+    /// dies there.
     fn cut(&mut self, database: OpenDB) -> Outcome<()> {
         let Some(image) = &self.image else {
             self.is_dead.store(true, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Where a database is whose calls fail: on the simulated disk, which forgets what a failed sync was to write and may leave half of a
-//! write, or in a real directory.
+//! Where a database is whose calls fail: on the simulated disk, which forgets what a failed sync was to write
+//! and may leave half of a write, or in a real directory.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! Calls to the system fail: each kind of call with each error that it can have, once, some times or for ever, while a database
-//! is opened, worked on, flushed, compacted or closed. Whoever asked is told by an error of the right kind, nothing of the write that
-//! failed is to be seen, reads go on, and everything acknowledged is there at once and after the next open. After a failed sync
-//! nothing is written or synced any more until then; a device that is only full ends nothing.
+//! Calls to the system fail: each kind of call with each error that it can have, once, some times or for
+//! ever, while a database is opened, worked on, flushed, compacted or closed. Whoever asked is told by an
+//! error of the right kind, nothing of the write that failed is to be seen, reads go on, and everything
+//! acknowledged is there at once and after the next open. After a failed sync nothing is written or synced
+//! any more until then; a device that is only full ends nothing.
 //!
 //! # Layout
 //! - here: what is done to one database and what must hold
@@ -41,7 +42,8 @@ const ERRORS_MAX: u64 = 6;
 /// Steps after a fault that ended nothing.
 const AFTER: u64 = 12;
 
-/// Faults as many as are wanted, each with a database and a seed of its own, one more than that of the one before.
+/// Faults as many as are wanted, each with a database and a seed of its own, one more than that of the one
+/// before.
 pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
     for seed in (plan.seed..).take_while(|seed| seed - plan.seed < plan.iterations) {
         let mut random = Random::new(seed);
@@ -116,7 +118,8 @@ impl Trial {
         self.ground.open(self.ground.path(), &self.options, &self.switch)
     }
 
-    /// Closes and opens while calls fail. Either may be told of it; another try, with nothing failing, finds everything.
+    /// Closes and opens while calls fail. Either may be told of it; another try, with nothing failing, finds
+    /// everything.
     fn reopen_under_fault(&mut self, database: OpenDB) -> Outcome<OpenDB> {
         if self.random.one_in(2) {
             database.close()?;
@@ -234,7 +237,8 @@ impl Trial {
         if is_right { Ok(()) } else { Err(Failure(format!("{what} has the wrong error: {}", told(error)))) }
     }
 
-    /// Reads go on, and show what was acknowledged and nothing else. Where it is reading that fails they are asked without that.
+    /// Reads go on, and show what was acknowledged and nothing else. Where it is reading that fails they are
+    /// asked without that.
     fn check_reads(&mut self, database: &OpenDB) -> Outcome<()> {
         let held_back = if self.fault.is_of_reading() { self.switch.disarm() } else { None };
         let state = read_snapshot(&database.snapshot()?)?;
@@ -261,7 +265,8 @@ impl Trial {
         Ok(database.close()?)
     }
 
-    /// After a failed sync or write nothing is written any more, above all not what had failed, and reads go on.
+    /// After a failed sync or write nothing is written any more, above all not what had failed, and reads go
+    /// on.
     fn check_ended(&mut self, database: &OpenDB) -> Outcome<()> {
         self.check_reads(database)?;
         let writes = self.switch.writes();
@@ -300,8 +305,8 @@ impl Trial {
         }
     }
 
-    /// What the death of the process now, and a power cut, would leave: what was acknowledged, or was promised to be on the device,
-    /// and at most one operation that failed beyond.
+    /// What the death of the process now, and a power cut, would leave: what was acknowledged, or was
+    /// promised to be on the device, and at most one operation that failed beyond.
     fn check_images(&mut self, beyond: u64) -> Outcome<()> {
         let Some(SimulatedImages { death, cuts }) = self.ground.images(&mut self.random) else {
             return Ok(());

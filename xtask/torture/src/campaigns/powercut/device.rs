@@ -1,5 +1,6 @@
-//! On an ext4 that is mounted from a file. While a thread works on the database the file is copied at random instants: the copy is
-//! what the device had when the power went, and what the system kept in memory is not in it.
+//! On an ext4 that is mounted from a file. While a thread works on the database the file is copied at random
+//! instants: the copy is what the device had when the power went, and what the system kept in memory is not
+//! in it.
 
 use std::fs::File;
 use std::num::NonZeroU64;
@@ -137,7 +138,8 @@ impl Line<'_> {
         copied.map(|()| (to, known))
     }
 
-    /// Has the system write out parts of the files that nobody has synced, as it does on its own after a while.
+    /// Has the system write out parts of the files that nobody has synced, as it does on its own after a
+    /// while.
     fn stir(&mut self, path: &Path) {
         let files = place::files(path).unwrap_or_default();
         for file in files.iter().filter_map(|path| File::open(path).ok()) {

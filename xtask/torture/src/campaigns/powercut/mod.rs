@@ -1,6 +1,7 @@
-//! The power goes at any call to the disk: while a database is created, worked on, compacted, closed, and while it recovers from
-//! the cut before. What is left is opened again and lived on, and cut again. Everything that was promised to be on the device is
-//! there, and the state is an exact prefix of what was done: no transaction in part, no deleted key back.
+//! The power goes at any call to the disk: while a database is created, worked on, compacted, closed, and
+//! while it recovers from the cut before. What is left is opened again and lived on, and cut again.
+//! Everything that was promised to be on the device is there, and the state is an exact prefix of what was
+//! done: no transaction in part, no deleted key back.
 //!
 //! # Layout
 //! - here: one life of a database, and what is known of an image that is taken of its disk meanwhile

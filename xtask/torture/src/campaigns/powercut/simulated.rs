@@ -15,7 +15,8 @@ use crate::plan::{Plan, Tally};
 const PATH: &str = "/data";
 /// Most images of one life.
 const IMAGES_MAX: usize = 5;
-/// An image is taken at one call in so many. The first of these cuts openings mostly, the last one what comes late.
+/// An image is taken at one call in so many. The first of these cuts openings mostly, the last one what comes
+/// late.
 const RARITIES: [u64; 4] = [12, 40, 120, 400];
 
 /// What is done with a disk that a cut has left.
@@ -25,8 +26,8 @@ struct Line<'a> {
     random: Random,
 }
 
-/// Images until there are as many as are wanted, line after line. Each line has a seed of its own, one more than that of the line
-/// before, so that a failure can be had again by itself.
+/// Images until there are as many as are wanted, line after line. Each line has a seed of its own, one more
+/// than that of the line before, so that a failure can be had again by itself.
 pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
     for seed in plan.seed.. {
         if tally.count("images") >= plan.iterations {
