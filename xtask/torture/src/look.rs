@@ -38,8 +38,8 @@ pub(crate) fn read_snapshot(snapshot: &Snapshot) -> Outcome<State> {
 
 /// The first place in which two states differ, for a person: bytes of values are not told.
 pub(crate) fn check_same(found: &State, expected: &State) -> Outcome<()> {
-    let places = expected.keys().chain(found.keys());
-    let Some(place) = places.into_iter().find(|place| found.get(*place) != expected.get(*place)) else {
+    let mut places = expected.keys().chain(found.keys());
+    let Some(place) = places.find(|place| found.get(*place) != expected.get(*place)) else {
         return Ok(());
     };
     let show = |state: &State| state.get(place).map(|value| (value.len(), beginning(value)));

@@ -24,6 +24,8 @@ const FILESYSTEM_BYTES: u64 = 100 << 20;
 const BETWEEN_IMAGES_MILLISECONDS_MAX: u64 = 60;
 /// More steps than a life has time for.
 const STEPS: u64 = 100_000;
+/// Name of a copy of the image that is mounted, for whoever looks into a failure.
+const AS_CUT: &str = "as it was cut";
 /// What it is counted under.
 const COUNTED: &str = "of them on a mounted ext4";
 
@@ -57,8 +59,13 @@ pub(super) fn run(plan: &Plan, wanted: u64, tally: &mut Tally) -> Outcome<()> {
         let mut line = Line { wanted, tally: &mut *tally, random, directory: directory.path(), made: 0 };
         let first = line.new_image();
         copy(&blank, &first)?;
-        line.live(&first, known, 1)
-            .map_err(|failure| Failure(format!("the line of lives on ext4 of seed {seed}: {failure}")))?;
+        if let Err(failure) = line.live(&first, known, 1) {
+            let kept = directory.keep().join(AS_CUT);
+            return Err(Failure(format!(
+                "the line of lives on ext4 of seed {seed}, whose image is kept as {}: {failure}",
+                kept.display()
+            )));
+        }
     }
     Ok(())
 }
@@ -78,6 +85,7 @@ impl Line<'_> {
             self.tally.add("images", 1);
             self.tally.add(COUNTED, 1);
         }
+        copy(image, &self.directory.join(AS_CUT))?;
         let mounted = Mounted::image(image, &self.directory.join("mounted"))?;
         let progress = Progress::new(known);
         let images = self.live_on(&mounted, image, &progress, life);

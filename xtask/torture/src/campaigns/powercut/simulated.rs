@@ -37,7 +37,7 @@ pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
         let disk = some_disk(&mut random);
         let known = Known::nothing(random.bits());
         tally.add("lines of lives", 1);
-        Line { plan, tally, random }
+        Line { plan, tally: &mut *tally, random }
             .live(&disk, known, 1)
             .map_err(|failure| Failure(format!("the line of lives of seed {seed}: {failure}")))?;
     }
