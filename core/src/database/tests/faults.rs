@@ -285,3 +285,70 @@ fn a_device_without_room_for_the_mark_does_not_end_writing() {
         }
     }
 }
+
+/// A sync, or the replacing of a manifest, met a device that was full or a quota that was used up. All writing ended, as it must, but the
+/// error was that of a full device, which says that nothing of the write is there and that the handle goes on once there is room: who
+/// made room and tried again was refused for ever, and found the write after the next open.
+#[test]
+fn a_sync_that_finds_no_room_is_no_clean_error() {
+    let calls = [Call::Sync, Call::SyncDirectory, Call::Rename];
+    for (options, error) in all_options(64 << 10)
+        .into_iter()
+        .flat_map(|options| [(options.clone(), IoKind::StorageFull), (options, IoKind::QuotaExceeded)])
+    {
+        let mut ended = [false; 3];
+        for ((number, call), after) in
+            calls.into_iter().enumerate().flat_map(|call| (0..SWEEP).map(move |after| (call, after)))
+        {
+            let context = format!("{call:?} {after} fails with {error}, {options:?}");
+            let mut random = Random(after);
+            let disk = SimulatedDisk::new();
+            let mut driven = Driven::new(&disk, &options);
+            disk.fail_after(Fault { call: Some(call), after, error, half_written: false });
+            let Some(error) = until_error(&mut driven, &mut random, STEPS) else { continue };
+            let is_poisoned = driven.db.stats().unwrap().poisoned;
+            assert_eq!(matches!(error, Error::NoSpace(_)), !is_poisoned, "{error}, {context}");
+            ended[number] |= is_poisoned;
+            disk.clear_faults();
+            check_after(driven, &error, &options, &mut random, &context);
+        }
+        assert_eq!(ended, [true; 3], "{options:?}");
+    }
+}
+
+/// A compaction whose copies had no room left all of a sudden ended all writing, where one that had none from the beginning is only
+/// refused.
+#[test]
+fn copies_that_find_no_room_end_nothing() {
+    for options in all_options(64 << 10) {
+        let mut refused = 0;
+        for after in 0..24 {
+            let mut random = Random(after);
+            let disk = SimulatedDisk::new();
+            let mut driven = Driven::new(&disk, &options);
+            driven.large_one_in = 0;
+            (0..120).for_each(|_| driven.step(&mut random).unwrap());
+            // Populating is what appending to a map asks for room by.
+            for call in [Call::Write, Call::Populate] {
+                disk.fail_after(Fault {
+                    call: Some(call),
+                    after,
+                    error: IoKind::StorageFull,
+                    half_written: true,
+                });
+            }
+            let compacted = driven.db.compact();
+            disk.clear_faults();
+            let context = format!("write {after} finds no room, {compacted:?}, {options:?}");
+            assert!(matches!(compacted, Ok(_) | Err(Error::NoSpace(_))), "{context}");
+            refused += u32::from(compacted.is_err());
+            assert!(!driven.db.stats().unwrap().poisoned, "{context}");
+            assert_same(&read_all(&driven.db), &driven.state, &context);
+            driven.db.compact().unwrap();
+            check(&driven.db, &context);
+            let image = disk.process_death();
+            open_image(&image, &options, &driven.history, driven.history.len(), &context);
+        }
+        println!("{refused} refused");
+    }
+}

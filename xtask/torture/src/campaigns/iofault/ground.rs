@@ -39,7 +39,7 @@ impl Ground {
         let disk = SimulatedDisk::new();
         disk.set_maps(!random.one_in(8));
         disk.set_tears_writes(random.one_in(2));
-        Ok(Ground::Simulated { disk, path: PathBuf::from("/place/database") })
+        Ok(Ground::Simulated { disk, path: PathBuf::from("/database") })
     }
 
     /// What it is counted under.
