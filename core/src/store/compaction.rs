@@ -466,7 +466,7 @@ impl Store {
             let is_held = held(one);
             if !is_held {
                 if is_planted(Sabotage::KeepSegments) {
-                    Box::leak(Box::new(Arc::clone(&one.segment)));
+                    Box::leak(Box::new(std::sync::Arc::clone(&one.segment)));
                 }
                 self.log.forget_segment(one.entry.serial);
             }
