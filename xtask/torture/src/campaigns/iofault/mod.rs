@@ -103,9 +103,9 @@ impl Trial {
         let has_ended = database.stats()?.poisoned;
         tally.add("ends of all writing", u64::from(has_ended));
         if has_ended {
-            self.check_ended(&database)?
+            self.check_ended(&database)?;
         } else {
-            self.check_goes_on(&database)?
+            self.check_goes_on(&database)?;
         }
         drop(database);
         // An operation that failed when all writing ended may be there now.
