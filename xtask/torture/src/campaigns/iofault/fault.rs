@@ -50,7 +50,11 @@ impl Fault {
         let call = CALLS[random.index(CALLS.len())];
         let errors = errors_of(call);
         let error = errors[random.index(errors.len())];
-        let most = if random.one_in(3) { 200 } else { 12 };
+        let most = match call {
+            _ if is_rare(call) => 3,
+            _ if random.one_in(3) => 100,
+            _ => 12,
+        };
         let after = random.below(most);
         let times = match random.below(3) {
             0 => 1,
@@ -64,9 +68,19 @@ impl Fault {
         FULL.contains(&self.error)
     }
 
+    /// What kind of call fails.
+    pub(super) fn call_name(self) -> String {
+        format!("{:?}", self.call)
+    }
+
     /// Whether a read may make such a call.
     pub(super) fn is_of_reading(self) -> bool {
         matches!(self.call, Call::Read | Call::Open | Call::List | Call::Length | Call::Map | Call::Lock)
+    }
+
+    /// Whether such calls are made by opening, and hardly by anything else.
+    pub(super) fn is_of_opening(self) -> bool {
+        is_rare(self.call) && !self.is_of_backups()
     }
 
     /// Whether only a backup makes such a call.
@@ -94,6 +108,11 @@ fn errors_of(call: Call) -> Vec<Errno> {
         errors.extend(FILES);
     }
     errors
+}
+
+/// Whether there are only a few such calls in the life of a database.
+fn is_rare(call: Call) -> bool {
+    matches!(call, Call::CreateDirectory | Call::List | Call::Lock | Call::Link)
 }
 
 /// Whether such a call changes what is on the device.

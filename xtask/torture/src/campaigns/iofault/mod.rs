@@ -14,6 +14,7 @@
 mod fault;
 mod ground;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use opendb::simulation::open_simulated;
@@ -42,22 +43,32 @@ const ERRORS_MAX: u64 = 6;
 /// Steps after a fault that ended nothing.
 const AFTER: u64 = 12;
 
-/// Faults as many as are wanted, each with a database and a seed of its own, one more than that of the one
-/// before.
+/// Faults as many as are wanted, each in a database of its own. Each database has a seed of its own, one more
+/// than that of the one before. A fault that no call has met does not count.
 pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
-    for seed in (plan.seed..).take_while(|seed| seed - plan.seed < plan.iterations) {
+    let mut met = BTreeSet::new();
+    for seed in plan.seed.. {
+        if tally.count("faults") >= plan.iterations {
+            break;
+        }
+        tally.add("databases", 1);
         let mut random = Random::new(seed);
         let fault = Fault::draw(&mut random);
         let words = SETTINGS[random.index(SETTINGS.len())];
         let ground = Ground::draw(&mut random)?;
-        tally.add("faults", 1);
-        tally.add(ground.counted(), 1);
-        let context = format!("seed {seed}, {fault}, {words}, {}", ground.counted());
+        let counted = ground.counted();
+        let context = format!("seed {seed}, {fault}, {words}, {counted}");
         let mut trial = Trial::new(ground, options(words)?, fault, random);
         trial.go_through(tally).map_err(|failure| {
             Failure(format!("{failure}\n{context}\nwhat was done:\n  {}", trial.story.join("\n  ")))
         })?;
+        if trial.switch.hits() > 0 {
+            tally.add("faults", 1);
+            tally.add(counted, 1);
+            met.insert(fault.call_name());
+        }
     }
+    tally.add("kinds of calls failed", met.len() as u64);
     Ok(())
 }
 
@@ -91,7 +102,7 @@ impl Trial {
         for _ in 0..self.random.below(BEFORE_MAX) {
             self.step(&database).map_err(|error| Failure(format!("before the fault: {}", told(&error))))?;
         }
-        if self.random.one_in(4) {
+        if self.fault.is_of_opening() || self.random.one_in(4) {
             database = self.reopen_under_fault(database)?;
         }
         let errors = self.work_under_fault(&database)?;
