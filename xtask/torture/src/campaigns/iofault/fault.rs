@@ -51,7 +51,7 @@ impl Fault {
         let errors = errors_of(call);
         let error = errors[random.index(errors.len())];
         let most = match call {
-            _ if is_rare(call) => 3,
+            _ if is_rare(call) || call == Call::Populate => 3,
             _ if random.one_in(3) => 100,
             _ => 12,
         };
