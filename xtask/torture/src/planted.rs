@@ -23,11 +23,11 @@ pub(crate) struct Planted {
 pub(crate) const PLANTED: &[Planted] = &[
     Planted { sabotage: "drop-tombstones", campaign: "crash", iterations: 60 },
     Planted { sabotage: "copy-over-newer", campaign: "crash", iterations: 60 },
-    Planted { sabotage: "skip-sync", campaign: "powercut", iterations: 300 },
-    Planted { sabotage: "skip-directory-sync", campaign: "powercut", iterations: 600 },
-    Planted { sabotage: "acknowledge-early", campaign: "powercut", iterations: 300 },
-    Planted { sabotage: "take-torn-batches", campaign: "powercut", iterations: 600 },
-    Planted { sabotage: "remove-before-manifest", campaign: "powercut", iterations: 600 },
+    Planted { sabotage: "skip-sync", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "skip-directory-sync", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "acknowledge-early", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "take-torn-batches", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "remove-before-manifest", campaign: "powercut", iterations: 2500 },
     Planted { sabotage: "go-on-after-failure", campaign: "iofault", iterations: 300 },
     Planted { sabotage: "acknowledge-without-room", campaign: "diskfull", iterations: 10 },
 ];

@@ -29,8 +29,6 @@ const SETTINGS: [&str; 3] = [
 ];
 /// Refusals in a row after which there is no room for what is that long.
 const REFUSALS: u32 = 3;
-/// Writes after which a device must have been full.
-const WRITES_MAX: u64 = 20_000;
 /// Overwrites of one length: a device may never be full of them, since compaction makes room for the next.
 const OVERWRITES_MAX: u32 = 1500;
 /// Lengths of values of the fillings but those with large ones, one after the other.
@@ -130,12 +128,14 @@ struct Filling {
     state: State,
     /// Writes that were tried.
     number: u64,
+    /// Bytes of values that were acknowledged and must still be there.
+    bytes: u64,
     story: Vec<String>,
 }
 
 impl Filling {
     fn new(volume: Volume, options: Options, load: Load, random: Random) -> Filling {
-        Filling { volume, options, load, random, state: State::new(), number: 0, story: Vec::new() }
+        Filling { volume, options, load, random, state: State::new(), number: 0, bytes: 0, story: Vec::new() }
     }
 
     fn go_through(&mut self, tally: &mut Tally) -> Outcome<()> {
@@ -166,8 +166,8 @@ impl Filling {
         for length in LENGTHS {
             let (mut in_a_row, mut written) = (0, 0);
             while in_a_row < REFUSALS && (self.load != Load::Overwrites || written < OVERWRITES_MAX) {
-                if self.number == WRITES_MAX {
-                    return Err("the device is never full".into());
+                if self.bytes > self.volume.room() {
+                    return Err("more was acknowledged than the device has room for".into());
                 }
                 let has_room = self.write(database, length)?;
                 in_a_row = if has_room { 0 } else { in_a_row + 1 };
@@ -196,10 +196,10 @@ impl Filling {
     fn done(&mut self, operation: Operation) {
         for ((keyspace, key), value) in operation.writes {
             let place = (keyspace.to_owned(), key);
-            match value {
-                Some(value) => self.state.insert(place, value),
-                None => self.state.remove(&place),
-            };
+            let value = value.unwrap_or_default();
+            self.bytes += value.len() as u64;
+            let old = self.state.insert(place, value);
+            self.bytes -= old.map_or(0, |old| old.len() as u64);
         }
     }
 
@@ -219,9 +219,10 @@ impl Filling {
             self.check_refusal("a compaction", database, &error)?;
         }
         // What compaction has made room for is the database's own.
-        let mut refused = 0;
-        while refused < REFUSALS && self.number < WRITES_MAX {
+        let (mut refused, mut written) = (0, 0);
+        while refused < REFUSALS && written < OVERWRITES_MAX {
             refused += u32::from(!self.write(database, LENGTHS[0])?);
+            written += 1;
         }
         self.volume.take_the_rest()?;
         self.story.push("others took the rest".to_owned());
@@ -269,7 +270,8 @@ impl Filling {
             let is_deleted =
                 (0..TRIES).find_map(|_| self.delete(database, || handle.delete(&key)).transpose());
             is_deleted.unwrap_or_else(|| Err("deleting is no way out of a full device".into()))?;
-            self.state.remove(&(keyspace, key));
+            let value = self.state.remove(&(keyspace, key));
+            self.bytes -= value.map_or(0, |value| value.len() as u64);
         }
         self.check("when half of it was deleted", database)?;
         database.compact()?;

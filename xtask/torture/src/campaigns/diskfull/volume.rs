@@ -40,6 +40,7 @@ pub(super) struct Real {
     image: Option<PathBuf>,
     /// The process that has the database open counts as dead: whatever it asks of the system fails.
     is_dead: Arc<AtomicBool>,
+    room: u64,
 }
 
 impl Volume {
@@ -58,6 +59,14 @@ impl Volume {
                 disk.set_room(room);
                 Ok(Volume::Simulated { disk, room })
             }
+        }
+    }
+
+    /// More than this never fits.
+    pub(super) fn room(&self) -> u64 {
+        match self {
+            Volume::Simulated { room, .. } => *room,
+            Volume::Real(real) => real.room,
         }
     }
 
@@ -120,7 +129,7 @@ impl Real {
     fn tmpfs(directory: &Path, bytes: u64) -> Outcome<Real> {
         let place = place(directory)?;
         let mounted = Mounted::tmpfs(&place.path().join("mounted"), bytes)?;
-        Ok(Real { mounted: Some(mounted), place, image: None, is_dead: Arc::default() })
+        Ok(Real { mounted: Some(mounted), place, image: None, is_dead: Arc::default(), room: bytes })
     }
 
     fn ext4(directory: &Path, bytes: u64) -> Outcome<Real> {
@@ -128,7 +137,7 @@ impl Real {
         let image = place.path().join("image");
         make_ext4(&image, bytes)?;
         let mounted = Mounted::image(&image, &place.path().join("mounted"))?;
-        Ok(Real { mounted: Some(mounted), place, image: Some(image), is_dead: Arc::default() })
+        Ok(Real { mounted: Some(mounted), place, image: Some(image), is_dead: Arc::default(), room: bytes })
     }
 
     fn root(&self) -> PathBuf {

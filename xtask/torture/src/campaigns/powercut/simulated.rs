@@ -21,23 +21,23 @@ const RARITIES: [u64; 4] = [12, 40, 120, 400];
 
 /// What is done with a disk that a cut has left.
 struct Line<'a> {
-    plan: &'a Plan,
+    wanted: u64,
     tally: &'a mut Tally,
     random: Random,
 }
 
 /// Images until there are as many as are wanted, line after line. Each line has a seed of its own, one more
 /// than that of the line before, so that a failure can be had again by itself.
-pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
+pub(super) fn run(plan: &Plan, wanted: u64, tally: &mut Tally) -> Outcome<()> {
     for seed in plan.seed.. {
-        if tally.count("images") >= plan.iterations {
+        if tally.count("images") >= wanted {
             break;
         }
         let mut random = Random::new(seed);
         let disk = some_disk(&mut random);
         let known = Known::nothing(random.bits());
         tally.add("lines of lives", 1);
-        Line { plan, tally: &mut *tally, random }
+        Line { wanted, tally: &mut *tally, random }
             .live(&disk, known, 1)
             .map_err(|failure| Failure(format!("the line of lives of seed {seed}: {failure}")))?;
     }
@@ -56,7 +56,7 @@ impl Line<'_> {
     /// Opens what is on the disk, compares, works, and goes on with the images that were taken meanwhile.
     fn live(&mut self, disk: &SimulatedDisk, known: Known, life: usize) -> Outcome<()> {
         if life > 1 {
-            if self.tally.count("images") >= self.plan.iterations {
+            if self.tally.count("images") >= self.wanted {
                 return Ok(());
             }
             self.tally.add("images", 1);
