@@ -187,6 +187,12 @@ impl Error {
         Error::Io { context, source }
     }
 
+    /// Wraps an error after which nobody knows what is on the device, so that all writing ends. Also where the device is full
+    /// it is no [`Error::NoSpace`]: room does not help, and something of the write may be there.
+    pub(crate) fn uncertain(context: impl Into<String>, source: io::Error) -> Error {
+        Error::Io { context: context.into(), source }
+    }
+
     /// Damage at a place in a segment.
     pub(crate) fn corruption(segment: u64, offset: u64, reason: impl Into<String>) -> Error {
         Error::Corruption { segment, offset, reason: reason.into() }

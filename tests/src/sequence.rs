@@ -193,10 +193,27 @@ impl Expected {
         self.done
     }
 
+    /// What the stream has in the database now.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// From the next operation on the stream does what it does under another seed: what was lost is not simply done again.
+    pub fn turn_to(&mut self, seed: u64) {
+        self.seed = seed;
+    }
+
+    /// The next operation.
+    #[must_use]
+    pub fn next_operation(&self) -> Operation {
+        operation(self.seed, self.stream, self.done)
+    }
+
     /// Goes on to the state after `done` operations; never back.
     pub fn advance(&mut self, done: u64) {
         while self.done < done {
-            for ((keyspace, key), value) in operation(self.seed, self.stream, self.done).writes {
+            for ((keyspace, key), value) in self.next_operation().writes {
                 let place = (keyspace.to_owned(), key);
                 match value {
                     Some(value) => self.state.insert(place, value),
@@ -330,6 +347,22 @@ mod tests {
         let number = changing(200, |_| true);
         let later = changing(number + 1, |_| true);
         assert!(settle(&states(later + 1, 0), number).is_err());
+    }
+
+    #[test]
+    fn a_stream_that_has_turned_does_something_else() {
+        let mut turned = Expected::new(SEED, 0);
+        turned.advance(200);
+        let before = turned.state().clone();
+        turned.turn_to(SEED + 1);
+        assert_eq!((turned.state(), turned.done()), (&before, 200));
+        assert_eq!(turned.next_operation(), operation(SEED + 1, 0, 200));
+        turned.advance(240);
+        assert_ne!(*turned.state(), states(240, 0));
+        let mut whole = Expected::new(SEED, 0);
+        whole.advance(200);
+        whole.turn_to(SEED + 1);
+        assert_eq!(whole.settle(turned.state(), 239), Ok(240));
     }
 
     #[test]

@@ -5,12 +5,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Call, DeviceRoom, Disk, DiskFile, FileIdentity, LockAttempt, Map, OpenMode};
+use super::{Call, DeviceRoom, Disk, DiskFile, FileIdentity, Hook, LockAttempt, Map, OpenMode};
 
-/// Who is told of each call; an error is what the call fails with. Populating pages of a map, and stores, are no calls here.
-pub type Hook = Arc<dyn Fn(Call) -> io::Result<()> + Send + Sync>;
-
-/// The disk behind it, with the hook.
+/// The disk behind it, with the hook. Populating pages of a map, and stores, are no calls here.
 pub(crate) struct Hooked<D> {
     inner: D,
     hook: Hook,

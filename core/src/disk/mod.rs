@@ -25,18 +25,16 @@ use std::sync::Arc;
 
 pub(crate) use fork::{PerProcess, generation};
 #[cfg(feature = "simulation")]
-pub use hooked::Hook;
-#[cfg(feature = "simulation")]
 pub(crate) use hooked::Hooked;
 pub(crate) use lock::{DirectoryLock, LOCK_FILE_NAME};
 pub(crate) use map::Map;
 pub(crate) use priority::let_others_go_first;
 #[cfg(test)]
 pub(crate) use simulated::Operation;
+#[cfg(feature = "simulation")]
+pub use simulated::{Call, Fault, Hook, SimulatedDisk};
 #[cfg(all(test, not(feature = "simulation")))]
 pub(crate) use simulated::{Call, Fault, SimulatedDisk};
-#[cfg(feature = "simulation")]
-pub use simulated::{Call, Fault, SimulatedDisk};
 #[cfg(unix)]
 pub(crate) use unix::UnixDisk;
 

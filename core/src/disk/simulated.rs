@@ -9,7 +9,8 @@
 //! - Stores through a map must go to populated pages within the file; where the real system may raise SIGBUS they
 //!   are refused here.
 //!
-//! Any call can be made to fail, the room can be limited, and the calls can be listed in the order they were made.
+//! Any call can be made to fail, somebody can be told of each before it is made and take an image of the disk then, the room can
+//! be limited, and the calls can be listed in the order they were made.
 
 #![allow(unreachable_pub, reason = "public in builds with the feature `simulation`")]
 
@@ -26,10 +27,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub(crate) use faults::Operation;
-pub use faults::{Call, Fault};
+pub use faults::{Call, Fault, Hook};
 pub(crate) use memory::SimulatedMap;
 
 use super::{DeviceRoom, Disk, DiskFile, FileIdentity, HeldLock, LockAttempt, OpenMode};
+use faults::HookPlace;
 use file::{Inode, SimulatedFile};
 
 /// A random source for what a power cut does: each call gives another number.
@@ -46,6 +48,7 @@ pub struct SimulatedDisk {
 struct Shared {
     tree: Mutex<Tree>,
     faults: Mutex<Vec<Fault>>,
+    hook: HookPlace,
     trace: Mutex<Vec<Operation>>,
     features: Mutex<Features>,
 }
@@ -83,6 +86,7 @@ struct Features {
     maps: bool,
     populates: bool,
     room_bytes: u64,
+    tears_writes: bool,
 }
 
 impl Change {
@@ -132,8 +136,13 @@ impl SimulatedDisk {
     /// An empty disk that has maps, keeps allocations and has all the room one asks for.
     #[must_use]
     pub fn new() -> SimulatedDisk {
-        let features =
-            Features { keeps_allocations: true, maps: true, populates: true, room_bytes: u64::MAX };
+        let features = Features {
+            keeps_allocations: true,
+            maps: true,
+            populates: true,
+            room_bytes: u64::MAX,
+            tears_writes: false,
+        };
         SimulatedDisk::with(Tree::default(), features)
     }
 
@@ -141,6 +150,7 @@ impl SimulatedDisk {
         let shared = Shared {
             tree: Mutex::new(tree),
             faults: Mutex::default(),
+            hook: HookPlace::default(),
             trace: Mutex::default(),
             features: Mutex::new(features),
         };
@@ -157,6 +167,12 @@ impl SimulatedDisk {
         self.shared.features.lock().room_bytes = bytes;
     }
 
+    /// Limits it to what the files have now: somebody else has taken what was free.
+    pub fn leave_no_room(&self) {
+        let used = self.shared.tree.lock().used_bytes();
+        self.set_room(used);
+    }
+
     /// Whether files can be mapped (from now on).
     pub fn set_maps(&self, maps: bool) {
         self.shared.features.lock().maps = maps;
@@ -165,6 +181,17 @@ impl SimulatedDisk {
     /// Whether pages can be populated (from now on), which old kernels cannot.
     pub fn set_populates(&self, populates: bool) {
         self.shared.features.lock().populates = populates;
+    }
+
+    /// Has somebody told of each call, or nobody. Images of the disk do not have the hook. One that keeps a handle on the disk
+    /// keeps the disk until it is taken away.
+    pub fn set_hook(&self, hook: Option<Hook>) {
+        self.shared.hook.set(hook);
+    }
+
+    /// Whether a write that the hook makes fail leaves the first half of its bytes (from now on).
+    pub fn set_tears_writes(&self, tears_writes: bool) {
+        self.shared.features.lock().tears_writes = tears_writes;
     }
 
     /// Arms a fault; several can be armed at once.

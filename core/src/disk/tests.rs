@@ -545,6 +545,39 @@ mod simulated_disk {
     }
 
     #[test]
+    fn a_hook_is_told_of_each_call_takes_images_and_has_calls_fail() {
+        let (simulated, disk) = disk();
+        let file = write_file(&disk, Path::new("/d/f"), b"01234567");
+        let images = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let (kept, seen) = (Arc::clone(&images), simulated.clone());
+        simulated.set_tears_writes(true);
+        simulated.set_hook(Some(Arc::new(move |call| {
+            kept.lock().push((call, seen.process_death().shared()));
+            if call == Call::Write { Err(ErrorKind::QuotaExceeded.into()) } else { Ok(()) }
+        })));
+        assert_eq!(file.write_all_at(b"aaaa", 0).unwrap_err().kind(), ErrorKind::QuotaExceeded);
+        file.sync().unwrap();
+        simulated.set_hook(None);
+        file.write_all_at(b"b", 7).unwrap();
+        let images: Vec<_> = images.lock().drain(..).collect();
+        let at = |(call, image): &(Call, Arc<dyn Disk>)| {
+            (*call, content(&*image.open(Path::new("/d/f"), OpenMode::ReadOnly).unwrap()))
+        };
+        let expected = [(Call::Write, b"01234567".to_vec()), (Call::Sync, b"aa234567".to_vec())];
+        assert_eq!(images.iter().map(at).collect::<Vec<_>>(), expected);
+        assert_eq!(content(&*file), b"aa23456b");
+    }
+
+    #[test]
+    fn others_can_take_what_room_is_left() {
+        let (simulated, disk) = disk();
+        let file = write_file(&disk, Path::new("/d/f"), &[1; 600]);
+        simulated.leave_no_room();
+        assert_eq!(file.allocate(601).unwrap_err().kind(), ErrorKind::StorageFull);
+        file.write_all_at(&[2; 600], 0).unwrap();
+    }
+
+    #[test]
     fn room_is_limited_and_comes_back() {
         let (simulated, disk) = disk();
         simulated.set_room(1000);

@@ -153,10 +153,7 @@ impl Log {
             return Err(Error::Internal("no segment to append to".to_owned()));
         };
         let offset = active.end;
-        self.write(active, frame, sequence).map_err(|error| match error {
-            Error::NoSpace(_) => error,
-            _ => self.poisoned_by(error),
-        })?;
+        self.write(active, frame, sequence).map_err(|error| self.failed_append(error))?;
         let appended = Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset };
         Ok(Staged { appended, bytes, sequence })
     }

@@ -112,7 +112,7 @@ impl Log {
         }
         let serial = segment.serial();
         self.give_back(segment);
-        appended.map_err(|error| self.failed_large(error))?;
+        appended.map_err(|error| self.failed_append(error))?;
         Ok(LargePointer { serial, offset, length, crc })
     }
 
@@ -125,7 +125,7 @@ impl Log {
             Ok(offset) => Ok(LargeWrite { segment: Arc::downgrade(&segment), offset, length, crc: 0, owner }),
             Err(error) => {
                 self.give_back(segment);
-                Err(self.failed_large(error))
+                Err(self.failed_append(error))
             }
         }
     }
@@ -133,7 +133,7 @@ impl Log {
     /// Writes the next piece. After a clean error it may be tried again.
     pub(crate) fn write_large(&self, write: &mut LargeWrite, piece: &[u8]) -> Result<()> {
         let _under_way = self.begin_large_call()?;
-        write.segment()?.append_more(piece).map_err(|error| self.failed_large(error))?;
+        write.segment()?.append_more(piece).map_err(|error| self.failed_append(error))?;
         write.crc = crc32c(write.crc, piece);
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Log {
         let segment = write.segment()?;
         let header = large_header(length, owner, crc, self.salt(segment.serial()).at(offset));
         let written = segment.append_more(padding(length)).and_then(|()| segment.fill_in(offset, &header));
-        written.map_err(|error| self.failed_large(error))?;
+        written.map_err(|error| self.failed_append(error))?;
         self.publish_large(&segment, offset + stored_bytes(length));
         Ok(LargePointer { serial: segment.serial(), offset, length, crc })
     }
@@ -176,7 +176,9 @@ impl Log {
         Ok(UnderWay(self))
     }
 
-    pub(super) fn failed_large(&self, error: Error) -> Error {
+    /// The error of an append, which ends all writing unless it is clean: where there was no room, what the next append writes
+    /// over is all that may be there.
+    pub(crate) fn failed_append(&self, error: Error) -> Error {
         match error {
             Error::NoSpace(_) | Error::Closed => error,
             _ => self.poisoned_by(error),

@@ -165,7 +165,7 @@ impl Log {
 
     fn append_to_series(&self, segment: &Segment, offset: u64, parts: &[&[u8]]) -> Result<()> {
         let _under_way = self.begin_large_call()?;
-        segment.append_at(offset, parts).map_err(|error| self.failed_large(error))
+        segment.append_at(offset, parts).map_err(|error| self.failed_append(error))
     }
 
     /// Writes what is only gathered yet: all that [`Log::publish_series`] needs.

@@ -100,8 +100,9 @@ pub(super) fn replace_file(
     let sync =
         || if is_planted(Sabotage::SkipDirectorySync) { Ok(()) } else { disk.sync_directory(directory) };
     let replaced = disk.rename(&aside, &path).and_then(|()| sync());
-    replaced
-        .map_err(|error| WriteFailure::Unknown(Error::io(format!("replacing {}", path.display()), error)))?;
+    replaced.map_err(|error| {
+        WriteFailure::Unknown(Error::uncertain(format!("replacing {}", path.display()), error))
+    })?;
     Ok(identity)
 }
 

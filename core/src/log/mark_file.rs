@@ -30,7 +30,11 @@ pub(crate) struct MarkFile {
 }
 
 fn failed(what: &str, directory: &Path, error: std::io::Error) -> Error {
-    Error::io(format!("{what} {}", directory.join(MARK_NAME).display()), error)
+    Error::io(doing_to(what, directory), error)
+}
+
+fn doing_to(what: &str, directory: &Path) -> String {
+    format!("{what} {}", directory.join(MARK_NAME).display())
 }
 
 /// Reads the mark of a database; `None` where there is none. Nothing is changed.
@@ -123,7 +127,9 @@ impl Log {
             (Arc::clone(&mark.file), mark.last.number)
         };
         self.check_not_poisoned()?;
-        file.sync().map_err(|error| self.poisoned_by(failed("syncing", &self.config.directory, error)))?;
+        file.sync().map_err(|error| {
+            self.poisoned_by(Error::uncertain(doing_to("syncing", &self.config.directory), error))
+        })?;
         if let Some(mark) = self.mark.lock().as_mut() {
             // Unless it was written again meanwhile, or somebody else has synced it too.
             if !mark.synced && mark.last.number == number {

@@ -318,7 +318,7 @@ impl Log {
         access.mapped_append &= kind == SegmentKind::Log;
         let segment = Segment::create(disk, planned.path.clone(), serial, slot, capacity, &header, access)?;
         disk.sync_directory(directory).map_err(|error| {
-            self.poisoned_by(Error::io(format!("syncing {}", directory.display()), error))
+            self.poisoned_by(Error::uncertain(format!("syncing {}", directory.display()), error))
         })?;
         Ok(segment)
     }

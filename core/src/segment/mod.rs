@@ -498,7 +498,7 @@ impl Body {
         let outcome =
             if *has_failed { Err(io::Error::other("a sync of it failed before")) } else { put(&*self.file) };
         *has_failed = outcome.is_err() && !is_planted(Sabotage::GoOnAfterFailure);
-        outcome.map_err(|error| failed(doing, &self.path, error))
+        outcome.map_err(|error| Error::uncertain(doing_to(doing, &self.path), error))
     }
 
     /// Ends stores to the pages that are published as a whole, where there are so many that this costs less than what a sync would
@@ -550,5 +550,9 @@ fn map_file(file: &dyn DiskFile, path: &Path, capacity: u64, writable: bool) -> 
 }
 
 fn failed(what: &str, path: &Path, error: io::Error) -> Error {
-    Error::io(format!("{what} the segment {}", path.display()), error)
+    Error::io(doing_to(what, path), error)
+}
+
+fn doing_to(what: &str, path: &Path) -> String {
+    format!("{what} the segment {}", path.display())
 }

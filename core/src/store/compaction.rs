@@ -373,7 +373,7 @@ impl Store {
     ) -> Result<()> {
         let start = segment.published();
         segment.cache_ahead(batch.bytes.len() as u64);
-        segment.append(&[&batch.bytes]).map_err(|error| self.log.poisoned_by(error))?;
+        segment.append(&[&batch.bytes]).map_err(|error| self.log.failed_append(error))?;
         segment.publish(start + batch.bytes.len() as u64);
         segment.write_out().map_err(|error| self.log.poisoned_by(error))?;
         // So that nobody waits for it under the lock.

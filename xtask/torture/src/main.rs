@@ -5,9 +5,13 @@
 //! - [`plan`]: how much is done and from which seed, and what was counted
 //! - [`campaigns`]: the list of campaigns, and one module each
 //! - [`planted`]: the list of faults that are planted on purpose, each with the campaign that finds it
+//! - [`look`]: what databases are opened with and looked at by
+//! - [`mounted`]: filesystems that are mounted for a while, and copies of a device as it is under power
 //! - [`worker`]: what a campaign does in a process that it kills
 
 mod campaigns;
+mod look;
+mod mounted;
 mod plan;
 mod planted;
 mod worker;

@@ -23,10 +23,20 @@ pub(crate) struct Planted {
 pub(crate) const PLANTED: &[Planted] = &[
     Planted { sabotage: "drop-tombstones", campaign: "crash", iterations: 60 },
     Planted { sabotage: "copy-over-newer", campaign: "crash", iterations: 60 },
+<<<<<<< HEAD
     Planted { sabotage: "skip-checksum", campaign: "corrupt", iterations: 1000 },
     Planted { sabotage: "ignore-conflicts", campaign: "concurrency", iterations: 60 },
     Planted { sabotage: "show-half-batches", campaign: "concurrency", iterations: 300 },
     Planted { sabotage: "keep-segments", campaign: "endurance", iterations: 15 },
+=======
+    Planted { sabotage: "skip-sync", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "skip-directory-sync", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "acknowledge-early", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "take-torn-batches", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "remove-before-manifest", campaign: "powercut", iterations: 2500 },
+    Planted { sabotage: "go-on-after-failure", campaign: "iofault", iterations: 300 },
+    Planted { sabotage: "acknowledge-without-room", campaign: "diskfull", iterations: 10 },
+>>>>>>> power
 ];
 
 /// Breaks a rule in this process.

@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use opendb::{OpenDB, Scan, Snapshot, simulation};
+use opendb::{OpenDB, simulation};
 use opendb_tests::random::Random;
-use opendb_tests::rust_driver::to_options;
-use opendb_tests::sequence::{Expected, KEYSPACES, State, check_absent, operation, perform, read_state};
+use opendb_tests::sequence::{Expected, check_absent, operation, perform, read_state};
 use opendb_tests::{Failure, Outcome};
 use rustix::process::{Signal, getpid, kill_process};
 
+use crate::look::{options, read_snapshot};
 use crate::plan::take_word;
 
 /// Longest rest of the thread that compacts and flushes.
@@ -63,9 +63,7 @@ fn prepare<'a>(broken: &str, dies_at: &str, directory: &'a str, settings: &'a st
 }
 
 fn open(words: &Words<'_>) -> Outcome<OpenDB> {
-    let settings = words.settings.split(',').filter_map(|word| word.split_once('='));
-    let settings: Vec<_> = settings.map(|(key, word)| (key.to_owned(), word.to_owned())).collect();
-    let options = to_options(&settings)?;
+    let options = options(words.settings)?;
     let database = match words.dies_at {
         0 => OpenDB::open_with_options(words.directory, options)?,
         dies_at => {
@@ -142,22 +140,6 @@ fn disturb(database: &OpenDB, mut random: Random, is_over: &AtomicBool) -> Outco
 
 fn rest(random: &mut Random) {
     std::thread::sleep(Duration::from_micros(random.below(REST_MICROSECONDS_MAX)));
-}
-
-/// All that a snapshot has of the keyspaces that there are.
-fn read_snapshot(snapshot: &Snapshot) -> Outcome<State> {
-    let mut state = State::new();
-    for keyspace in KEYSPACES {
-        let keyspace_then = match snapshot.keyspace(keyspace) {
-            Err(error) if error.kind() == opendb::ErrorKind::KeyspaceNotFound => continue,
-            other => other?,
-        };
-        for entry in keyspace_then.iter(&Scan::all())? {
-            let (key, value) = entry?;
-            state.insert((keyspace.to_owned(), key), value);
-        }
-    }
-    Ok(state)
 }
 
 fn number(word: &str) -> Outcome<u64> {

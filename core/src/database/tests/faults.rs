@@ -285,3 +285,57 @@ fn a_device_without_room_for_the_mark_does_not_end_writing() {
         }
     }
 }
+
+/// A sync, or the replacing of a manifest, met a device that was full or a quota that was used up. All writing ended, as it must, but the
+/// error was that of a full device, which says that nothing of the write is there and that the handle goes on once there is room: who
+/// made room and tried again was refused for ever, and found the write after the next open.
+#[test]
+fn a_sync_that_finds_no_room_is_no_clean_error() {
+    for options in all_options(64 << 10) {
+        for call in [Call::Sync, Call::SyncDirectory, Call::Rename] {
+            for error in [IoKind::StorageFull, IoKind::QuotaExceeded] {
+                let context = format!("{call:?} fails with {error}, {options:?}");
+                let disk = SimulatedDisk::new();
+                let mut driven = Driven::new(&disk, &options);
+                let mut put = |number: u8| {
+                    driven.put_value(("default", vec![number]), vec![number; 3000].into(), Durability::Sync)
+                };
+                put(0).unwrap();
+                disk.fail_after(Fault::next(call, error));
+                let error = (1..60).find_map(|number| put(number).err()).unwrap();
+                assert!(matches!(error, Error::Io { .. } | Error::Poisoned(_)), "{error}, {context}");
+                check_after(driven, &error, &options, &mut Random(1), &context);
+            }
+        }
+    }
+}
+
+/// A compaction whose copies had no room left all of a sudden ended all writing, where one that had none from the beginning is only
+/// refused.
+#[test]
+fn copies_that_find_no_room_end_nothing() {
+    for options in all_options(64 << 10) {
+        for after in 0..12 {
+            let disk = SimulatedDisk::new();
+            let mut driven = Driven::new(&disk, &options);
+            // Half of what each segment has is dead.
+            for number in (0..60).chain((0..60).step_by(2)) {
+                let value = vec![number; 3000].into();
+                driven.put_value(("default", vec![number]), value, Durability::Buffered).unwrap();
+            }
+            driven.db.flush().unwrap();
+            let fault = Fault::next(Call::Write, IoKind::StorageFull);
+            disk.fail_after(Fault { half_written: true, after, ..fault });
+            let compacted = driven.db.compact();
+            disk.clear_faults();
+            let context = format!("write {after} finds no room, {compacted:?}, {options:?}");
+            assert!(matches!(compacted, Ok(_) | Err(Error::NoSpace(_))), "{context}");
+            assert!(!driven.db.stats().unwrap().poisoned, "{context}");
+            assert_same(&read_all(&driven.db), &driven.state, &context);
+            driven.db.compact().unwrap();
+            check(&driven.db, &context);
+            let image = disk.process_death();
+            open_image(&image, &options, &driven.history, driven.history.len(), &context);
+        }
+    }
+}

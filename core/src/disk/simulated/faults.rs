@@ -1,9 +1,39 @@
-//! Calls that fail on demand, and the list of those that were made.
+//! Calls that fail on demand, who is told of calls, and the list of those that were made.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::Shared;
+
+/// Who is told of each call before it is made; an error is what the call fails with.
+#[allow(unreachable_pub, reason = "public in builds with the feature `simulation`")]
+pub type Hook = Arc<dyn Fn(Call) -> io::Result<()> + Send + Sync>;
+
+/// The hook of a simulated disk, where it has one.
+#[derive(Default)]
+pub(super) struct HookPlace(Mutex<Option<Hook>>);
+
+impl fmt::Debug for HookPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookPlace").finish_non_exhaustive()
+    }
+}
+
+impl HookPlace {
+    pub(super) fn set(&self, hook: Option<Hook>) {
+        *self.0.lock() = hook;
+    }
+
+    /// Nothing is locked while the hook is asked, so that it can take an image of its disk.
+    fn tell(&self, call: Call) -> io::Result<()> {
+        let hook = self.0.lock().clone();
+        hook.map_or(Ok(()), |hook| hook(call))
+    }
+}
 
 /// The kinds of calls that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +128,26 @@ pub(crate) enum Operation {
     Sync(PathBuf),
 }
 
+/// A call that fails.
+#[derive(Debug)]
+pub(super) struct Failing {
+    pub(super) error: io::Error,
+    /// Whether a write has written the first half of its bytes.
+    pub(super) half_written: bool,
+}
+
 impl Shared {
+    /// How this call fails, if it does.
+    pub(super) fn failing(&self, call: Call) -> Option<Failing> {
+        if let Err(error) = self.hook.tell(call) {
+            return Some(Failing { error, half_written: self.features.lock().tears_writes });
+        }
+        let fault = self.fault(call)?;
+        Some(Failing { error: fault.error.into(), half_written: fault.half_written })
+    }
+
     /// The fault that hits this call, if any.
-    pub(super) fn fault(&self, call: Call) -> Option<Fault> {
+    fn fault(&self, call: Call) -> Option<Fault> {
         let mut faults = self.faults.lock();
         let mut hit = None;
         faults.retain_mut(|fault| {
@@ -117,12 +164,9 @@ impl Shared {
         hit
     }
 
-    /// Fails where a fault hits this call.
+    /// Fails where this call does.
     pub(super) fn check(&self, call: Call) -> io::Result<()> {
-        match self.fault(call) {
-            Some(fault) => Err(fault.error.into()),
-            None => Ok(()),
-        }
+        self.failing(call).map_or(Ok(()), |failing| Err(failing.error))
     }
 
     /// Adds to the trace.

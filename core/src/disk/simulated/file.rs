@@ -217,13 +217,13 @@ impl DiskFile for SimulatedFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.check_writable()?;
-        let Some(fault) = self.shared.fault(Call::Write) else {
+        let Some(failing) = self.shared.failing(Call::Write) else {
             return self.write(bytes, offset);
         };
-        if fault.half_written {
+        if failing.half_written {
             self.write(bytes.get(..bytes.len() / 2).unwrap_or_default(), offset)?;
         }
-        Err(fault.error.into())
+        Err(failing.error)
     }
 
     fn length(&self) -> io::Result<u64> {

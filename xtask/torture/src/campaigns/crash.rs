@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use opendb::OpenDB;
 use opendb_tests::random::Random;
-use opendb_tests::rust_driver::to_options;
 use opendb_tests::sequence::{Expected, check_absent, read_state};
 use opendb_tests::{Failure, Outcome, place};
 
+use crate::look::{check_whole, options};
 use crate::plan::{Plan, Tally};
 
 /// Operations of a stream in one life that is not cut short: more than a life has time for, mostly.
@@ -206,24 +206,24 @@ impl History {
             self.lives.push("not opened here".to_owned());
             return Ok(());
         }
+<<<<<<< HEAD
         let words = self.settings.split(',').filter_map(|word| word.split_once('='));
         let settings: Vec<_> = words.map(|(key, word)| (key.to_owned(), word.to_owned())).collect();
         if random.one_in(4) {
             self.remove_what_the_log_has()?;
             tally.add("rebuilt from the log alone", 1);
         }
+=======
+>>>>>>> power
         // The second time after a clean close.
         for _ in 0..2 {
-            let database = OpenDB::open_with_options(&self.path, to_options(&settings)?)?;
+            let database = OpenDB::open_with_options(&self.path, options(&self.settings)?)?;
             let state = read_state(&database)?;
             check_absent(&database, &state, self.streams.len() as u64)?;
             for (expected, acknowledged) in self.streams.iter_mut().zip(&mut self.acknowledged) {
                 *acknowledged = expected.settle(&state, *acknowledged)?;
             }
-            let verification = database.verify()?;
-            if let Some(violation) = verification.violations.first() {
-                return Err(Failure(format!("verify: {violation:?}, and more")));
-            }
+            check_whole(&database)?;
             database.close()?;
             tally.add("states compared and verified", 1);
             self.lives.push(format!("opened here, found {:?} operations, closed", self.acknowledged));

@@ -3,8 +3,14 @@
 mod concurrency;
 mod corrupt;
 mod crash;
+<<<<<<< HEAD
 mod endurance;
 mod model;
+=======
+mod diskfull;
+mod iofault;
+mod powercut;
+>>>>>>> power
 
 use opendb_tests::Outcome;
 
@@ -38,6 +44,7 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         run: crash::run,
     },
     Campaign {
+<<<<<<< HEAD
         name: "corrupt",
         what: "files rot, are cut, mixed up, copied over each other and removed",
         unit: "mutations",
@@ -68,5 +75,29 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         quick: 40_000,
         full: 1_000_000,
         run: model::run,
+=======
+        name: "powercut",
+        what: "the power goes at any call to a simulated disk, and under a mounted ext4, again and again",
+        unit: "images",
+        quick: 1500,
+        full: 20_000,
+        run: powercut::run,
+    },
+    Campaign {
+        name: "iofault",
+        what: "each kind of call to the system fails with each of its errors, once, some times or for ever",
+        unit: "faults",
+        quick: 300,
+        full: 5000,
+        run: iofault::run,
+    },
+    Campaign {
+        name: "diskfull",
+        what: "simulated disks, tmpfs and ext4 are filled to the last byte, and got out of that",
+        unit: "fillings",
+        quick: 12,
+        full: 300,
+        run: diskfull::run,
+>>>>>>> power
     },
 ];
