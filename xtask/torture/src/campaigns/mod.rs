@@ -3,14 +3,11 @@
 mod concurrency;
 mod corrupt;
 mod crash;
-<<<<<<< HEAD
-mod endurance;
-mod model;
-=======
 mod diskfull;
+mod endurance;
 mod iofault;
+mod model;
 mod powercut;
->>>>>>> power
 
 use opendb_tests::Outcome;
 
@@ -44,44 +41,20 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         run: crash::run,
     },
     Campaign {
-<<<<<<< HEAD
-        name: "corrupt",
-        what: "files rot, are cut, mixed up, copied over each other and removed",
-        unit: "mutations",
-        quick: 1000,
-        full: 100_000,
-        run: corrupt::run,
-    },
-    Campaign {
-        name: "concurrency",
-        what: "threads meet on few keys, and what they saw has to be of one order of whole commits",
-        unit: "histories",
-        quick: 300,
-        full: 3000,
-        run: concurrency::run,
-    },
-    Campaign {
-        name: "endurance",
-        what: "a live set of one size is worked on for long, and nothing grows",
-        unit: "seconds",
-        quick: 15,
-        full: 1800,
-        run: endurance::run,
-    },
-    Campaign {
-        name: "model",
-        what: "random commands by every kind of call have to answer as the model does",
-        unit: "commands",
-        quick: 40_000,
-        full: 1_000_000,
-        run: model::run,
-=======
         name: "powercut",
         what: "the power goes at any call to a simulated disk, and under a mounted ext4, again and again",
         unit: "images",
         quick: 1500,
         full: 20_000,
         run: powercut::run,
+    },
+    Campaign {
+        name: "corrupt",
+        what: "files rot, are cut, mixed up, copied over each other and removed",
+        unit: "mutations",
+        quick: 1000,
+        full: 100_000,
+        run: corrupt::run,
     },
     Campaign {
         name: "iofault",
@@ -98,6 +71,29 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         quick: 12,
         full: 300,
         run: diskfull::run,
->>>>>>> power
+    },
+    Campaign {
+        name: "model",
+        what: "random commands by every kind of call have to answer as the model does",
+        unit: "commands",
+        quick: 40_000,
+        full: 1_000_000,
+        run: model::run,
+    },
+    Campaign {
+        name: "concurrency",
+        what: "threads meet on few keys, and what they saw has to be of one order of whole commits",
+        unit: "histories",
+        quick: 300,
+        full: 3000,
+        run: concurrency::run,
+    },
+    Campaign {
+        name: "endurance",
+        what: "a live set of one size is worked on for long, and nothing grows",
+        unit: "seconds",
+        quick: 15,
+        full: 1800,
+        run: endurance::run,
     },
 ];
