@@ -49,11 +49,7 @@ pub fn disk_with_files(directory: &Path, files: &[(PathBuf, Vec<u8>)]) -> Result
     Ok(disk)
 }
 
-<<<<<<< HEAD
-/// Makes something of bytes and gives nothing.
-=======
 /// Reads bytes, whatever they are.
->>>>>>> power
 pub type Decoder = fn(&[u8]);
 
 /// What makes something of bytes that stand in files, by name: whatever they are, each comes to an end without a panic and takes

@@ -21,14 +21,13 @@ pub(crate) struct Planted {
 
 /// Every fault once.
 pub(crate) const PLANTED: &[Planted] = &[
-    Planted { sabotage: "drop-tombstones", campaign: "crash", iterations: 60 },
+    Planted { sabotage: "drop-tombstones", campaign: "crash", iterations: 600 },
     Planted { sabotage: "copy-over-newer", campaign: "crash", iterations: 60 },
-<<<<<<< HEAD
     Planted { sabotage: "skip-checksum", campaign: "corrupt", iterations: 1000 },
+    Planted { sabotage: "blind-checksums", campaign: "corrupt", iterations: 1000 },
     Planted { sabotage: "ignore-conflicts", campaign: "concurrency", iterations: 60 },
     Planted { sabotage: "show-half-batches", campaign: "concurrency", iterations: 300 },
     Planted { sabotage: "keep-segments", campaign: "endurance", iterations: 15 },
-=======
     Planted { sabotage: "skip-sync", campaign: "powercut", iterations: 2500 },
     Planted { sabotage: "skip-directory-sync", campaign: "powercut", iterations: 2500 },
     Planted { sabotage: "acknowledge-early", campaign: "powercut", iterations: 2500 },
@@ -36,7 +35,6 @@ pub(crate) const PLANTED: &[Planted] = &[
     Planted { sabotage: "remove-before-manifest", campaign: "powercut", iterations: 2500 },
     Planted { sabotage: "go-on-after-failure", campaign: "iofault", iterations: 300 },
     Planted { sabotage: "acknowledge-without-room", campaign: "diskfull", iterations: 10 },
->>>>>>> power
 ];
 
 /// Breaks a rule in this process.

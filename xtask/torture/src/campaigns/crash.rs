@@ -206,15 +206,10 @@ impl History {
             self.lives.push("not opened here".to_owned());
             return Ok(());
         }
-<<<<<<< HEAD
-        let words = self.settings.split(',').filter_map(|word| word.split_once('='));
-        let settings: Vec<_> = words.map(|(key, word)| (key.to_owned(), word.to_owned())).collect();
         if random.one_in(4) {
             self.remove_what_the_log_has()?;
             tally.add("rebuilt from the log alone", 1);
         }
-=======
->>>>>>> power
         // The second time after a clean close.
         for _ in 0..2 {
             let database = OpenDB::open_with_options(&self.path, options(&self.settings)?)?;
