@@ -27,7 +27,7 @@ pub(crate) const PLANTED: &[Planted] = &[
     Planted { sabotage: "blind-checksums", campaign: "corrupt", iterations: 1000 },
     Planted { sabotage: "ignore-conflicts", campaign: "concurrency", iterations: 60 },
     Planted { sabotage: "show-half-batches", campaign: "concurrency", iterations: 300 },
-    Planted { sabotage: "keep-segments", campaign: "endurance", iterations: 15 },
+    Planted { sabotage: "keep-segments", campaign: "endurance", iterations: 30 },
     Planted { sabotage: "skip-sync", campaign: "powercut", iterations: 2500 },
     Planted { sabotage: "skip-directory-sync", campaign: "powercut", iterations: 2500 },
     Planted { sabotage: "acknowledge-early", campaign: "powercut", iterations: 2500 },

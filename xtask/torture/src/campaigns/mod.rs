@@ -57,6 +57,14 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         run: corrupt::run,
     },
     Campaign {
+        name: "hostile",
+        what: "the same by somebody who makes the checksums right: no panic, no hang, no length believed",
+        unit: "mutations",
+        quick: 300,
+        full: 100_000,
+        run: corrupt::hostile::run,
+    },
+    Campaign {
         name: "iofault",
         what: "each kind of call to the system fails with each of its errors, once, some times or for ever",
         unit: "faults",

@@ -16,6 +16,7 @@
 //! A case is a function of the seed and its number, but for the identities of the databases, which are random: so the salts of
 //! their checksums, and with them the damaged bytes, are others in each run. A directory that failed is kept and named.
 
+pub(super) mod hostile;
 mod lives;
 mod mutation;
 mod remains;
@@ -50,10 +51,18 @@ const OPENED_AGAIN: u64 = 4;
 /// What a case came to, by the names under which it is counted.
 type Counts = Vec<&'static str>;
 
+/// Tries what may be done with one damaged directory, and gives what is counted of it.
+type Try<'a> = &'a (dyn Fn(&Life, &BTreeMap<PathBuf, Vec<u8>>, &mut Random) -> Outcome<Counts> + Sync);
+
 /// Damages as often as is wanted.
 pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
-    let lives = lives(plan.seed)?;
     let remains = Remains::default();
+    each_case(plan, tally, &|life, files, random| try_case(life, &remains, files, random))
+}
+
+/// Damages lives as often as is wanted, and tries each case.
+fn each_case(plan: &Plan, tally: &mut Tally, try_one: Try<'_>) -> Outcome<()> {
+    let lives = lives(plan.seed)?;
     forget();
     let (next, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let (tally, finding) = (Mutex::new(tally), Mutex::new(None));
@@ -63,7 +72,7 @@ pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
             if number >= plan.iterations {
                 break;
             }
-            match try_number(&lives, &remains, plan.seed, number) {
+            match try_number(&lives, try_one, plan.seed, number) {
                 Ok(counts) => {
                     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                     counts.into_iter().for_each(|name| tally.add(name, 1));
@@ -83,14 +92,14 @@ pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
 }
 
 /// One case. What it finds tells the life, the damage and where the damaged files are.
-fn try_number(lives: &[Life], remains: &Remains, seed: u64, number: u64) -> Outcome<Counts> {
+fn try_number(lives: &[Life], try_one: Try<'_>, seed: u64, number: u64) -> Outcome<Counts> {
     let mut random = Random::new(seed ^ Random::new(number).bits());
     let at = random.index(lives.len());
     let life = lives.get(at).ok_or("there is no life to damage")?;
     let (files, told) = mutation::mutate(&mut random, at, lives);
     let case = format!("case {number} of seed {seed}, {}: {}", life.name, told.join("; "));
     let watch = Watch::start(&case);
-    let tried = catch_unwind(AssertUnwindSafe(|| try_case(life, remains, &files, &mut random)));
+    let tried = catch_unwind(AssertUnwindSafe(|| try_one(life, &files, &mut random)));
     drop(watch);
     let tried = tried.unwrap_or_else(|_| Err("a panic, told above".into()));
     let tried = tried.and_then(|counts| match largest_bytes() {
