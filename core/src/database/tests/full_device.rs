@@ -243,3 +243,32 @@ fn what_is_left_over_of_a_segment_is_given_back_once_it_is_sealed() {
         open_image(&image, &options, &driven.history, driven.history.len(), "after a power cut");
     }
 }
+
+/// A compaction had copied everything, and its checkpoint took the last of the room, so that there was none for the manifest that
+/// names it, nor for the one that does without: the checkpoint's file was still there. What was emptied stayed, the next put was refused,
+/// and the caller had been told that the room was given back.
+#[test]
+fn a_checkpoint_that_leaves_no_room_for_its_manifest_is_given_up() {
+    for options in all_options(SEGMENT_BYTES) {
+        for extra in (0..72).map(|step| step * 96) {
+            let disk = SimulatedDisk::new();
+            let mut driven = Driven::new(&disk, &options);
+            let mut random = Random(1);
+            // Half of what each segment has is dead.
+            for number in (0..60).chain((0..60).step_by(2)) {
+                let value = random.bytes(3000);
+                driven.put_value(("default", vec![number]), value, Durability::Buffered).unwrap();
+            }
+            driven.db.flush().unwrap();
+            disk.set_room(used_bytes(&disk) + 60 * 3100 + extra);
+            let compacted = driven.db.compact();
+            let context = format!("{extra} bytes beside the copies, {compacted:?}, {options:?}");
+            assert!(matches!(compacted, Ok(_) | Err(Error::NoSpace(_))), "{context}");
+            let stats = driven.db.stats().unwrap();
+            if compacted.is_ok_and(|done| done.segments_removed > 3) {
+                assert!(stats.log_bytes < stats.live_bytes * 11 / 10 + SEGMENT_BYTES, "{stats:?}, {context}");
+            }
+            assert_same(&read_all(&driven.db), &driven.state, &context);
+        }
+    }
+}
