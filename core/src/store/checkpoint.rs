@@ -300,14 +300,16 @@ impl Store {
         let path = directory.join(name(number));
         let written = Writer::create(&**disk, path.clone())
             .and_then(|writer| self.write_checkpoint(compactor, number, writer));
-        let (bytes, order, sequence, reach) = written.inspect_err(|_| {
+        // No manifest names it, and its room may be what the manifest that does without takes.
+        let give_up = |_: &Error| {
             if !self.log.is_poisoned() {
                 let _best_effort = disk.remove(&path);
             }
-        })?;
+        };
+        let (bytes, order, sequence, reach) = written.inspect_err(give_up)?;
         disk.sync_directory(directory)
             .map_err(|error| Error::io(format!("syncing {}", directory.display()), error))?;
-        self.retire_emptied(compactor, Some(number))?;
+        self.retire_emptied(compactor, Some(number)).inspect_err(give_up)?;
         remove(&**disk, directory, compactor.checkpoint);
         compactor.noted(number, sequence, self.log.bytes_appended(), reach);
         self.figures.checkpointed(bytes);

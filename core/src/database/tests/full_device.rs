@@ -2,9 +2,11 @@
 //! of it, because room was kept in reserve.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::model::{Driven, PATH, Random, all_options, assert_same, open, open_image, read_all};
-use crate::disk::{Disk, Fault, OpenMode, SimulatedDisk};
+use crate::disk::{Call, Disk, Fault, OpenMode, SimulatedDisk};
 use crate::options::{Durability, Options};
 use crate::{Error, Result};
 
@@ -241,5 +243,42 @@ fn what_is_left_over_of_a_segment_is_given_back_once_it_is_sealed() {
         assert_same(&read_all(&driven.db), &driven.state, "cut");
         let image = disk.crash(&mut || random.next());
         open_image(&image, &options, &driven.history, driven.history.len(), "after a power cut");
+    }
+}
+
+/// A compaction had copied everything, and its checkpoint took the last of the room, so that there was none for the manifest that
+/// names it, nor for the one that does without: the checkpoint's file was still there. What was emptied stayed, the next put was refused,
+/// and the caller had been told that the room was given back.
+#[test]
+fn a_checkpoint_that_leaves_no_room_for_its_manifest_is_given_up() {
+    for options in all_options(SEGMENT_BYTES) {
+        let disk = SimulatedDisk::new();
+        let mut driven = Driven::new(&disk, &options);
+        let mut random = Random(1);
+        // Half of what each segment has is dead.
+        for number in (0..60).chain((0..60).step_by(2)) {
+            let value = random.bytes(3000);
+            driven.put_value(("default", vec![number]), value, Durability::Buffered).unwrap();
+        }
+        driven.db.flush().unwrap();
+        // There is no room for a file beside a whole checkpoint.
+        let (looked_at, is_whole) = (disk.clone(), AtomicBool::new(false));
+        disk.set_hook(Some(Arc::new(move |call| {
+            if !matches!(call, Call::SyncDirectory | Call::Create) {
+                return Ok(());
+            }
+            let names = looked_at.list(Path::new(PATH))?;
+            let is_there = names.iter().any(|name| name.ends_with(".checkpoint"));
+            is_whole.fetch_or(is_there && call == Call::SyncDirectory, Ordering::Relaxed);
+            let is_full = is_there && call == Call::Create && is_whole.load(Ordering::Relaxed);
+            if is_full { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        })));
+        let compacted = driven.db.compact();
+        disk.set_hook(None);
+        let stats = driven.db.stats().unwrap();
+        let context = format!("{compacted:?}, {stats:?}, {options:?}");
+        assert!(compacted.is_ok(), "{context}");
+        assert!(stats.log_bytes < stats.live_bytes * 11 / 10 + SEGMENT_BYTES, "{context}");
+        assert_same(&read_all(&driven.db), &driven.state, &context);
     }
 }

@@ -11,6 +11,8 @@
 
 mod volume;
 
+use std::time::Duration;
+
 use opendb::{Durability, Error, ErrorKind, OpenDB, Options};
 use opendb_tests::random::Random;
 use opendb_tests::sequence::{KEYSPACES, Manner, Operation, State, Write, perform, read_state};
@@ -31,6 +33,9 @@ const SETTINGS: [&str; 3] = [
 const REFUSALS: u32 = 3;
 /// Overwrites of one length: a device may never be full of them, since compaction makes room for the next.
 const OVERWRITES_MAX: u32 = 1500;
+/// How often, and for how long, a filesystem is given time until the room of removed files is there.
+const RESTS_MAX: u64 = 100;
+const REST: Duration = Duration::from_millis(10);
 /// Lengths of values of the fillings but those with large ones, one after the other.
 const LENGTHS: [u64; 3] = [4000, 200, 1];
 /// How often a delete that finds no room is tried again after compacting.
@@ -151,7 +156,7 @@ impl Filling {
         self.check("when it was opened on the full device", &database)?;
         self.get_out(&database)?;
         self.volume.give_back()?;
-        self.write_on(&database)?;
+        self.write_on(&database, tally)?;
         check_whole(&database)?;
         database.close()?;
         drop(database);
@@ -288,11 +293,20 @@ impl Filling {
         Ok(None)
     }
 
-    /// The same handle goes on.
-    fn write_on(&mut self, database: &OpenDB) -> Outcome<()> {
+    /// The same handle goes on. A filesystem may take a moment until it has the room of removed files.
+    fn write_on(&mut self, database: &OpenDB, tally: &mut Tally) -> Outcome<()> {
         let operation = Load::Puts.operation(self.number, LENGTHS[0], &mut self.random);
         self.number += 1;
-        perform(database, &operation)?;
+        let mut rests = 0;
+        while let Err(error) = perform(database, &operation) {
+            self.check_refusal("a write when there was room again", database, &error)?;
+            if rests == RESTS_MAX {
+                return Err(Failure(format!("there is room again, and yet {}", told(&error))));
+            }
+            rests += 1;
+            std::thread::sleep(REST);
+        }
+        tally.add("rests until there was room again", rests);
         self.done(operation);
         self.check("when it went on", database)
     }
