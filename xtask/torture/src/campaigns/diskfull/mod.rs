@@ -41,9 +41,15 @@ const LENGTHS: [u64; 3] = [4000, 200, 1];
 /// How often a delete that finds no room is tried again after compacting.
 const TRIES: usize = 6;
 
+/// With fewer fillings none is on a mounted filesystem: what such a one has room for depends on when it lets go of what was removed.
+const MOUNTED_FROM: u64 = 100;
+
 /// Fillings as many as are wanted, each with a seed of its own, one more than that of the one before.
 pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
-    let can_mount = try_out(&plan.directory);
+    let can_mount = match plan.iterations {
+        MOUNTED_FROM.. => try_out(&plan.directory),
+        _ => Err("they come with a hundred fillings and more".into()),
+    };
     if let Err(reason) = &can_mount {
         println!("diskfull: the parts on mounted filesystems are left out: {reason}");
         volume::MOUNTED.into_iter().for_each(|counted| tally.add(counted, 0));
