@@ -116,7 +116,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "torture",
-        what: "every campaign of `cargo xtask torture`, in its short form",
+        what: "every campaign of `cargo xtask torture`, in its short form, and that it finds planted faults",
         tools: &[],
         needs: &[],
         run: |project, log| {
