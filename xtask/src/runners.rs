@@ -16,6 +16,9 @@ use crate::log::Log;
 use crate::project::Project;
 use crate::tools::Tool;
 
+/// What is asked of a runner in place of measuring.
+const HELP: [&str; 2] = ["--help", "-h"];
+
 /// A language with a runner of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Runner {
@@ -90,7 +93,11 @@ pub(crate) fn run<'a>(
     let doors = Doors::place(project, &Log::Out, "--package opendb-bench")?;
     let stores = project.target("bench/stores");
     let mut command = runner.command(project, &doors);
-    command.arg("--directory").arg(&stores).args(arguments);
+    let arguments: Vec<&str> = arguments.collect();
+    command.arg("--directory").arg(&stores).args(&arguments);
+    if arguments.iter().any(|argument| HELP.contains(argument)) {
+        return Log::Out.run(&mut command);
+    }
     let lines = results.join("lines.jsonl");
     measure(&mut command, &lines)?;
     let mut tables = doors.cargo_run(project, "--package opendb-bench");
