@@ -1,7 +1,7 @@
 //! A directory of arbitrary files: opened, read, verified, written to, closed and opened again. Checksums are passed over.
 //!
 //! The bytes are files one behind the other: a byte for the length of the name, the name, three bytes for the length of the content,
-//! the content. `cargo xtask torture seeds <directory>` writes directories of real databases so.
+//! the content.
 #![no_main]
 
 use std::path::{Path, PathBuf};
