@@ -13,7 +13,7 @@
 //! - [`exchange`]: one door writes, another reads the same directory;
 //! - [`damage`]: what may be seen of a damaged database; [`allocation`]: what memory is asked for meanwhile;
 //! - [`watch`]: a hang made into a failure;
-//! - [`sequence`]: the operations of the crash test as a function of seed and number, and the check that a state is
+//! - [`sequence`]: the operations of the campaigns as a function of seed and number, and the check that a state is
 //!   an exact prefix of them.
 
 pub mod allocation;

@@ -1,4 +1,4 @@
-//! The operations of the crash test, and the check that a state is an exact prefix of them.
+//! The operations of the campaigns of kills, cuts and failing calls, and the check that a state is an exact prefix of them.
 //!
 //! Operation `number` of a stream is a function of seed, stream and number alone, so that whoever knows the seed can
 //! say what the state is after any number of them. A stream is what one thread does; streams share the keyspaces but no
@@ -12,7 +12,7 @@ use crate::bytes::pattern;
 use crate::random::Random;
 use crate::{Failure, Outcome};
 
-/// The keyspaces of the crash test.
+/// The keyspaces of the campaigns.
 pub const KEYSPACES: [&str; 3] = ["default", "alpha", "beta"];
 /// Keys of one stream in one keyspace that are written mostly: few, so that most writes are overwrites. All of them: some stay
 /// as they are for long, and with them the segments that they are in.
@@ -124,7 +124,7 @@ pub fn perform(database: &OpenDB, operation: &Operation) -> opendb::Result<()> {
     }
 }
 
-/// Reads everything of the keyspaces of the crash test, by scan and key by key, which have to agree.
+/// Reads everything of the keyspaces of the campaigns, by scan and key by key, which have to agree.
 ///
 /// # Errors
 /// A read fails, scan and get disagree, or the number of keys is wrong.

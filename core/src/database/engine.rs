@@ -59,12 +59,7 @@ pub(super) struct Handle {
 impl Handle {
     /// Opens a directory, or joins the engine that has it open.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Arc<Handle>> {
-        options.check()?;
-        check_path(path)?;
-        prepare_directory(&UnixDisk::default(), path, options)?;
-        let context = |error| Error::io(format!("opening {}", path.display()), error);
-        let path = path.canonicalize().map_err(context)?;
-        let (disk, identity) = UnixDisk::holding(path.clone()).map_err(context)?;
+        let (path, disk, identity) = hold(&UnixDisk::default(), path, options)?;
         let place = place_of(identity);
         let disk: Arc<dyn Disk> = Arc::new(disk);
         let mut current = place.lock();
@@ -87,15 +82,10 @@ impl Handle {
         options: &Options,
         hook: crate::disk::Hook,
     ) -> Result<Arc<Handle>> {
-        options.check()?;
-        check_path(path)?;
-        let context = |error| Error::io(format!("opening {}", path.display()), error);
         let whole = crate::disk::Hooked::new(UnixDisk::default(), Arc::clone(&hook));
-        prepare_directory(&whole, path, options)?;
-        let real = path.canonicalize().map_err(context)?;
-        let (held, _) = UnixDisk::holding(real.clone()).map_err(context)?;
+        let (path, held, _) = hold(&whole, path, options)?;
         let disk: Arc<dyn Disk> = Arc::new(crate::disk::Hooked::new(held, hook));
-        Handle::on(Engine::open(&disk, real, options, Place::default())?, options)
+        Handle::on(Engine::open(&disk, path, options, Place::default())?, options)
     }
 
     /// Opens a database on another disk, for tests and campaigns.
@@ -318,6 +308,17 @@ fn located(error: Error, path: &Path, options: &Options) -> Error {
         }
         other => other,
     }
+}
+
+/// Checks what was asked for, makes the directory on this disk where that is wanted, and holds it: where it is, and what names it.
+fn hold(disk: &dyn Disk, path: &Path, options: &Options) -> Result<(PathBuf, UnixDisk, FileIdentity)> {
+    options.check()?;
+    check_path(path)?;
+    prepare_directory(disk, path, options)?;
+    let context = |error| Error::io(format!("opening {}", path.display()), error);
+    let path = path.canonicalize().map_err(context)?;
+    let (held, identity) = UnixDisk::holding(path.clone()).map_err(context)?;
+    Ok((path, held, identity))
 }
 
 /// Refuses what cannot be a path.

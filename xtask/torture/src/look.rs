@@ -2,14 +2,30 @@
 
 use opendb::{Error, ErrorKind, OpenDB, Options, Scan, Snapshot};
 use opendb_tests::rust_driver::to_options;
-use opendb_tests::sequence::{KEYSPACES, State};
+use opendb_tests::sequence::{Expected, KEYSPACES, State, check_absent, read_state};
 use opendb_tests::{Failure, Outcome};
+
+/// Ways to append and read, each once.
+pub(crate) const SETTINGS: [&str; 3] = [
+    "append=mapped,segment_bytes=65536",
+    "append=write,segment_bytes=65536,cache_bytes=8192",
+    "append=write,mapped_reads=false,segment_bytes=65536",
+];
 
 /// The options that words such as `append=write,segment_bytes=65536` ask for.
 pub(crate) fn options(words: &str) -> Outcome<Options> {
     let settings = words.split(',').filter_map(|word| word.split_once('='));
     let settings: Vec<_> = settings.map(|(key, word)| (key.to_owned(), word.to_owned())).collect();
     to_options(&settings)
+}
+
+/// Everything that a database says of its one stream is of a state after `least` operations or more, and after `most` at most. Goes
+/// on to that state.
+pub(crate) fn settle(expected: &mut Expected, database: &OpenDB, least: u64, most: u64) -> Outcome<()> {
+    let state = read_state(database)?;
+    check_absent(database, &state, 1)?;
+    expected.settle_within(&state, least, most)?;
+    check_whole(database)
 }
 
 /// Nothing of an open database is as it must not be.

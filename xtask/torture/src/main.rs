@@ -108,12 +108,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
             names.join(", ")
         );
     }
-    if let Some(name) = &arguments.sabotage {
-        planted::plant(name)?;
-    }
-    if arguments.collisions {
-        opendb::simulation::have_keys_collide();
-    }
+    plan::take(arguments.sabotage.as_deref(), arguments.collisions)?;
     count_panics();
     let mut all_passed = true;
     for campaign in chosen {
@@ -125,6 +120,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
         all_passed &= run_one(campaign, &plan);
     }
     Ok(all_passed)
+}
+
+/// Panics of any thread so far.
+fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
 }
 
 fn count_panics() {
@@ -141,11 +141,11 @@ fn run_one(campaign: &Campaign, plan: &Plan) -> bool {
         campaign.name, plan.seed, plan.iterations, campaign.unit, campaign.what
     );
     let (mut tally, begin) = (Tally::default(), Instant::now());
-    let panics = PANICS.load(Ordering::Relaxed);
+    let before = panics();
     let outcome = catch_unwind(AssertUnwindSafe(|| (campaign.run)(plan, &mut tally)));
     let finding = match outcome {
         Ok(Err(failure)) => Some(failure.0),
-        Ok(Ok(())) if PANICS.load(Ordering::Relaxed) == panics => None,
+        Ok(Ok(())) if panics() == before => None,
         _ => Some("a panic, told above".to_owned()),
     };
     let verdict = if finding.is_none() { "passed" } else { "FAILED" };

@@ -29,13 +29,18 @@ impl Plan {
     }
 }
 
-/// Breaks and does in this process what the word of a plan says.
-pub(crate) fn take_word(word: &str) -> anyhow::Result<()> {
-    let (sabotage, collisions) = word.split_once('+').map_or((word, false), |(sabotage, _)| (sabotage, true));
+/// Breaks a rule in this process, if one is named, and has keys collide in it, if they are to.
+pub(crate) fn take(sabotage: Option<&str>, collisions: bool) -> anyhow::Result<()> {
     if collisions {
         opendb::simulation::have_keys_collide();
     }
-    if sabotage == "-" { Ok(()) } else { crate::planted::plant(sabotage) }
+    sabotage.map_or(Ok(()), crate::planted::plant)
+}
+
+/// [`take`] of what the word of a plan says.
+pub(crate) fn take_word(word: &str) -> anyhow::Result<()> {
+    let (sabotage, collisions) = word.split_once('+').map_or((word, false), |(sabotage, _)| (sabotage, true));
+    take(Some(sabotage).filter(|sabotage| *sabotage != "-"), collisions)
 }
 
 /// What was done so far, counted under names.

@@ -42,7 +42,7 @@ pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
         let directory = place::in_memory()?;
         let streams = if random.one_in(2) { 1 } else { 3 };
         let settings = SETTINGS[random.index(SETTINGS.len())];
-        let mut history = History::new(plan, directory.path(), settings, random.bits() >> 32, streams)?;
+        let mut history = History::new(plan, directory.path(), settings, random.bits() >> 32, streams);
         for _ in 0..LIVES {
             if tally.count("kills") >= plan.iterations {
                 break;
@@ -101,8 +101,8 @@ struct History {
 }
 
 impl History {
-    fn new(plan: &Plan, path: &Path, settings: &str, seed: u64, streams: u64) -> Outcome<History> {
-        Ok(History {
+    fn new(plan: &Plan, path: &Path, settings: &str, seed: u64, streams: u64) -> History {
+        History {
             path: path.join("db"),
             settings: settings.to_owned(),
             word: plan.word(),
@@ -110,7 +110,7 @@ impl History {
             streams: (0..streams).map(|stream| Expected::new(seed, stream)).collect(),
             acknowledged: (0..streams).map(|_| 0).collect(),
             lives: vec![format!("directory's seed {seed}, {streams} streams, {settings}")],
-        })
+        }
     }
 
     /// Runs a worker and has it die: most often while it writes, sometimes while it opens.

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use opendb::simulation::Sabotage;
 use opendb::{Durability, OpenDB, Scan};
@@ -13,26 +11,18 @@ use opendb_tests::random::Random;
 use opendb_tests::{Failure, Outcome, place};
 
 use super::{Counts, each_case, options};
+use crate::panics;
 use crate::plan::{Plan, Tally};
 use crate::planted::plant;
 
 /// Damages as often as is wanted, with blind checksums.
 pub(in super::super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
     Sabotage::BlindChecksums.plant();
-    let panics = Arc::new(AtomicU64::new(0));
-    let (counted, told) = (Arc::clone(&panics), std::panic::take_hook());
-    std::panic::set_hook(Box::new(move |panic| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        told(panic);
-    }));
+    let before = panics();
     let tried = each_case(plan, tally, &|_, files, random| {
         let counts = try_case(files, random)?;
-        match panics.load(Ordering::Relaxed) {
-            0 => Ok(counts),
-            _ => Err("somebody panicked, as is told above".into()),
-        }
+        if panics() == before { Ok(counts) } else { Err("somebody panicked, as is told above".into()) }
     });
-    let _ours = std::panic::take_hook();
     Sabotage::mend();
     // Other campaigns go on with what is broken in all of them.
     let planted = plan.sabotage.as_deref().map_or(Ok(()), plant);

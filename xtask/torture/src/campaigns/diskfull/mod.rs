@@ -18,17 +18,11 @@ use opendb_tests::random::Random;
 use opendb_tests::sequence::{KEYSPACES, Manner, Operation, State, Write, perform, read_state};
 use opendb_tests::{Failure, Outcome};
 
-use crate::look::{check_same, check_whole, options, told};
+use crate::look::{SETTINGS, check_same, check_whole, options, told};
 use crate::mounted::try_out;
 use crate::plan::{Plan, Tally};
 use volume::Volume;
 
-/// Ways to append and read.
-const SETTINGS: [&str; 3] = [
-    "append=mapped,segment_bytes=65536",
-    "append=write,segment_bytes=65536,cache_bytes=8192",
-    "append=write,mapped_reads=false,segment_bytes=65536",
-];
 /// Refusals in a row after which there is no room for what is that long.
 const REFUSALS: u32 = 3;
 /// Overwrites of one length: a device may never be full of them, since compaction makes room for the next.

@@ -18,10 +18,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use opendb::{Durability, OpenDB, Snapshot};
 use opendb_tests::random::Random;
-use opendb_tests::sequence::{Expected, check_absent, perform, read_state};
+use opendb_tests::sequence::{Expected, perform};
 use opendb_tests::{Failure, Outcome};
 
-use crate::look::{check_same, check_whole, read_snapshot};
+use crate::look::{check_same, read_snapshot, settle};
 use crate::mounted::try_out;
 use crate::plan::{Plan, Tally};
 
@@ -75,11 +75,8 @@ impl Known {
 
     /// Compares all that a database says of itself with what must be there, and gives the state that it has.
     fn settle(&self, database: &OpenDB) -> Outcome<Expected> {
-        let state = read_state(database)?;
-        check_absent(database, &state, 1)?;
         let mut expected = self.expected.clone();
-        expected.settle_within(&state, self.least, self.most)?;
-        check_whole(database)?;
+        settle(&mut expected, database, self.least, self.most)?;
         Ok(expected)
     }
 
