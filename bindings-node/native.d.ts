@@ -184,6 +184,9 @@ export declare function keyspaceExistsRoom(keyspace: KeyspaceHandle, keyBytes: n
 /** The value of a key, copied into `room` where it fits. */
 export declare function keyspaceGet(keyspace: KeyspaceHandle, key: Uint8Array, room: Buffer): number | Buffer | undefined
 
+/** The values of many keys. */
+export declare function keyspaceGetMany(keyspace: KeyspaceHandle, keys: Uint8Array): Buffer[]
+
 /** As `keyspaceGet`, of a key that stands in the room. A value that fits takes its place. */
 export declare function keyspaceGetRoom(keyspace: KeyspaceHandle, keyBytes: number): number | Buffer | undefined
 
@@ -313,6 +316,9 @@ export declare function snapshotExists(snapshot: SnapshotHandle, key: Uint8Array
 /** The value of a key, copied into `room` where it fits. */
 export declare function snapshotGet(snapshot: SnapshotHandle, key: Uint8Array, room: Buffer): number | Buffer | undefined
 
+/** The values of many keys at the moment of the snapshot. */
+export declare function snapshotGetMany(snapshot: SnapshotHandle, keys: Uint8Array): Buffer[]
+
 /** Begins a scan of keys and values. */
 export declare function snapshotIter(snapshot: SnapshotHandle, scan: ScanSettings, cursor: CursorHandle): void
 
@@ -426,6 +432,9 @@ export declare function transactionExists(transaction: TransactionHandle, keyspa
 
 /** The value of a key as the transaction sees it, copied into `room` where it fits. */
 export declare function transactionGet(transaction: TransactionHandle, keyspace: string, key: Uint8Array, room: Buffer): number | Buffer | undefined
+
+/** The values of many keys as the transaction sees them. */
+export declare function transactionGetMany(transaction: TransactionHandle, keyspace: string, keys: Uint8Array): Buffer[]
 
 /** Begins a scan of keys and values as the transaction sees them. */
 export declare function transactionIter(transaction: TransactionHandle, keyspace: string, scan: ScanSettings, cursor: CursorHandle): void

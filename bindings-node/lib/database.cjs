@@ -2,6 +2,7 @@
 
 const { native } = require('./error.cjs')
 const { batches, snapshots } = require('./handles.cjs')
+const { packKeys, takeValues } = require('./many.cjs')
 const {
   toBytes,
   toCount,
@@ -39,6 +40,10 @@ class Store {
 
   getString(key) {
     return toText(this.#find(key))
+  }
+
+  getMany(keys) {
+    return takeValues(native.keyspaceGetMany(this.#keyspace, packKeys(keys)), keys.length)
   }
 
   #find(key) {
@@ -277,6 +282,10 @@ class Snapshot {
 
   getString(key) {
     return toText(native.snapshotGet(this.#handle, toBytes(key, 'key'), room))
+  }
+
+  getMany(keys) {
+    return takeValues(native.snapshotGetMany(this.#handle, packKeys(keys)), keys.length)
   }
 
   valueReader(key) {

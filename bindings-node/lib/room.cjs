@@ -34,6 +34,9 @@ function intoRoom(value, start) {
   return bytes
 }
 
+/** The length that stands at a place of what the native layer gave: four bytes, little endian. */
+const lengthAt = (page, at) => (page[at] | (page[at + 1] << 8) | (page[at + 2] << 16) | (page[at + 3] << 24)) >>> 0
+
 function viewOfRoom(bytes) {
   if (bytes > VIEW_BYTES_MAX) return room.subarray(0, bytes)
   return (views[bytes] ??= room.subarray(0, bytes))
@@ -52,4 +55,4 @@ function toText(found) {
   return typeof found === 'number' ? room.toString('utf8', 0, found) : found?.toString('utf8')
 }
 
-module.exports = { intoRoom, room, toBuffer, toText }
+module.exports = { intoRoom, lengthAt, room, toBuffer, toText }

@@ -2,7 +2,7 @@
 
 const { invalidArgument, native } = require('./error.cjs')
 const { cursors } = require('./handles.cjs')
-const { room } = require('./room.cjs')
+const { lengthAt, room } = require('./room.cjs')
 
 /** Marks calls of constructors that only the package itself may call. */
 const INTERNAL = Symbol('internal')
@@ -22,9 +22,6 @@ const PAGE_BYTES_SECOND = 16 << 10
 const PAGE_BYTES_MAX = 64 << 10
 const PAGE_GROWTH = 4
 const NO_PAGE = Buffer.alloc(0)
-
-/** The length that stands at a place of a page: four bytes, little endian. */
-const lengthAt = (page, at) => (page[at] | (page[at + 1] << 8) | (page[at + 2] << 16) | (page[at + 3] << 24)) >>> 0
 
 /** Iterates over the entries of one consistent moment, in key order. */
 class ScanIterator {

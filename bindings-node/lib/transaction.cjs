@@ -2,6 +2,7 @@
 
 const { OpenDBError, invalidArgument, native } = require('./error.cjs')
 const { batches, transactions } = require('./handles.cjs')
+const { packKeys, takeValues } = require('./many.cjs')
 const { refusePromise, toBytes, toDurability, toName, toScanSettings } = require('./options.cjs')
 const { room, toBuffer, toText } = require('./room.cjs')
 const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal } = require('./scan.cjs')
@@ -41,6 +42,10 @@ class Transaction {
 
   getString(keyspace, key) {
     return toText(native.transactionGet(this.#handle, toName(keyspace), toBytes(key, 'key'), room))
+  }
+
+  getMany(keyspace, keys) {
+    return takeValues(native.transactionGetMany(this.#handle, toName(keyspace), packKeys(keys)), keys.length)
   }
 
   put(keyspace, key, value) {

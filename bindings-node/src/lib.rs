@@ -31,6 +31,7 @@
 mod database;
 mod error;
 pub mod maintenance;
+mod many;
 pub mod options;
 mod scan;
 mod stream;

@@ -12,7 +12,7 @@ use crate::options::DurabilityName;
 use crate::scan::{Cursor, CursorHandle, ScanSettings};
 use crate::{Background, Content, Slot, done};
 
-type TransactionHandle = External<Slot<Transaction>>;
+pub(crate) type TransactionHandle = External<Slot<Transaction>>;
 type BatchHandle = External<Slot<Batch>>;
 
 /// What the work of `transactionRun` says: all went well, commit.

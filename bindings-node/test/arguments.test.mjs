@@ -19,6 +19,7 @@ function callsWithBytes(db) {
   const batch = db.batch()
   return {
     'key of get': (bytes) => db.get(bytes),
+    'key of getMany': (bytes) => db.getMany(['key', bytes]),
     'key of getString': (bytes) => db.getString(bytes),
     'key of put': (bytes) => db.put(bytes, 'value'),
     'value of put': (bytes) => db.put('key', bytes),
@@ -26,10 +27,12 @@ function callsWithBytes(db) {
     'key of exists': (bytes) => db.exists(bytes),
     'prefix of scanPrefix': (bytes) => db.scanPrefix(bytes),
     'key of snapshot.get': (bytes) => snapshot.get(bytes),
+    'key of snapshot.getMany': (bytes) => snapshot.getMany([bytes]),
     'key of snapshot.getString': (bytes) => snapshot.getString(bytes),
     'key of snapshot.exists': (bytes) => snapshot.exists(bytes),
     'prefix of snapshot.scanPrefix': (bytes) => snapshot.scanPrefix(bytes),
     'key of transaction.get': (bytes) => transaction.get('default', bytes),
+    'key of transaction.getMany': (bytes) => transaction.getMany('default', [bytes]),
     'key of transaction.getString': (bytes) => transaction.getString('default', bytes),
     'key of transaction.put': (bytes) => transaction.put('default', bytes, 'value'),
     'value of transaction.put': (bytes) => transaction.put('default', 'key', bytes),

@@ -15,6 +15,41 @@ test('a value comes back as a Buffer, an absent one as undefined', (context) => 
   assert.equal(db.getString('user:124'), undefined)
 })
 
+test('many keys are read with one call, in their order', (context) => {
+  const db = database(context)
+  const snapshot = db.snapshot()
+  for (let number = 0; number < 100; number++) db.put(`key ${number}`, `value ${number}`)
+  db.put('at the border', Buffer.alloc(4096, 1))
+  db.put('large', Buffer.alloc(4097, 2))
+  db.put('empty', '')
+  const asked = ['key 99', 'absent', Buffer.from('key 3'), 'large', 'at the border', 'large', 'empty', 'key 3']
+  const single = asked.map((key) => db.get(key))
+  assert.deepEqual(db.getMany(asked), single)
+  assert.ok(single[0] !== undefined && single[1] === undefined && single[6].length === 0)
+  const all = Array.from({ length: 100 }, (_, number) => `key ${number}`)
+  assert.deepEqual(db.getMany(all).map(String), all.map((key) => key.replace('key', 'value')))
+  assert.deepEqual(db.getMany([]), [])
+  assert.deepEqual(snapshot.getMany(['key 1', 'key 2']), [undefined, undefined])
+  db.transaction((txn) => {
+    txn.put('default', 'own', 'mine')
+    txn.delete('default', 'key 1')
+    assert.deepEqual(txn.getMany('default', ['own', 'key 1', 'key 2']).map((value) => value?.toString()), [
+      'mine',
+      undefined,
+      'value 2',
+    ])
+  })
+  assert.equal(thrown('OPENDB_INVALID_ARGUMENT', () => db.getMany('key 1')).message, 'invalid argument: keys must be an array of keys')
+  thrown('OPENDB_INVALID_ARGUMENT', () => db.getMany(['key 1', 5]))
+  thrown('OPENDB_INVALID_ARGUMENT', () => db.getMany(['k'.repeat(65536)]))
+  thrown('OPENDB_KEYSPACE_NOT_FOUND', () => db.beginTransaction().getMany('nowhere', []))
+  // A value that its owner changes is changed nowhere else.
+  const [first, second] = db.getMany(['key 2', 'key 3'])
+  first.fill(0)
+  assert.equal(second.toString(), 'value 3')
+  assert.equal(db.getString('key 2'), 'value 2')
+})
+
 test('strings, Buffers and Uint8Arrays name the same key', (context) => {
   const db = database(context)
   db.put(new Uint8Array([0x6b, 0xc3, 0xa4]), new Uint8Array([0, 1, 255]))

@@ -11,11 +11,11 @@ use crate::error::{call, call_detached, call_maybe_detached, exception_at, guard
 use crate::held::Holders;
 use crate::maintenance::{self, Backup, Compaction, Salvage, Verification};
 use crate::options::{
-    AppendName, Bytes, CacheBytes, CompressionName, DurabilityName, Key, Length, Limit, OpenArguments,
-    Prefix, ScanArguments, SegmentBytes, Start, StartAfter, Stop, Value, compression_name,
+    AppendName, Bytes, CacheBytes, CompressionName, DurabilityName, Key, Length, Limit, ManyKeys,
+    OpenArguments, Prefix, ScanArguments, SegmentBytes, Start, StartAfter, Stop, Value, compression_name,
 };
 use crate::scan::{Iter, Keys};
-use crate::snapshot::{Snapshot, exists, get, iter, keys, scan_prefix, value_reader};
+use crate::snapshot::{Snapshot, exists, get, get_many, iter, keys, scan_prefix, value_reader};
 use crate::stats::Stats;
 use crate::stream::{ValueReader, ValueWriter};
 use crate::transaction::{Batch, Transaction, transact};
@@ -231,6 +231,17 @@ impl OpenDB {
     /// The newest committed value of a key, or None where the key is absent.
     fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         get(py, &self.handle.database, &key)
+    }
+
+    /// The newest committed values of many keys, as of one moment: a list in the order of the keys, with None for each
+    /// absent key.
+    ///
+    /// keys: any iterable of keys. Faster than as many calls of get: what the keys lead to is fetched for some tens of them
+    /// at once. All values are in memory together.
+    ///
+    /// >>> db.get_many([b"user:1", b"user:2"])
+    fn get_many<'py>(&self, py: Python<'py>, keys: ManyKeys<'_>) -> PyResult<Bound<'py, PyList>> {
+        get_many(py, &self.handle.database, &keys)
     }
 
     /// The newest committed value of a key, to be read piece by piece, or None where the key is absent.
@@ -530,6 +541,17 @@ impl Keyspace {
     /// The newest committed value of a key, or None where the key is absent.
     fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         get(py, &self.keyspace, &key)
+    }
+
+    /// The newest committed values of many keys, as of one moment: a list in the order of the keys, with None for each
+    /// absent key.
+    ///
+    /// keys: any iterable of keys. Faster than as many calls of get: what the keys lead to is fetched for some tens of them
+    /// at once. All values are in memory together.
+    ///
+    /// >>> db.get_many([b"user:1", b"user:2"])
+    fn get_many<'py>(&self, py: Python<'py>, keys: ManyKeys<'_>) -> PyResult<Bound<'py, PyList>> {
+        get_many(py, &self.keyspace, &keys)
     }
 
     /// The newest committed value of a key, to be read piece by piece, or None where the key is absent.

@@ -64,6 +64,38 @@ bytes! {
     Data: "data";
 }
 
+/// The keys of one call.
+pub(crate) struct ManyKeys<'py>(Vec<Bytes<'py>>);
+
+/// From so many keys on, reading them takes longer than handing the interpreter to another thread and back.
+const MANY_KEYS: usize = 32;
+
+impl ManyKeys<'_> {
+    pub(crate) fn get(&self) -> Vec<&[u8]> {
+        self.0.iter().map(Bytes::get).collect()
+    }
+
+    /// Whether reading these is worth letting other threads run.
+    pub(crate) fn are_many(&self) -> bool {
+        self.0.len() >= MANY_KEYS
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for ManyKeys<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<ManyKeys<'py>> {
+        let class = class_of(&object);
+        // Each of them is iterable, and none of what they give is a key.
+        if matches!(class.as_str(), "bytes" | "bytearray" | "memoryview" | "str") {
+            return Err(PyTypeError::new_err(format!(
+                "keys: an iterable of keys is required, not '{class}': put one key into a list"
+            )));
+        }
+        object.try_iter()?.map(|key| bytes(&key?, "key")).collect::<PyResult<_>>().map(ManyKeys)
+    }
+}
+
 fn bytes<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bytes<'py>> {
     if let Ok(bytes) = object.cast::<PyBytes>() {
         return Ok(Bytes(bytes.to_owned()));

@@ -36,6 +36,16 @@ pub(crate) fn to_bytes<'py>(py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py
     })
 }
 
+/// Values in their order, `None` for those that are absent.
+pub(crate) fn list_of<'py, 'v>(
+    py: Python<'py>,
+    values: impl ExactSizeIterator<Item = Option<&'v [u8]>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let objects: Vec<_> =
+        values.map(|value| value.map(|value| to_bytes(py, value)).transpose()).collect::<PyResult<_>>()?;
+    PyList::new(py, objects)
+}
+
 /// An item of a scan: a key with its value, or a key alone.
 pub(crate) trait Item: Send + 'static {
     /// The item as Python sees it.

@@ -7,15 +7,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::database::Handle;
-use crate::error::call;
+use crate::error::{call, call_maybe_detached};
 use crate::held::Slot;
-use crate::options::{Bytes, Key, Limit, Prefix, ScanArguments, Start, StartAfter, Stop};
-use crate::scan::{Iter, Keys, collect, to_bytes};
+use crate::options::{Bytes, Key, Limit, ManyKeys, Prefix, ScanArguments, Start, StartAfter, Stop};
+use crate::scan::{Iter, Keys, collect, list_of, to_bytes};
 use crate::stream::ValueReader;
 
 /// The reading calls that a database, a keyspace and a snapshot share.
 pub(crate) trait Read {
     fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>>;
+    fn get_many_ref(&self, keys: &[&[u8]]) -> Result<Vec<Option<ValueRef>>>;
     fn value_reader(&self, key: &[u8]) -> Result<Option<Reader>>;
     fn exists(&self, key: &[u8]) -> Result<bool>;
     fn iter(&self, scan: &Scan) -> Result<opendb::Iter>;
@@ -27,6 +28,9 @@ macro_rules! read {
         impl Read for $reader {
             fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
                 <$reader>::get_ref(self, key)
+            }
+            fn get_many_ref(&self, keys: &[&[u8]]) -> Result<Vec<Option<ValueRef>>> {
+                <$reader>::get_many_ref(self, keys)
             }
             fn value_reader(&self, key: &[u8]) -> Result<Option<Reader>> {
                 <$reader>::value_reader(self, key)
@@ -52,6 +56,16 @@ pub(crate) fn get<'py>(
     key: &Bytes<'_>,
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
     call(py, || reader.get_ref(key.get()))?.map(|value| to_bytes(py, &value)).transpose()
+}
+
+pub(crate) fn get_many<'py>(
+    py: Python<'py>,
+    reader: &(impl Read + Sync),
+    keys: &ManyKeys<'_>,
+) -> PyResult<Bound<'py, PyList>> {
+    let slices = keys.get();
+    let values = call_maybe_detached(py, keys.are_many(), || reader.get_many_ref(&slices))?;
+    list_of(py, values.iter().map(|value| value.as_deref()))
 }
 
 pub(crate) fn value_reader(
@@ -121,6 +135,12 @@ impl Snapshot {
     /// The value of a key at that moment, or None where the key was absent.
     fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         get(py, &self.held(py)?, &key)
+    }
+
+    /// The values of many keys at that moment, in a list in the order of the keys, with None for each absent key. See
+    /// OpenDB.get_many.
+    fn get_many<'py>(&self, py: Python<'py>, keys: ManyKeys<'_>) -> PyResult<Bound<'py, PyList>> {
+        get_many(py, &self.held(py)?, &keys)
     }
 
     /// The value of a key at that moment, to be read piece by piece, or None where the key was absent.

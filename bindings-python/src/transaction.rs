@@ -13,8 +13,10 @@ use pyo3::types::{PyBytes, PyList, PyType};
 use crate::database::Handle;
 use crate::error::{call, call_detached, exception, guard};
 use crate::held::Slot;
-use crate::options::{DurabilityName, Key, Limit, Prefix, ScanArguments, Start, StartAfter, Stop, Value};
-use crate::scan::{Iter, Keys, collect};
+use crate::options::{
+    DurabilityName, Key, Limit, ManyKeys, Prefix, ScanArguments, Start, StartAfter, Stop, Value,
+};
+use crate::scan::{Iter, Keys, collect, list_of};
 
 /// A serializable transaction, made by OpenDB.begin_transaction: it reads its own writes and one snapshot.
 ///
@@ -85,6 +87,23 @@ impl Transaction {
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let value = self.slot.with(py, |held| held.get(keyspace, key.get()))?;
         value.map(|value| crate::scan::to_bytes(py, &value)).transpose()
+    }
+
+    /// The values of many keys as this transaction sees them, in a list in the order of the keys, with None for each absent
+    /// key. All of them count as read. See OpenDB.get_many.
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        keyspace: &str,
+        keys: ManyKeys<'_>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let slices = keys.get();
+        let values = if keys.are_many() {
+            self.slot.with_detached(py, |held| held.get_many(keyspace, &slices))?
+        } else {
+            self.slot.with(py, |held| held.get_many(keyspace, &slices))?
+        };
+        list_of(py, values.iter().map(Option::as_deref))
     }
 
     /// Stores a value under a key, when the transaction commits.

@@ -1,7 +1,7 @@
 """Every call of a database, a keyspace and a snapshot does what it says."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,52 @@ def test_put_get_delete_exists(store: Store) -> None:
     store.delete(b"user:123")
     assert store.get(b"user:123") is None
     store.delete(b"user:123")
+
+
+def test_get_many(store: Store) -> None:
+    keys = [b"key %d" % number for number in range(100)]
+    fill(store, *keys)
+    store.put(b"large", b"x" * 100_000)
+    asked = [*reversed(keys), b"absent", keys[3], b"large", b""]
+    expected = [store.get(key) for key in asked]
+    assert expected[100:] == [None, b"value of key 3", b"x" * 100_000, None]
+    assert store.get_many(asked) == expected
+    assert store.get_many(iter(asked)) == expected
+    assert store.get_many([bytearray(b"key 7"), memoryview(b"key 8")]) == [b"value of key 7", b"value of key 8"]
+    assert store.get_many([]) == []
+
+
+def test_get_many_of_a_snapshot_and_a_transaction(db: opendb.OpenDB) -> None:
+    fill(db, b"a", b"b")
+    with db.snapshot() as snapshot, db.transaction() as transaction:
+        db.delete(b"a")
+        transaction.put("default", b"b", b"own")
+        assert snapshot.get_many([b"a", b"b", b"c"]) == [b"value of a", b"value of b", None]
+        assert transaction.get_many("default", [b"a", b"b", b"c"]) == [b"value of a", b"own", None]
+        transaction.rollback()
+    assert db.get_many([b"a", b"b"]) == [None, b"value of b"]
+
+
+@pytest.mark.parametrize("one", [b"key", bytearray(b"key"), memoryview(b"key"), "key"])
+def test_get_many_of_one_key_is_told_what_to_do(store: Store, one: bytes) -> None:
+    with pytest.raises(TypeError, match=r"^keys: an iterable of keys is required, .* put one key into a list"):
+        store.get_many(one)  # type: ignore[arg-type]
+
+
+def test_get_many_refuses_what_is_no_key(store: Store) -> None:
+    with pytest.raises(TypeError, match="^key: a bytes-like object is required, not 'str': encode it first"):
+        store.get_many([b"key", "key"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="not iterable"):
+        store.get_many(5)  # type: ignore[arg-type]
+    with pytest.raises(opendb.InvalidArgumentError, match="65536"):
+        store.get_many([b"k", b"k" * 65536])
+
+    def broken() -> Iterator[bytes]:
+        yield b"k"
+        raise KeyError("in the middle")
+
+    with pytest.raises(KeyError, match="in the middle"):
+        store.get_many(broken())
 
 
 def test_the_results_are_none(store: Store) -> None:

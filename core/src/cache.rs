@@ -21,10 +21,10 @@ const ENTRY_OVERHEAD_BYTES: u64 = 96;
 /// A value over this part of the bound is not admitted.
 const LARGEST_PART: u64 = 64;
 
-/// A record as it is offered: keyspace, key, value, sequence.
+/// A record as it is offered: keyspace, key, value, and a sequence that its commit's is not above.
 pub(crate) type Offer<'a> = (u16, &'a [u8], &'a [u8], u64);
 
-/// A cached record, in one allocation that those who have it share: the sequence of its commit, its keyspace, the length of its key, its
+/// A cached record, in one allocation that those who have it share: a bound of its commit's sequence, its keyspace, the length of its key, its
 /// key, and its value.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry(Arc<[u8]>);
@@ -46,8 +46,8 @@ impl Entry {
         KEY_AT + usize::from(u16_at(&self.0, KEY_BYTES_AT).unwrap_or_default())
     }
 
-    /// The sequence of its commit.
-    pub(crate) fn sequence(&self) -> u64 {
+    /// A sequence that its commit's is not above.
+    pub(crate) fn last_sequence(&self) -> u64 {
         u64_at(&self.0, 0).unwrap_or_default()
     }
 

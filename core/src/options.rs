@@ -210,6 +210,11 @@ pub(crate) fn check_key(key: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses keys of which one is over [`KEY_BYTES_MAX`].
+pub(crate) fn check_keys<K: AsRef<[u8]>>(keys: &[K]) -> Result<()> {
+    keys.iter().try_for_each(|key| check_key(key.as_ref()))
+}
+
 /// Refuses a value over [`VALUE_BYTES_MAX`].
 pub(crate) fn check_value(value: &[u8]) -> Result<()> {
     if value.len() > VALUE_BYTES_MAX {

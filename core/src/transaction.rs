@@ -57,6 +57,28 @@ impl Work {
         Ok(value)
     }
 
+    /// [`Work::get`] of many keys, in their order.
+    pub(crate) fn get_many<K: AsRef<[u8]>>(
+        &self,
+        store: &Store,
+        keyspace: u16,
+        keys: &[K],
+        guard: &Guard,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let own: Vec<_> = keys.iter().map(|key| self.own(keyspace, key.as_ref())).collect();
+        let asked: Vec<&[u8]> =
+            keys.iter().zip(&own).filter(|(_, own)| own.is_none()).map(|(key, _)| key.as_ref()).collect();
+        let found = store.get_many(keyspace, asked.iter().copied(), self.pin.sequence, guard)?;
+        let mut reads = self.reads.lock();
+        asked.iter().zip(&found).for_each(|(key, value)| reads.add_point(keyspace, key, value.is_some()));
+        let mut found = found.into_iter();
+        let value = |own: Option<&Option<Arc<[u8]>>>| match own {
+            Some(own) => own.as_deref().map(<[u8]>::to_vec),
+            None => found.next().flatten(),
+        };
+        Ok(own.into_iter().map(value).collect())
+    }
+
     pub(crate) fn exists(&self, store: &Store, keyspace: u16, key: &[u8], guard: &Guard) -> Result<bool> {
         if let Some(own) = self.own(keyspace, key) {
             return Ok(own.is_some());

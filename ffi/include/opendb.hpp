@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -145,6 +146,17 @@ inline std::string_view text(opendb_view view) noexcept {
     return {reinterpret_cast<const char *>(view.data), view.length};
 }
 
+/** Keys for C, which live as long as those of the caller. */
+template <typename Keys>
+std::vector<opendb_view> views(const Keys &keys) {
+    std::vector<opendb_view> list;
+    for (const auto &each : keys) {
+        std::string_view key(each);
+        list.push_back({reinterpret_cast<const std::uint8_t *>(key.data()), key.size()});
+    }
+    return list;
+}
+
 /** A name or path for C. One with a zero byte inside would be cut short there and name something else. */
 inline std::string name(std::string_view name, const char *what = "the name of the keyspace") {
     if (name.find('\0') != std::string_view::npos) {
@@ -201,6 +213,26 @@ public:
 private:
     detail::Handle<opendb_pinned, opendb_pinned_free> pinned_;
     opendb_view view_;
+};
+
+/** The values of many keys, read where they lie, in the order of the keys; also after the database is closed. */
+class Values {
+public:
+    explicit Values(opendb_values *handle) noexcept : handle_(handle) {}
+
+    std::size_t size() const noexcept { return opendb_values_length(handle_.get()); }
+    bool empty() const noexcept { return size() == 0; }
+
+    /** The value of the key at this place, or nothing where the key was not there. The view lives as long as this object. */
+    std::optional<std::string_view> operator[](std::size_t index) const {
+        detail::ErrorPlace error;
+        opendb_view view;
+        bool found = error.found(opendb_values_at(handle_.get(), index, &view, error));
+        return found ? std::optional<std::string_view>(detail::text(view)) : std::nullopt;
+    }
+
+private:
+    detail::Handle<opendb_values, opendb_values_free> handle_;
 };
 
 /** A value that is read piece by piece, also after the database is closed. */
@@ -412,6 +444,7 @@ struct Calls<opendb_database> {
     static constexpr auto delete_ = opendb_delete;
     static constexpr auto delete_with = opendb_delete_with;
     static constexpr auto get = opendb_get;
+    static constexpr auto get_many = opendb_get_many;
     static constexpr auto get_pinned = opendb_get_pinned;
     static constexpr auto exists = opendb_exists;
     static constexpr auto iter = opendb_iter;
@@ -428,6 +461,7 @@ struct Calls<opendb_keyspace> {
     static constexpr auto delete_ = opendb_keyspace_delete;
     static constexpr auto delete_with = opendb_keyspace_delete_with;
     static constexpr auto get = opendb_keyspace_get;
+    static constexpr auto get_many = opendb_keyspace_get_many;
     static constexpr auto get_pinned = opendb_keyspace_get_pinned;
     static constexpr auto exists = opendb_keyspace_exists;
     static constexpr auto iter = opendb_keyspace_iter;
@@ -440,6 +474,7 @@ struct Calls<opendb_keyspace> {
 template <>
 struct Calls<opendb_snapshot> {
     static constexpr auto get = opendb_snapshot_get;
+    static constexpr auto get_many = opendb_snapshot_get_many;
     static constexpr auto get_pinned = opendb_snapshot_get_pinned;
     static constexpr auto exists = opendb_snapshot_exists;
     static constexpr auto iter = opendb_snapshot_iter;
@@ -473,6 +508,21 @@ public:
         opendb_view view;
         auto status = Calls<Type>::get_pinned(handle_.get(), key.data(), key.size(), &pinned, &view, error);
         return error.found(status) ? std::optional<Pinned>(Pinned(pinned, view)) : std::nullopt;
+    }
+
+    /** The values of many keys, anything that a range-for walks over and that views can be made of, as of one moment. */
+    template <typename Keys>
+    Values get_many(const Keys &keys) const {
+        ErrorPlace error(handle());
+        std::vector<opendb_view> list = views(keys);
+        opendb_values *values;
+        error.found(Calls<Type>::get_many(handle_.get(), list.data(), list.size(), &values, error));
+        return Values(values);
+    }
+
+    /** The same for keys that are written down: get_many({"a", "b"}). */
+    Values get_many(std::initializer_list<std::string_view> keys) const {
+        return get_many<std::initializer_list<std::string_view>>(keys);
     }
 
     /** The value, to be read piece by piece. */
@@ -647,6 +697,21 @@ public:
         opendb_bytes value;
         auto status = opendb_transaction_get(handle_.get(), name.c_str(), key.data(), key.size(), &value, error);
         return error.found(status) ? std::optional<Bytes>(Bytes(value)) : std::nullopt;
+    }
+
+    /** The values of many keys, as get gives each; all of them count as read. */
+    template <typename Keys>
+    Values get_many(std::string_view keyspace, const Keys &keys) const {
+        detail::ErrorPlace error;
+        std::string name = detail::name(keyspace);
+        std::vector<opendb_view> list = detail::views(keys);
+        opendb_values *values;
+        error.found(opendb_transaction_get_many(handle_.get(), name.c_str(), list.data(), list.size(), &values, error));
+        return Values(values);
+    }
+
+    Values get_many(std::string_view keyspace, std::initializer_list<std::string_view> keys) const {
+        return get_many<std::initializer_list<std::string_view>>(keyspace, keys);
     }
 
     bool exists(std::string_view keyspace, std::string_view key) const {

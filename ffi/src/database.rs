@@ -8,8 +8,9 @@ use engine::{Error, OpenDB, Result, Scan};
 
 use crate::bytes::{Bytes, Names, Pinned, View, found, found_pinned};
 use crate::error::{Failure, Status, c_string};
-use crate::guard::{counted, done, guard_or, input, made, present, read_text};
+use crate::guard::{counted, done, guard_or, input, inputs, made, present, read_text};
 use crate::handle::{self, Handle, Table};
+use crate::many::Values;
 use crate::options::{self, Durability, OpenOptions};
 use crate::scan::{Iterator, ScanOptions, iterate};
 
@@ -183,6 +184,23 @@ pub unsafe extern "C" fn opendb_get_pinned(
 ) -> Status {
     found_pinned(pinned_out, value_out, error_out, || {
         handle::borrow(database)?.engine().get_ref(input!(key, key_length))
+    })
+}
+
+/// Reads the newest values of many keys with one call, as of one moment; a view in `keys` for each. Faster than as many
+/// calls of `opendb_get`, and no value is copied. A key that is not there has its place among the values all the same. Free
+/// them with `opendb_values_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_get_many(
+    database: *const Database,
+    keys: *const View,
+    count: usize,
+    values_out: Option<&mut MaybeUninit<*mut Values>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    made("values_out", values_out, error_out, || {
+        let keys = inputs!(keys, count);
+        handle::borrow(database)?.engine().get_many_ref(&keys).map(Values::lying)
     })
 }
 

@@ -8,6 +8,7 @@ use std::slice;
 
 use engine::{Error, Result};
 
+use crate::bytes::View;
 use crate::error::{Failure, OPENDB_NOT_FOUND, OPENDB_OK, Status, status_of};
 use crate::handle::{self, Handle};
 
@@ -118,6 +119,27 @@ pub(crate) unsafe fn read_bytes<'a>(name: &str, data: *const c_void, length: usi
     Ok(unsafe { slice::from_raw_parts(data.cast(), length) })
 }
 
+/// The bytes of a caller's views.
+///
+/// # Safety
+/// Where the count is not 0 and the pointer not NULL, that many views can be read and each has its length in readable bytes;
+/// all of it stays as it is for `'a`.
+pub(crate) unsafe fn read_views<'a>(name: &str, views: *const View, count: usize) -> Result<Vec<&'a [u8]>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if views.is_null() || !views.is_aligned() {
+        return Err(Error::InvalidArgument(format!("{name} is no address of {count} views")));
+    }
+    if count.checked_mul(size_of::<View>()).is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+        return Err(Error::InvalidArgument(format!("{name}: no memory holds {count} views")));
+    }
+    // SAFETY: the caller of this function answers for the views; NULL and impossible counts are behind us.
+    let views = unsafe { slice::from_raw_parts(views, count) };
+    // SAFETY: the caller of this function answers for the bytes of each.
+    views.iter().map(|view| unsafe { read_bytes(name, view.data.cast(), view.length) }).collect()
+}
+
 /// A caller's buffer, all zeros: what stood there may never have been written.
 ///
 /// # Safety
@@ -169,6 +191,14 @@ macro_rules! input {
     };
 }
 
+/// The bytes of the views in the parameters `$views` and `$count`, or a return with the error.
+macro_rules! inputs {
+    ($views:ident, $count:ident) => {
+        // SAFETY: convention 4 of the header: an input has its length in readable bytes while the call runs.
+        unsafe { $crate::guard::read_views(stringify!($views), $views, $count) }?
+    };
+}
+
 /// The buffer of the parameters `$data` and `$length`, or a return with the error.
 macro_rules! output {
     ($data:ident, $length:ident) => {
@@ -185,7 +215,7 @@ macro_rules! utf8 {
     };
 }
 
-pub(crate) use {input, output, utf8};
+pub(crate) use {input, inputs, output, utf8};
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +257,16 @@ mod tests {
         assert_eq!(read(null, 0).unwrap(), b"");
         assert!(read(null, 1).unwrap_err().to_string().contains("key is NULL"));
         assert!(read(bytes.as_ptr().cast(), usize::MAX).unwrap_err().to_string().contains("no memory"));
+        let views = [View { data: bytes.as_ptr(), length: 2 }, View { data: std::ptr::null(), length: 0 }];
+        // SAFETY: two views are there, with their bytes; NULL and impossible counts are refused before anything is read.
+        let many = |views: *const View, count| unsafe { read_views("keys", views, count) };
+        assert_eq!(many(views.as_ptr(), 2).unwrap(), [&bytes[..2], b""]);
+        assert!(many(std::ptr::null(), 0).unwrap().is_empty());
+        assert!(many(std::ptr::null(), 1).unwrap_err().to_string().contains("keys is no address"));
+        assert!(many(views.as_ptr().wrapping_byte_add(1), 1).unwrap_err().to_string().contains("no address"));
+        assert!(many(views.as_ptr(), usize::MAX).unwrap_err().to_string().contains("no memory"));
+        let missing = [View { data: std::ptr::null(), length: 1 }];
+        assert!(many(missing.as_ptr(), 1).unwrap_err().to_string().contains("keys is NULL"));
         let mut room = [7u8; 3];
         // SAFETY: three bytes are there; NULL and impossible lengths are refused before anything is written.
         let clear = |data: *mut c_void, length| unsafe { clear_bytes("buffer", data, length) };

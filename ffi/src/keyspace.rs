@@ -8,8 +8,9 @@ use engine::{KeyspaceOptions, Scan};
 use crate::bytes::{Bytes, Pinned, View, found, found_pinned};
 use crate::database::Database;
 use crate::error::{Failure, Status, c_string};
-use crate::guard::{counted, done, guard_or, input, made, present, utf8};
+use crate::guard::{counted, done, guard_or, input, inputs, made, present, utf8};
 use crate::handle::{self, Handle, Table};
+use crate::many::Values;
 use crate::options::{self, Compression, Durability, OPENDB_COMPRESSION_NONE};
 use crate::scan::{Iterator, ScanOptions, iterate};
 
@@ -178,6 +179,21 @@ pub unsafe extern "C" fn opendb_keyspace_get_pinned(
 ) -> Status {
     found_pinned(pinned_out, value_out, error_out, || {
         handle::borrow(keyspace)?.engine().get_ref(input!(key, key_length))
+    })
+}
+
+/// Like `opendb_get_many`, in the keyspace.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_get_many(
+    keyspace: *const Keyspace,
+    keys: *const View,
+    count: usize,
+    values_out: Option<&mut MaybeUninit<*mut Values>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    made("values_out", values_out, error_out, || {
+        let keys = inputs!(keys, count);
+        handle::borrow(keyspace)?.engine().get_many_ref(&keys).map(Values::lying)
     })
 }
 

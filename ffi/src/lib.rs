@@ -9,6 +9,7 @@
 //! - [`sized`]: structs of a caller that begin with their size
 //! - [`error`]: status numbers and messages
 //! - [`bytes`]: owned, viewed and pinned bytes, lists of names
+//! - [`many`]: the values of many keys
 //! - [`options`], [`database`], [`stats`], [`scan`], [`keyspace`], [`batch`], [`transaction`], [`snapshot`],
 //!   [`stream`], [`maintenance`], [`version`]: the exports, in the order of the header
 
@@ -28,6 +29,9 @@ pub mod error;
 
 #[allow(unsafe_code)] // Exports; frees the bytes that were given out.
 pub mod bytes;
+
+#[allow(unsafe_code)] // Exports.
+pub mod many;
 
 #[allow(unsafe_code)] // Exports.
 pub mod options;

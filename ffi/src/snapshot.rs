@@ -8,8 +8,9 @@ use engine::Scan;
 use crate::bytes::{Bytes, Pinned, View, found, found_pinned};
 use crate::database::Database;
 use crate::error::{Failure, Status};
-use crate::guard::{input, made, present, utf8};
+use crate::guard::{input, inputs, made, present, utf8};
 use crate::handle::{self, Handle, Table};
+use crate::many::Values;
 use crate::scan::{Iterator, ScanOptions, iterate};
 
 /// One keyspace as it was at one moment. Free it with `opendb_snapshot_free`: while it is live, old versions are
@@ -87,6 +88,21 @@ pub unsafe extern "C" fn opendb_snapshot_get_pinned(
 ) -> Status {
     found_pinned(pinned_out, value_out, error_out, || {
         handle::borrow(snapshot)?.engine().get_ref(input!(key, key_length))
+    })
+}
+
+/// Like `opendb_get_many`, in the snapshot.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_snapshot_get_many(
+    snapshot: *const Snapshot,
+    keys: *const View,
+    count: usize,
+    values_out: Option<&mut MaybeUninit<*mut Values>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    made("values_out", values_out, error_out, || {
+        let keys = inputs!(keys, count);
+        handle::borrow(snapshot)?.engine().get_many_ref(&keys).map(Values::lying)
     })
 }
 

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use engine::{Error, Result, Scan};
 use parking_lot::Mutex;
 
-use crate::bytes::{Bytes, found};
+use crate::bytes::{Bytes, View, found};
 use crate::database::Database;
 use crate::error::{Failure, OPENDB_ERROR_TRANSACTION, OPENDB_OK, Status};
-use crate::guard::{done, guard, input, made, present, utf8};
+use crate::guard::{done, guard, input, inputs, made, present, utf8};
 use crate::handle::{self, Handle, Table};
+use crate::many::Values;
 use crate::options::{self, Durability};
 use crate::scan::{Iterator, ScanOptions, iterate};
 
@@ -138,6 +139,23 @@ pub unsafe extern "C" fn opendb_transaction_get(
     found(value_out, error_out, || {
         let (keyspace, key) = (utf8!(keyspace), input!(key, key_length));
         with(transaction, |transaction| transaction.get(keyspace, key))
+    })
+}
+
+/// Reads the values of many keys with one call, as `opendb_transaction_get` gives each; all of them count as read. A key that
+/// is not there has its place among the values all the same. Free them with `opendb_values_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_transaction_get_many(
+    transaction: *const Transaction,
+    keyspace: *const c_char,
+    keys: *const View,
+    count: usize,
+    values_out: Option<&mut MaybeUninit<*mut Values>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    made("values_out", values_out, error_out, || {
+        let (keyspace, keys) = (utf8!(keyspace), inputs!(keys, count));
+        with(transaction, |transaction| transaction.get_many(keyspace, &keys)).map(Values::own)
     })
 }
 

@@ -12,7 +12,7 @@
 #include "opendb.h"
 
 #define OBJECTS_MAX 256
-#define WORDS_MAX 16
+#define WORDS_MAX 128
 
 typedef enum { NOTHING, DATABASE, KEYSPACE, TRANSACTION, SNAPSHOT, BATCH, ITERATOR, READER, WRITER } kind;
 
@@ -374,6 +374,36 @@ static void do_get(bool exists) {
     opendb_bytes_free(&value);
 }
 
+static void do_many(void) {
+    place at;
+    opendb_error *error = NULL;
+    opendb_values *values = NULL;
+    opendb_status status = locate(1, 2, &at, &error);
+    if (status != OPENDB_OK) return answer(status, error);
+    size_t count = word_count > 3 ? word_count - 3 : 0;
+    opendb_view *keys = must(calloc(count + 1, sizeof(opendb_view)));
+    for (size_t i = 0; i < count; i++) {
+        bytes key = decode(i + 3);
+        keys[i] = (opendb_view){key.data, key.length};
+    }
+    if (at.target->kind == TRANSACTION) {
+        status = opendb_transaction_get_many(at.target->handle, at.name, keys, count, &values, &error);
+    } else if (at.snapshot != NULL) status = opendb_snapshot_get_many(at.snapshot, keys, count, &values, &error);
+    else if (at.keyspace != NULL) status = opendb_keyspace_get_many(at.keyspace, keys, count, &values, &error);
+    else status = opendb_get_many(at.target->handle, keys, count, &values, &error);
+    opendb_snapshot_free(at.made);
+    free(keys);
+    if (status != OPENDB_OK) return answer(status, error);
+    fprintf(out, "values");
+    for (size_t i = 0; i < opendb_values_length(values); i++) {
+        opendb_view value;
+        bool there = opendb_values_at(values, i, &value, NULL) == OPENDB_OK;
+        fprintf(out, there ? " " : " -");
+        if (there) print_bytes(value.data, value.length);
+    }
+    opendb_values_free(values);
+}
+
 static void do_reader(void) {
     place at;
     opendb_error *error = NULL;
@@ -533,6 +563,7 @@ static void perform(const char *verb) {
     if (strcmp(verb, "writer") == 0) return do_writer();
     if (strcmp(verb, "write") == 0) return do_piece();
     if (strcmp(verb, "put") == 0 || strcmp(verb, "delete") == 0) return do_write(verb[0] == 'p');
+    if (strcmp(verb, "many") == 0) return do_many();
     if (strcmp(verb, "get") == 0 || strcmp(verb, "exists") == 0) return do_get(verb[0] == 'e');
     if (strcmp(verb, "next") == 0) {
         object *cursor = named(1);

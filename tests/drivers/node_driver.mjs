@@ -164,6 +164,11 @@ const verbs = {
     const value = target.get(...first, fromWord(key))
     return value === undefined ? 'none' : `value ${toWord(value)}`
   },
+  many(name, keyspace, ...keys) {
+    const [target, first] = reader(name, keyspace)
+    const values = target.getMany(...first, keys.map(fromWord))
+    return ['values', ...values.map((value) => (value === undefined ? '-' : toWord(value)))].join(' ')
+  },
   exists(name, keyspace, key) {
     const [target, first] = reader(name, keyspace)
     return target.exists(...first, fromWord(key)) ? 'yes' : 'no'

@@ -200,6 +200,11 @@ class Driver:
         value = target.get(*first, from_word(key))
         return "none" if value is None else f"value {to_word(value)}"
 
+    def do_many(self, name: str, keyspace: str, *keys: str) -> str:
+        target, first = self.reader(name, to_text(keyspace))
+        values = target.get_many(*first, [from_word(key) for key in keys])
+        return " ".join(["values", *("-" if value is None else to_word(value) for value in values)])
+
     def do_exists(self, name: str, keyspace: str, key: str) -> str:
         target, first = self.reader(name, to_text(keyspace))
         return "yes" if target.exists(*first, from_word(key)) else "no"

@@ -171,13 +171,20 @@ impl Generator {
         readers.extend(model.names(Kind::Snapshot));
         let name = if self.random.one_in(2) { None } else { self.random.pick(&readers).cloned() };
         let keyspace = self.known_or_unknown_keyspace(model, name.is_some());
-        let call = match self.random.below(10) {
+        let call = match self.random.below(12) {
             0..=3 => Call::Get { keyspace, key: self.key() },
+            10..=11 => Call::GetMany { keyspace, keys: self.keys() },
             4..=5 => Call::Exists { keyspace, key: self.key() },
             6..=7 => Call::ScanPrefix { keyspace, prefix: self.bound() },
             _ => Call::Iter { keyspace, keys_only: self.random.one_in(2), scan: self.range() },
         };
         Command { name: name.unwrap_or(DATABASE.to_owned()), call }
+    }
+
+    /// None, one, some, or more than are asked for together.
+    fn keys(&mut self) -> Vec<Vec<u8>> {
+        let count = if self.random.one_in(8) { 30 + self.random.below(40) } else { self.random.below(5) };
+        (0..count).map(|_| self.key()).collect()
     }
 
     fn keyspace_name(&mut self, model: &Model) -> String {

@@ -184,6 +184,7 @@ impl Model {
                     Err(kind) => return Ok(Answer::error(kind)),
                 }
             }
+            Call::GetMany { keyspace, keys } => return self.expect_many(&name, keyspace, keys),
             Call::Next { count } => return self.next(&name, *count),
             Call::Len { keyspace } => {
                 return Ok(Answer::Count(self.spaces.get(keyspace).map_or(0, BTreeMap::len) as u64));
@@ -191,6 +192,23 @@ impl Model {
             _ => return self.expect_read(&name, &command.call),
         }
         Ok(Answer::Ok)
+    }
+
+    /// Nothing is read where one of the keys is too long.
+    fn expect_many(&mut self, name: &str, keyspace: &str, keys: &[Vec<u8>]) -> Outcome<Answer> {
+        let too_long = keys.iter().find(|key| key.len() > KEY_BYTES_MAX);
+        let asked = if let Some(key) = too_long { std::slice::from_ref(key) } else { keys };
+        let mut values = Vec::new();
+        if keys.is_empty() && !self.state_of(name)?.contains_key(keyspace) {
+            return Ok(Answer::error(ErrorKind::KeyspaceNotFound));
+        }
+        for key in asked {
+            match self.read(name, keyspace, What::Key { key: key.clone(), presence_only: false })? {
+                Ok(entries) => values.push(entries.into_iter().next().map(|entry| entry.1)),
+                Err(kind) => return Ok(Answer::error(kind)),
+            }
+        }
+        Ok(Answer::Values(values))
     }
 
     fn expect_read(&mut self, name: &str, call: &Call) -> Outcome<Answer> {
@@ -226,14 +244,23 @@ impl Model {
         self.objects.insert(name, object);
     }
 
+    /// What the object of this name reads, without writes of its own.
+    fn state_of(&self, name: &str) -> Outcome<&Spaces> {
+        match self.objects.get(name) {
+            Some(Object::Database) => Ok(&self.spaces),
+            Some(Object::Snapshot(state)) => Ok(state),
+            Some(Object::Transaction(transaction)) => Ok(&transaction.state),
+            _ => Err(Failure(format!("{name} cannot be read"))),
+        }
+    }
+
     /// What a read gives, and its trace in the read set of a transaction.
     fn read(&mut self, name: &str, keyspace: &str, what: What) -> Outcome<Result<Entries, ErrorKind>> {
         let nothing = Writes::new();
-        let (state, over) = match self.objects.get(name) {
-            Some(Object::Database) => (&self.spaces, &nothing),
-            Some(Object::Snapshot(state)) => (state, &nothing),
-            Some(Object::Transaction(transaction)) => (&transaction.state, &transaction.writes),
-            _ => return Err(Failure(format!("{name} cannot be read"))),
+        let state = self.state_of(name)?;
+        let over = match self.objects.get(name) {
+            Some(Object::Transaction(transaction)) => &transaction.writes,
+            _ => &nothing,
         };
         let Some(space) = state.get(keyspace) else {
             return Ok(Err(ErrorKind::KeyspaceNotFound));

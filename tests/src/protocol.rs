@@ -11,6 +11,7 @@
 //! | `begin NAME DATABASE`, `snapshot NAME DATABASE`, `batch NAME DATABASE` | makes an object of a database |
 //! | `put NAME KEYSPACE KEY VALUE DURABILITY`, `delete NAME KEYSPACE KEY DURABILITY` | durability: `default`, `buffered`, `sync` |
 //! | `get NAME KEYSPACE KEY`, `exists NAME KEYSPACE KEY`, `len NAME KEYSPACE`, `scan NAME KEYSPACE PREFIX` | reads of a database, transaction or snapshot |
+//! | `many NAME KEYSPACE KEY…` | reads many keys with one call |
 //! | `iter NAME KEYSPACE SCAN`, `keys NAME KEYSPACE SCAN` | everything that a lazy iterator gives |
 //! | `cursor NAME OBJECT KEYSPACE entries\|keys SCAN`, `next NAME COUNT` | keeps a lazy iterator, takes entries from it |
 //! | `compress NAME KEYSPACE none\|lz4` | gives a keyspace by name this compression from now on; created if missing |
@@ -21,7 +22,7 @@
 //! A SCAN is six words: `PREFIX FROM UNTIL START_AFTER LIMIT forward|reverse`.
 //!
 //! Answers: `ok`, `none`, `value BYTES`, `yes`, `no`, `count NUMBER`, `entries KEY=VALUE…`, `keys KEY…`,
-//! `names NAME…`, `error NUMBER NAME`; and `failure TEXT` where the driver itself could not do as told.
+//! `values VALUE…`, `names NAME…`, `error NUMBER NAME`; and `failure TEXT` where the driver itself could not do as told.
 
 use std::path::PathBuf;
 
@@ -57,6 +58,7 @@ pub enum Call {
     Put { keyspace: String, key: Vec<u8>, value: Vec<u8>, durability: Wait },
     Delete { keyspace: String, key: Vec<u8>, durability: Wait },
     Get { keyspace: String, key: Vec<u8> },
+    GetMany { keyspace: String, keys: Vec<Vec<u8>> },
     Exists { keyspace: String, key: Vec<u8> },
     Len { keyspace: String },
     ScanPrefix { keyspace: String, prefix: Vec<u8> },
@@ -131,6 +133,7 @@ pub enum Answer {
     Count(u64),
     Entries(Entries),
     Keys(Vec<Vec<u8>>),
+    Values(Vec<Option<Vec<u8>>>),
     Names(Vec<String>),
     Error { number: i32, name: String },
 }
@@ -161,6 +164,9 @@ impl Answer {
                 line + " " + &to_word(key) + "=" + &to_word(value)
             }),
             Answer::Keys(keys) => keys.iter().fold("keys".to_owned(), |line, key| line + " " + &to_word(key)),
+            Answer::Values(values) => values.iter().fold("values".to_owned(), |line, value| {
+                line + " " + &value.as_deref().map_or_else(|| "-".to_owned(), to_word)
+            }),
             Answer::Names(names) => {
                 names.iter().fold("names".to_owned(), |line, name| line + " " + &to_word(name.as_bytes()))
             }
@@ -185,6 +191,7 @@ impl Answer {
             "count" => Answer::Count(rest.parse().map_err(|_| Failure(format!("not a count: {line:.80}")))?),
             "entries" => Answer::Entries(words().map(entry_from_word).collect::<Outcome<_>>()?),
             "keys" => Answer::Keys(words().map(from_word).collect::<Outcome<_>>()?),
+            "values" => Answer::Values(words().map(optional_from_word).collect::<Outcome<_>>()?),
             "names" => Answer::Names(words().map(text_from_word).collect::<Outcome<_>>()?),
             "error" => {
                 let (code, name) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -225,6 +232,9 @@ impl Command {
                 format!("delete {name} {} {} {}", text(keyspace), to_word(key), durability.word())
             }
             Call::Get { keyspace, key } => format!("get {name} {} {}", text(keyspace), to_word(key)),
+            Call::GetMany { keyspace, keys } => keys
+                .iter()
+                .fold(format!("many {name} {}", text(keyspace)), |line, key| line + " " + &to_word(key)),
             Call::Exists { keyspace, key } => format!("exists {name} {} {}", text(keyspace), to_word(key)),
             Call::Len { keyspace } => format!("len {name} {}", text(keyspace)),
             Call::ScanPrefix { keyspace, prefix } => {
@@ -286,6 +296,7 @@ impl Command {
                 Call::Delete { keyspace: words.text()?, key: words.bytes()?, durability: words.durability()? }
             }
             "get" => Call::Get { keyspace: words.text()?, key: words.bytes()? },
+            "many" => Call::GetMany { keyspace: words.text()?, keys: words.all_bytes()? },
             "exists" => Call::Exists { keyspace: words.text()?, key: words.bytes()? },
             "len" => Call::Len { keyspace: words.text()? },
             "scan" => Call::ScanPrefix { keyspace: words.text()?, prefix: words.bytes()? },
@@ -358,6 +369,10 @@ impl<'a> Words<'a> {
         from_word(self.next()?)
     }
 
+    fn all_bytes(&mut self) -> Outcome<Vec<Vec<u8>>> {
+        self.rest.by_ref().map(from_word).collect()
+    }
+
     fn text(&mut self) -> Outcome<String> {
         text_from_word(self.next()?)
     }
@@ -367,10 +382,7 @@ impl<'a> Words<'a> {
     }
 
     fn optional_bytes(&mut self) -> Outcome<Option<Vec<u8>>> {
-        match self.next()? {
-            "-" => Ok(None),
-            word => from_word(word).map(Some),
-        }
+        optional_from_word(self.next()?)
     }
 
     fn durability(&mut self) -> Outcome<Wait> {
@@ -412,6 +424,10 @@ fn entry_from_word(word: &str) -> Outcome<(Vec<u8>, Vec<u8>)> {
     Ok((from_word(key)?, from_word(value)?))
 }
 
+fn optional_from_word(word: &str) -> Outcome<Option<Vec<u8>>> {
+    if word == "-" { Ok(None) } else { from_word(word).map(Some) }
+}
+
 fn text_from_word(word: &str) -> Outcome<String> {
     String::from_utf8(from_word(word)?).map_err(|_| Failure(format!("not text: {word:.80}")))
 }
@@ -433,6 +449,8 @@ mod tests {
             Answer::Entries(vec![]),
             Answer::Entries(vec![(vec![], vec![]), (vec![1], vec![2, 3])]),
             Answer::Keys(vec![vec![], vec![9]]),
+            Answer::Values(vec![]),
+            Answer::Values(vec![None, Some(vec![]), Some(vec![9, 0])]),
             Answer::Names(vec!["default".to_owned(), "späte".to_owned()]),
             Answer::error(ErrorKind::Locked),
         ];

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use opendb::{
     AppendMode, Batch, Compression, Durability, Error, Iter, Keys, Keyspace, KeyspaceOptions, OpenDB,
-    Options, Result, Scan, Snapshot, Transaction, ValueReader, ValueWriter,
+    Options, Result, Scan, Snapshot, Transaction, ValueReader, ValueRef, ValueWriter,
 };
 
 use crate::driver::Driver;
@@ -151,6 +151,12 @@ impl RustDriver {
     }
 }
 
+type Values = Vec<Option<Vec<u8>>>;
+
+fn borrowed(values: Vec<Option<ValueRef>>) -> Values {
+    values.into_iter().map(|value| value.map(|value| value.to_vec())).collect()
+}
+
 fn wrong(call: &str) -> Ended {
     Ended::Failure(Failure(format!("this object has no call {call}")))
 }
@@ -160,6 +166,7 @@ impl Object {
     fn perform(&mut self, call: &Call) -> std::result::Result<Answer, Ended> {
         Ok(match call {
             Call::Get { keyspace, key } => self.get(keyspace, key)?.map_or(Answer::None, Answer::Value),
+            Call::GetMany { keyspace, keys } => Answer::Values(self.get_many(keyspace, keys)?),
             Call::Exists { keyspace, key } => Answer::Flag(self.exists(keyspace, key)?),
             Call::ScanPrefix { keyspace, prefix } => Answer::Entries(self.scan_prefix(keyspace, prefix)?),
             Call::Iter { keyspace, keys_only: false, scan } => {
@@ -194,6 +201,17 @@ impl Object {
             Object::Snapshot(snapshot) if keyspace == "default" => snapshot.get(key)?,
             Object::Snapshot(snapshot) => snapshot.keyspace(keyspace)?.get(key)?,
             _ => return Err(wrong("get")),
+        })
+    }
+
+    fn get_many(&mut self, keyspace: &str, keys: &[Vec<u8>]) -> std::result::Result<Values, Ended> {
+        Ok(match self {
+            Object::Database(database) if keyspace == "default" => database.handle.get_many(keys)?,
+            Object::Database(database) => borrowed(database.keyspace(keyspace)?.get_many_ref(keys)?),
+            Object::Transaction(transaction) => transaction.get_many(keyspace, keys)?,
+            Object::Snapshot(snapshot) if keyspace == "default" => snapshot.get_many(keys)?,
+            Object::Snapshot(snapshot) => borrowed(snapshot.keyspace(keyspace)?.get_many_ref(keys)?),
+            _ => return Err(wrong("many")),
         })
     }
 

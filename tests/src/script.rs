@@ -6,6 +6,7 @@
 //! put default user:1="Alice\x00"    bytes: bare words, "quoted" with \" \\ \xNN, @bytes(length,number), @text(length)
 //! get default user:1
 //! => "Alice\x00"                    the recorded answer; nothing is recorded for a plain success
+//! many default user:1 user:2        many keys with one call
 //! iter default prefix=user: from=a until=z start_after=b limit=2 reverse
 //! t1: begin                         an object gets a name; `begin on d2` makes it of another database
 //! t1: put default user:1=Bob sync
@@ -144,6 +145,12 @@ pub fn record(answer: &Answer) -> Vec<String> {
                 .map(|(key, value)| format!("{} = {}", to_recording(key), to_recording(value)))
                 .collect(),
         ),
+        Answer::Values(values) => several(
+            values
+                .iter()
+                .map(|value| value.as_deref().map_or_else(|| "none".to_owned(), to_recording))
+                .collect(),
+        ),
         Answer::Keys(keys) => several(keys.iter().map(|key| to_recording(key)).collect()),
         Answer::Names(names) => several(names.iter().map(|name| to_recording(name.as_bytes())).collect()),
         Answer::Error { number, name } => {
@@ -184,6 +191,9 @@ pub fn to_source(command: &Command) -> String {
             format!("delete {} {}{}", text(keyspace), to_literal(key), wait(durability))
         }
         Call::Get { keyspace, key } => format!("get {} {}", text(keyspace), to_literal(key)),
+        Call::GetMany { keyspace, keys } => keys
+            .iter()
+            .fold(format!("many {}", text(keyspace)), |line, key| format!("{line} {}", to_literal(key))),
         Call::Exists { keyspace, key } => format!("exists {} {}", text(keyspace), to_literal(key)),
         Call::Len { keyspace } => format!("len {}", text(keyspace)),
         Call::ScanPrefix { keyspace, prefix } => format!("scan {} {}", text(keyspace), to_literal(prefix)),
@@ -288,6 +298,7 @@ fn parse_call(verb: &str, tokens: &mut Tokens, directory: &Path) -> Outcome<Call
             durability: tokens.wait()?,
         },
         "get" => Call::Get { keyspace: tokens.text("a keyspace")?, key: tokens.bytes("a key")? },
+        "many" => Call::GetMany { keyspace: tokens.text("a keyspace")?, keys: tokens.all_bytes()? },
         "exists" => Call::Exists { keyspace: tokens.text("a keyspace")?, key: tokens.bytes("a key")? },
         "len" => Call::Len { keyspace: tokens.text("a keyspace")? },
         "scan" => {
@@ -365,6 +376,14 @@ impl Tokens {
             None => Ok(()),
             Some(_) => Err("a word too many".into()),
         }
+    }
+
+    fn all_bytes(&mut self) -> Outcome<Vec<Vec<u8>>> {
+        let mut all = Vec::new();
+        while self.entries.peek().is_some() {
+            all.push(self.bytes("a key")?);
+        }
+        Ok(all)
     }
 
     fn bytes(&mut self, what: &str) -> Outcome<Vec<u8>> {

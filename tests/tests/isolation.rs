@@ -207,6 +207,12 @@ fn a_batch_is_seen_as_a_whole() {
             assert!(first <= last, "batch {first} is seen by its first key only, the last one is of {last}");
             let entries = db.scan_prefix(b"").unwrap();
             assert!(entries.iter().all(|entry| entry.1 == entries[0].1), "a scan sees half a batch");
+            let keys: Vec<_> = (0..KEYS).map(|key| [key]).collect();
+            let values = db.get_many(&keys).unwrap();
+            assert!(
+                values[0].is_some() && values.iter().all(|value| *value == values[0]),
+                "half a batch is read"
+            );
         });
     }
 }

@@ -98,6 +98,24 @@ impl Keyspace {
         Ok(store.get_ref(self.entry.number, key, None, &guard)?.map(ValueRef))
     }
 
+    /// The newest committed values of many keys, in the order of the keys and as of one moment; `None` for each that is not
+    /// there. Faster than as many calls of [`Keyspace::get`]: what the keys lead to is fetched from memory, or from the device,
+    /// for some tens of them at once. A key may be asked for twice. All values are in memory together when this returns.
+    ///
+    /// # Errors
+    /// As [`Keyspace::get`]; then no value is given.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.snapshot()?.get_many(keys)
+    }
+
+    /// [`Keyspace::get_many`] without copies of the values.
+    ///
+    /// # Errors
+    /// As [`Keyspace::get_many`].
+    pub fn get_many_ref<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<ValueRef>>> {
+        self.snapshot()?.get_many_ref(keys)
+    }
+
     /// The newest committed value of a key, to be read piece by piece; `None` where the key is not there.
     ///
     /// # Errors

@@ -125,6 +125,34 @@ impl OpenDB {
         self.default.get_ref(key)
     }
 
+    /// The newest committed values of many keys, in the order of the keys and as of one moment; `None` for each that is not
+    /// there. Faster than as many calls of [`OpenDB::get`]: what the keys lead to is fetched from memory, or from the device,
+    /// for some tens of them at once. A key may be asked for twice. All values are in memory together when this returns.
+    ///
+    /// ```
+    /// # fn main() -> opendb::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let db = opendb::OpenDB::open(directory.path())?;
+    /// db.put(b"user:1", b"Ada")?;
+    /// assert_eq!(db.get_many(&["user:1", "user:2"])?, [Some(b"Ada".to_vec()), None]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`OpenDB::get`]; then no value is given.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.default.get_many(keys)
+    }
+
+    /// [`OpenDB::get_many`] without copies of the values.
+    ///
+    /// # Errors
+    /// As [`OpenDB::get_many`].
+    pub fn get_many_ref<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<ValueRef>>> {
+        self.default.get_many_ref(keys)
+    }
+
     /// The newest committed value of a key, to be read piece by piece; `None` where the key is not there.
     ///
     /// # Errors

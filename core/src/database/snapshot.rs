@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::engine::Handle;
 use super::{Iter, KeyValue, Keys, ValueReader, ValueRef};
 use crate::error::Result;
-use crate::options::check_key;
+use crate::options::{check_key, check_keys};
 use crate::scan::{Scan, Walk};
 use crate::store::Pin;
 use crate::transaction::TrackedWalk;
@@ -51,6 +51,33 @@ impl Snapshot {
         let store = self.handle.store(&guard)?;
         check_key(key)?;
         Ok(store.get_ref(self.keyspace, key, Some(self.pin.sequence), &guard)?.map(ValueRef))
+    }
+
+    /// The values of many keys at that moment, in the order of the keys; `None` for each that was not there. Faster than as many
+    /// calls of [`Snapshot::get`]: what the keys lead to is fetched from memory, or from the device, for some tens of them at
+    /// once. A key may be asked for twice. All values are in memory together when this returns.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`]; then no value is given.
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
+        check_keys(keys)?;
+        let keys = keys.iter().map(AsRef::as_ref);
+        store.get_many(self.keyspace, keys, self.pin.sequence, &guard)
+    }
+
+    /// [`Snapshot::get_many`] without copies of the values.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get_many`].
+    pub fn get_many_ref<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<ValueRef>>> {
+        let guard = self.handle.pin()?;
+        let store = self.handle.store(&guard)?;
+        check_keys(keys)?;
+        let keys = keys.iter().map(AsRef::as_ref);
+        let found = store.get_many_ref(self.keyspace, keys, self.pin.sequence, &guard)?;
+        Ok(found.into_iter().map(|found| found.map(ValueRef)).collect())
     }
 
     /// The value of a key at that moment, to be read piece by piece; `None` where it was not there.

@@ -53,7 +53,7 @@ pub(crate) use large::{LargeRead, LargeWrite};
 pub(crate) use large_series::LargeSeries;
 pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
 pub(crate) use mark_file::{MARK_NAME, MarkFile, check_mark, read_mark};
-pub(crate) use read::{FrameWalk, RecordAt, Value, Walked};
+pub(crate) use read::{BEHIND_BYTES, FrameWalk, RecordAt, Value, Walked};
 pub(crate) use segments::LiveCount;
 pub(crate) use state::{OpenedSegment, SegmentSizes};
 

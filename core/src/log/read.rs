@@ -27,6 +27,14 @@ const ASKED_BYTES: usize = 1 << 20;
 /// Where most of a short value stands behind a key, of which the beginning is asked for by itself.
 const REST_BYTES: Range<usize> = 64..192;
 
+/// Records that are not farther apart are asked of the system together.
+const GAP_BYTES: u64 = 16 << 10;
+/// What is asked for of a record at the end of such a range.
+const LAST_BYTES: u64 = 1 << 10;
+/// Where so many records lie in one range, those that are wanted next will lie behind it, and are asked for with it.
+const IN_ORDER_MIN: usize = 3;
+pub(crate) const BEHIND_BYTES: u64 = 256 << 10;
+
 /// A record at its place.
 #[derive(Debug)]
 pub(crate) struct RecordAt<'a> {
@@ -201,6 +209,17 @@ impl Log {
     pub(crate) fn read_soon(&self, slot: u16, offset: u64, length: u64, guard: &Guard) {
         if let (Some(slot), Ok(length)) = (self.segments.get(slot, guard), usize::try_from(length)) {
             slot.segment.read_soon(offset, length);
+        }
+    }
+
+    /// Asks the system for the pages of these records, given by slot and offset; those that lie near each other together, and what
+    /// lies behind many of them with them.
+    pub(crate) fn read_soon_near(&self, mut places: Vec<(u16, u64)>, guard: &Guard) {
+        places.sort_unstable();
+        for near in places.chunk_by(|(slot, at), (next, next_at)| slot == next && next_at - at <= GAP_BYTES) {
+            let (Some((slot, first)), Some((_, last))) = (near.first(), near.last()) else { continue };
+            let behind = if near.len() >= IN_ORDER_MIN { BEHIND_BYTES } else { LAST_BYTES };
+            self.read_soon(*slot, *first, last - first + behind, guard);
         }
     }
 
@@ -434,14 +453,57 @@ impl<'a> RecordAt<'a> {
 
     /// The sequence of the commit that wrote the record. One that the log has not come to is damage.
     pub(crate) fn sequence(&self, log: &Log) -> Result<u64> {
+        self.sequence_at().read(log)
+    }
+
+    /// Where the sequence is, to be read when the record itself is gone: of a record of a batch that is another place, which may
+    /// have to be waited for.
+    pub(crate) fn sequence_at(&self) -> SequenceAt<'a> {
         let offset = self.location.offset();
-        let word = match self.shape.sequence_base(offset) {
-            Some(base) if base == offset => self.shape.own_sequence(&self.bytes),
-            Some(base) => u64_at(&self.slot.segment.read(base + SEQUENCE_AT, 8)?, 0),
-            None => None,
+        let place = match self.shape.sequence_base(offset) {
+            Some(base) if base == offset => SequencePlace::Own(self.shape.own_sequence(&self.bytes)),
+            Some(base) => SequencePlace::Base(base),
+            None => SequencePlace::Own(None),
+        };
+        SequenceAt { slot: self.slot, offset, place }
+    }
+}
+
+/// Where the sequence of a record is.
+#[derive(Debug)]
+pub(crate) struct SequenceAt<'a> {
+    slot: &'a Slot,
+    offset: u64,
+    place: SequencePlace,
+}
+
+#[derive(Debug)]
+enum SequencePlace {
+    /// In the record itself, if it has one.
+    Own(Option<u64>),
+    /// Behind this offset of the segment.
+    Base(u64),
+}
+
+impl SequenceAt<'_> {
+    /// A sequence that the record's is not above: its own, or the last of its segment, so that nothing has to be waited for.
+    pub(crate) fn bound(&self, log: &Log) -> Result<u64> {
+        match self.place {
+            SequencePlace::Base(_) if self.slot.last_sequence() <= log.appended() => {
+                Ok(self.slot.last_sequence())
+            }
+            _ => self.read(log),
+        }
+    }
+
+    /// As [`RecordAt::sequence`].
+    pub(crate) fn read(&self, log: &Log) -> Result<u64> {
+        let word = match self.place {
+            SequencePlace::Own(sequence) => sequence,
+            SequencePlace::Base(base) => u64_at(&self.slot.segment.read(base + SEQUENCE_AT, 8)?, 0),
         };
         word.filter(|sequence| (1..=log.appended()).contains(sequence))
-            .ok_or_else(|| damaged(self.slot, offset, "a record leads to no sequence"))
+            .ok_or_else(|| damaged(self.slot, self.offset, "a record leads to no sequence"))
     }
 }
 

@@ -47,10 +47,15 @@ pub(crate) struct LiveCount {
 }
 
 impl Slot {
+    /// The last commit that is in it, or more than any, while one may come.
+    pub(super) fn last_sequence(&self) -> u64 {
+        self.newest.load(Ordering::Acquire)
+    }
+
     /// Whether all that is in it is known to have been committed at `sequence` or before.
     #[inline]
     pub(super) fn is_older_than(&self, sequence: u64) -> bool {
-        self.newest.load(Ordering::Acquire) <= sequence
+        self.last_sequence() <= sequence
     }
 }
 

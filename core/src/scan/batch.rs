@@ -48,14 +48,6 @@ const SLOW: Duration = Duration::from_micros(50);
 const SLOW_KEY: Duration = Duration::from_micros(2);
 /// For so many batches after such a one the system is asked ahead.
 const ASKED_BATCHES: u32 = 4;
-/// Records that are not farther apart are asked for together.
-const GAP_BYTES: u64 = 16 << 10;
-/// What is asked for of a record at the end of such a range.
-const LAST_BYTES: u64 = 1 << 10;
-/// Where so many records of a batch lie in one range, those of the next ones will lie behind it, and are asked for with it.
-const IN_ORDER_MIN: usize = 3;
-pub(super) const BEHIND_BYTES: u64 = 256 << 10;
-
 /// What a scan wants of each key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
@@ -331,16 +323,10 @@ impl Batch {
         self.asked_batches > 0
     }
 
-    /// Asks the system for the pages of the records, those that lie near each other together.
+    /// Asks the system for the pages of the records.
     fn ask_system(&self, store: &Store, guard: &Guard) {
-        let mut places: Vec<(u16, u64)> =
-            self.buffers.keys.iter().skip(self.read).filter_map(Key::record).collect();
-        places.sort_unstable();
-        for near in places.chunk_by(|(slot, at), (next, next_at)| slot == next && next_at - at <= GAP_BYTES) {
-            let (Some((slot, first)), Some((_, last))) = (near.first(), near.last()) else { continue };
-            let behind = if near.len() >= IN_ORDER_MIN { BEHIND_BYTES } else { LAST_BYTES };
-            store.log.read_soon(*slot, *first, last - first + behind, guard);
-        }
+        let places = self.buffers.keys.iter().skip(self.read).filter_map(Key::record).collect();
+        store.log.read_soon_near(places, guard);
     }
 
     /// Takes the next keys from the cursor, at most `most`, and begins to load what the index has of them. False at the

@@ -9,10 +9,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::batch::{BEHIND_BYTES, Batch, VALUE_BYTES_MAX, Wanted, ask_index};
+use super::batch::{Batch, VALUE_BYTES_MAX, Wanted, ask_index};
 use crate::epoch::Guard;
 use crate::keys::split_ordered_key;
-use crate::log::{Place, RecordAt};
+use crate::log::{BEHIND_BYTES, Place, RecordAt};
 use crate::store::Store;
 
 /// Entries of a batch that tell whether scans are to follow.

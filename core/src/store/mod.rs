@@ -33,6 +33,7 @@ mod maintenance;
 mod moves;
 mod operations;
 mod read;
+mod read_many;
 mod rebuild;
 mod recent;
 mod replay;
@@ -41,7 +42,7 @@ mod sources;
 mod verify;
 mod versions;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -105,6 +106,8 @@ pub(crate) struct Store {
     hidden: Mutex<Hidden>,
     /// Whether reads are timed, because some have lately waited for storage.
     times_reads: AtomicBool,
+    /// How many times readers of many keys still ask the system ahead, because such reads have just waited for storage.
+    asks_ahead: AtomicU32,
     /// The process that opened it, in the line of forks.
     generation: u64,
     /// This store itself, for pins, which may outlive it.
@@ -159,6 +162,7 @@ impl Store {
             is_hiding: AtomicBool::new(false),
             hidden: Mutex::new(Hidden::default()),
             times_reads: AtomicBool::new(true),
+            asks_ahead: AtomicU32::new(0),
             generation: generation(),
             own: Weak::clone(own),
             compactor: Mutex::new(compactor),

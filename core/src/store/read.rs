@@ -9,25 +9,16 @@ use crate::cache::Entry;
 use crate::epoch::Guard;
 use crate::error::Result;
 use crate::location::Location;
-use crate::log::{LargeRead, Log, RecordAt, Value};
+use crate::log::{LargeRead, RecordAt, Value};
 
 /// A read that took this long has waited for storage; one from memory takes a tenth of it.
 const SLOW_READ: Duration = Duration::from_micros(4);
 
 /// A key's record, where it was found.
 #[derive(Debug)]
-enum Hit<'a> {
+pub(super) enum Hit<'a> {
     Cached(Entry),
     Logged(RecordAt<'a>),
-}
-
-impl Hit<'_> {
-    fn was_there_at(&self, sequence: u64, log: &Log) -> Result<bool> {
-        match self {
-            Hit::Cached(entry) => Ok(entry.sequence() <= sequence),
-            Hit::Logged(record) => record.was_there_at(sequence, log),
-        }
-    }
 }
 
 /// A value, for as long as one likes, without a copy where that can be.
@@ -67,13 +58,24 @@ impl Store {
         guard: &Guard,
     ) -> Result<Option<Vec<u8>>> {
         let started = self.begins_read();
-        match self.look(keyspace, key, at, guard)? {
-            None => Ok(None),
-            Some(Hit::Cached(entry)) => Ok(Some(entry.value().to_vec())),
-            Some(Hit::Logged(mut record)) => {
+        let hit = self.look(keyspace, key, at, guard)?;
+        hit.map(|hit| self.copy_hit(started, hit, (keyspace, key))).transpose()
+    }
+
+    /// The value that was found, owned.
+    #[inline]
+    pub(super) fn copy_hit(
+        &self,
+        started: Option<Instant>,
+        hit: Hit<'_>,
+        (keyspace, key): (u16, &[u8]),
+    ) -> Result<Vec<u8>> {
+        match hit {
+            Hit::Cached(entry) => Ok(entry.value().to_vec()),
+            Hit::Logged(mut record) => {
                 let value = record.copy_value(&self.log)?;
                 self.admit_if_costly(started, &record, keyspace, key, &value)?;
-                Ok(Some(value))
+                Ok(value)
             }
         }
     }
@@ -87,10 +89,21 @@ impl Store {
         guard: &Guard,
     ) -> Result<Option<Found>> {
         let started = self.begins_read();
-        match self.look(keyspace, key, at, guard)? {
-            None => Ok(None),
-            Some(Hit::Cached(entry)) => Ok(Some(Found::Cached(entry))),
-            Some(Hit::Logged(record)) => self.take_value(started, record, keyspace, key).map(Some),
+        let hit = self.look(keyspace, key, at, guard)?;
+        hit.map(|hit| self.take_hit(started, hit, (keyspace, key))).transpose()
+    }
+
+    /// The value that was found, without a copy, where that can be.
+    #[inline]
+    pub(super) fn take_hit(
+        &self,
+        started: Option<Instant>,
+        hit: Hit<'_>,
+        (keyspace, key): (u16, &[u8]),
+    ) -> Result<Found> {
+        match hit {
+            Hit::Cached(entry) => Ok(Found::Cached(entry)),
+            Hit::Logged(record) => self.take_value(started, record, keyspace, key),
         }
     }
 
@@ -124,14 +137,12 @@ impl Store {
         key: &[u8],
     ) -> Result<Found> {
         let (place, is_mapped, is_compressed) = (record.place(), record.is_mapped(), record.is_compressed());
-        // Of a record of a batch it stands elsewhere, which is not looked at in vain.
-        let may_be_costly = is_compressed || !is_mapped || started.is_some();
-        let sequence = if may_be_costly { Some(record.sequence(&self.log)?) } else { None };
+        let sequence = record.sequence_at();
         let value = record.value(&self.log)?;
-        if let Some(sequence) = sequence
-            && (is_compressed || self.was_slow(started, is_mapped))
-        {
-            self.cache.admit(place, (keyspace, key, &value, sequence));
+        let is_costly = is_compressed || self.was_slow(started, is_mapped);
+        // Where it stands elsewhere that may have to be waited for, so it is not read in vain.
+        if is_costly && self.cache.admits(value.len()) {
+            self.cache.admit(place, (keyspace, key, &value, sequence.bound(&self.log)?));
         }
         Ok(Found::Logged(value))
     }
@@ -214,11 +225,8 @@ impl Store {
     ) -> Result<Option<Hit<'g>>> {
         let cache_may_know = self.cache.is_occupied();
         for location in self.keys.candidates(&self.log, hash)? {
-            if cache_may_know {
-                let place = (self.log.serial(location, guard)?, location.offset());
-                if let Some(entry) = self.cache.get(place, keyspace, key) {
-                    return Ok(Some(Hit::Cached(entry)));
-                }
+            if cache_may_know && let Some(entry) = self.cached(location, keyspace, key, guard)? {
+                return Ok(Some(Hit::Cached(entry)));
             }
             self.log.prefetch_rest(location, guard);
             if let Some(record) = self.log.find(location, keyspace, key, guard)? {
@@ -226,6 +234,33 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    #[inline]
+    fn cached(&self, location: Location, keyspace: u16, key: &[u8], guard: &Guard) -> Result<Option<Entry>> {
+        let place = (self.log.serial(location, guard)?, location.offset());
+        Ok(self.cache.get(place, keyspace, key))
+    }
+
+    /// A key at a snapshot. A location, if there is one, is what the index has given for the key under this guard, and all of it.
+    #[inline]
+    pub(super) fn look_found<'g>(
+        &'g self,
+        (hash, keyspace, key): (u64, u16, &[u8]),
+        location: Option<Location>,
+        at: u64,
+        guard: &'g Guard,
+    ) -> Result<Option<Hit<'g>>> {
+        let Some(location) = location else { return self.look_at(hash, keyspace, key, at, guard) };
+        let cached = match self.cache.is_occupied() {
+            true => self.cached(location, keyspace, key, guard)?,
+            false => None,
+        };
+        let hit = match cached {
+            Some(entry) => Some(Hit::Cached(entry)),
+            None => self.log.find(location, keyspace, key, guard)?.map(Hit::Logged),
+        };
+        self.hit_at(hit, (hash, keyspace, key), at, guard)
     }
 
     fn look_at<'g>(
@@ -236,10 +271,30 @@ impl Store {
         at: u64,
         guard: &'g Guard,
     ) -> Result<Option<Hit<'g>>> {
-        if let Some(hit) = self.look_newest(hash, keyspace, key, guard)?
-            && hit.was_there_at(at, &self.log)?
+        let newest = self.look_newest(hash, keyspace, key, guard)?;
+        self.hit_at(newest, (hash, keyspace, key), at, guard)
+    }
+
+    /// The newest record of a key, if it was there at a snapshot, or else the version that the snapshot means.
+    #[inline]
+    fn hit_at<'g>(
+        &'g self,
+        newest: Option<Hit<'g>>,
+        (hash, keyspace, key): (u64, u16, &[u8]),
+        at: u64,
+        guard: &'g Guard,
+    ) -> Result<Option<Hit<'g>>> {
+        let newest = match newest {
+            Some(Hit::Cached(entry)) if entry.last_sequence() <= at => return Ok(Some(Hit::Cached(entry))),
+            // It may all the same be as old as that: the log tells.
+            Some(Hit::Cached(_)) => self.keys.find(&self.log, hash, keyspace, key, guard)?,
+            Some(Hit::Logged(record)) => Some(record),
+            None => None,
+        };
+        if let Some(record) = newest
+            && record.was_there_at(at, &self.log)?
         {
-            return Ok(Some(hit));
+            return Ok(Some(Hit::Logged(record)));
         }
         Ok(self.old_version(hash, keyspace, key, at, guard)?.map(Hit::Logged))
     }
@@ -262,7 +317,7 @@ impl Store {
     }
 
     #[inline]
-    fn begins_read(&self) -> Option<Instant> {
+    pub(super) fn begins_read(&self) -> Option<Instant> {
         self.times_reads.load(Ordering::Relaxed).then(Instant::now)
     }
 
@@ -283,7 +338,7 @@ impl Store {
     ) -> Result<()> {
         let is_costly = record.is_compressed() || self.was_slow(started, record.is_mapped());
         if is_costly && self.cache.admits(value.len()) {
-            self.cache.admit(record.place(), (keyspace, key, value, record.sequence(&self.log)?));
+            self.cache.admit(record.place(), (keyspace, key, value, record.sequence_at().bound(&self.log)?));
         }
         Ok(())
     }

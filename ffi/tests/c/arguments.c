@@ -38,6 +38,9 @@ static void refuse_database(opendb_database *d, const char *text) {
     CHECK(value.data == NULL && value.length == 0);
     REFUSED(text, opendb_get_pinned(d, B("k"), &pinned, &view, &error));
     CHECK(pinned == NULL && view.data == NULL && view.length == 0);
+    opendb_values *values;
+    REFUSED(text, opendb_get_many(d, &view, 1, &values, &error));
+    CHECK(values == NULL);
     REFUSED(text, opendb_exists(d, B("k"), &error));
     REFUSED(text, opendb_iter(d, NULL, &made, &error));
     CHECK(made == NULL);
@@ -75,6 +78,8 @@ static void refuse_keyspace(opendb_keyspace *k, const char *text) {
     REFUSED(text, opendb_keyspace_delete_with(k, B("k"), 0, &error));
     REFUSED(text, opendb_keyspace_get(k, B("k"), &value, &error));
     REFUSED(text, opendb_keyspace_get_pinned(k, B("k"), &pinned, &view, &error));
+    opendb_values *values;
+    REFUSED(text, opendb_keyspace_get_many(k, NULL, 0, &values, &error));
     REFUSED(text, opendb_keyspace_exists(k, B("k"), &error));
     REFUSED(text, opendb_keyspace_iter(k, NULL, &made, &error));
     REFUSED(text, opendb_keyspace_scan_prefix(k, B("k"), &made, &error));
@@ -87,6 +92,8 @@ static void refuse_snapshot(opendb_snapshot *s, const char *text) {
     opendb_snapshot *other;
     REFUSED(text, opendb_snapshot_get(s, B("k"), &value, &error));
     REFUSED(text, opendb_snapshot_get_pinned(s, B("k"), &pinned, &view, &error));
+    opendb_values *values;
+    REFUSED(text, opendb_snapshot_get_many(s, NULL, 0, &values, &error));
     REFUSED(text, opendb_snapshot_exists(s, B("k"), &error));
     REFUSED(text, opendb_snapshot_iter(s, NULL, &made, &error));
     REFUSED(text, opendb_snapshot_scan_prefix(s, B("k"), &made, &error));
@@ -106,6 +113,8 @@ static void refuse_batch(opendb_batch *b, const char *text) {
 
 static void refuse_transaction(opendb_transaction *t, const char *text) {
     REFUSED(text, opendb_transaction_get(t, "default", B("k"), &value, &error));
+    opendb_values *values;
+    REFUSED(text, opendb_transaction_get_many(t, "default", NULL, 0, &values, &error));
     REFUSED(text, opendb_transaction_exists(t, "default", B("k"), &error));
     REFUSED(text, opendb_transaction_put(t, "default", B("k"), B("v"), &error));
     REFUSED(text, opendb_transaction_delete(t, "default", B("k"), &error));
@@ -271,6 +280,7 @@ static void null_frees(void) {
     opendb_bytes_free(NULL);
     opendb_pinned_free(NULL);
     opendb_names_free(NULL);
+    opendb_values_free(NULL);
     opendb_options_free(NULL);
     opendb_iterator_free(NULL);
     opendb_keyspace_free(NULL);

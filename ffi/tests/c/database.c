@@ -36,6 +36,40 @@ static void values(opendb_database *database) {
     CHECK(count == 0);
 }
 
+static void many(opendb_database *database) {
+    opendb_values *values;
+    opendb_view view;
+    opendb_view keys[] = {{(const uint8_t *)"c", 1}, {(const uint8_t *)"absent", 6}, {NULL, 0}, {(const uint8_t *)"a", 1}};
+    OK(opendb_put(database, B("a"), B("first"), &error));
+    OK(opendb_put(database, B("c"), B(""), &error));
+    OK(opendb_get_many(database, keys, 4, &values, &error));
+    OK(opendb_delete(database, B("a"), &error));
+    CHECK(opendb_values_length(values) == 4);
+    OK(opendb_values_at(values, 0, &view, &error));
+    CHECK(view.length == 0);
+    ABSENT(opendb_values_at(values, 1, &view, &error));
+    CHECK(view.data == NULL && view.length == 0);
+    ABSENT(opendb_values_at(values, 2, &view, &error));
+    OK(opendb_values_at(values, 3, &view, &error));
+    CHECK(SAME(view, "first"));
+    REFUSED("index is 4, and there are 4 values", opendb_values_at(values, 4, &view, &error));
+    REFUSED("value_out is NULL", opendb_values_at(values, 0, NULL, &error));
+    opendb_values_free(values);
+    opendb_values_free(values);
+    CHECK(opendb_values_length(values) == 0 && opendb_values_length(NULL) == 0);
+    REFUSED("values", opendb_values_at(values, 0, &view, &error));
+    OK(opendb_get_many(database, NULL, 0, &values, &error));
+    CHECK(opendb_values_length(values) == 0);
+    opendb_values_free(values);
+    REFUSED("keys is no address of 1 views", opendb_get_many(database, NULL, 1, &values, &error));
+    CHECK(values == NULL);
+    REFUSED("keys: no memory", opendb_get_many(database, keys, SIZE_MAX, &values, &error));
+    keys[1] = (opendb_view){NULL, 6};
+    REFUSED("keys is NULL and its length is 6", opendb_get_many(database, keys, 4, &values, &error));
+    REFUSED("values_out is NULL", opendb_get_many(database, keys, 1, NULL, &error));
+    OK(opendb_delete(database, B("c"), &error));
+}
+
 /* Any byte may stand in a key or a value, none at all included. */
 static void any_bytes(opendb_database *database) {
     opendb_bytes value;
@@ -239,6 +273,7 @@ int main(int count, char **arguments) {
     CHECK(count == 2);
     database = open_below(arguments[1], "database");
     values(database);
+    many(database);
     any_bytes(database);
     limits(database);
     keyspaces(database);

@@ -44,6 +44,21 @@ static void values(const Database &database) {
     CHECK(database.path().find("database") != std::string::npos);
 }
 
+static void many(const Database &database) {
+    database.put("a", "first");
+    auto keyspace = database.keyspace("sessions");
+    opendb::Values values = database.get_many({"b", "a"});
+    database.erase("a");
+    CHECK(values.size() == 2 && !values.empty() && !values[0] && *values[1] == "first");
+    CHECK(throws(ErrorKind::InvalidArgument, [&] { values[2]; }));
+    std::vector<std::string> keys = {"a", ""};
+    CHECK(!database.get_many(keys)[0] && keyspace.get_many(keys).size() == 2);
+    CHECK(database.snapshot().get_many(std::vector<std::string>()).empty());
+    auto transaction = database.begin_transaction();
+    transaction.put("sessions", "", "own");
+    CHECK(*transaction.get_many("sessions", keys)[1] == "own" && !transaction.get_many("sessions", {"a"})[0]);
+}
+
 static std::vector<std::string> keys(Iterator iterator) {
     std::vector<std::string> out;
     for (const auto &entry : iterator) {
@@ -192,6 +207,7 @@ int main(int count, char **arguments) {
         values(database);
         scans(database);
         keyspaces_and_snapshots(database);
+        many(database);
         errors(database);
         closed(directory);
         closed_by_one_thread(directory);

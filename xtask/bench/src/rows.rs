@@ -101,7 +101,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(Group::Get, Call::Point, "exists", "exists"),
     row(Group::Get, Call::Point, "get-hot", "get, one of a thousand hot keys"),
     row(Group::Get, Call::Point, "lookup-hot", "get without a copy, one of a thousand hot keys"),
-    row(Group::Get, Call::GetMany, "get-many", "get of 100 keys in one call"),
+    row(Group::Get, Call::Point, "get-many", "get of 100 keys together"),
     main_row(Group::Overwrite, Call::Point, "overwrite", "put, existing key"),
     main_row(Group::Delete, Call::Point, "delete", "delete"),
     main_row(Group::Batch, Call::Batch, "batch", "batch of 1,000 new keys"),

@@ -31,6 +31,12 @@ impl Key {
     }
 }
 
+impl AsRef<[u8]> for Key {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl Deref for Key {
     type Target = [u8];
 

@@ -197,12 +197,12 @@ pub(super) fn read_all(db: &OpenDB) -> State {
             panic!("a keyspace that nobody created: {name}");
         };
         let keyspace = db.keyspace(&name).unwrap();
-        let mut count = 0;
-        for entry in keyspace.iter(&Scan::all()).unwrap() {
-            let (key, value) = entry.unwrap();
-            count += 1;
-            state.entries.insert((known, key), value.into());
-        }
+        let entries: Vec<_> = keyspace.iter(&Scan::all()).unwrap().map(Result::unwrap).collect();
+        let count = entries.len() as u64;
+        let keys: Vec<_> = entries.iter().map(|(key, _)| key).collect();
+        let values = keyspace.get_many_ref(&keys).unwrap();
+        assert!(entries.iter().map(|(_, value)| Some(&value[..])).eq(values.iter().map(Option::as_deref)));
+        state.entries.extend(entries.into_iter().map(|(key, value)| ((*known, key), value.into())));
         // What waits for the device, and may wait for ever after a failed sync, is counted already.
         if !keyspace.handle.shared_store().unwrap().is_hiding() {
             assert_eq!(keyspace.len().unwrap(), count, "length of a keyspace");
@@ -314,6 +314,7 @@ impl Driven {
             _ => {
                 let name = self.name(random);
                 let keyspace = self.db.keyspace(name.0)?;
+                self.get_many(random, name.0)?;
                 let found = match random.below(3) {
                     0 => keyspace.get(&name.1)?,
                     1 => keyspace.get_ref(&name.1)?.map(|value| value.to_vec()),
@@ -328,6 +329,17 @@ impl Driven {
                 Ok(())
             }
         }
+    }
+
+    fn get_many(&self, random: &mut Random, keyspace: &'static str) -> Result<()> {
+        let keys: Vec<_> = (0..random.below(70)).map(|_| random.key()).collect();
+        let found = self.db.keyspace(keyspace)?.get_many(&keys)?;
+        for (key, found) in keys.iter().zip(&found) {
+            let expected = self.state.entries.get(&(keyspace, key.clone()));
+            assert_eq!(found.as_deref(), expected.map(|value| &value[..]), "{key:?} of {keys:?}");
+        }
+        assert_eq!(found.len(), keys.len());
+        Ok(())
     }
 
     /// What the background does when a segment is more than half full, at a moment that the test chooses.

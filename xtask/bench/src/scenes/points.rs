@@ -86,8 +86,7 @@ fn gets(run: &mut Run<'_>, store: &dyn Store) -> Result<()> {
     measure_gets(run, "exists", uniform, exists)?;
     measure_gets(run, "get-hot", hot, get)?;
     lookups(run, store, "lookup-hot", hot)?;
-    let has_get_many = run.kind.profile().lacks(Call::GetMany).is_none();
-    if has_get_many { get_many(run, store) } else { Ok(()) }
+    get_many(run, store)
 }
 
 fn measure_gets(

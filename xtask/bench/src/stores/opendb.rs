@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use opendb::{Durability, OpenDB, Options, Scan};
-use opendb_measure::workload::Seen;
+use opendb_measure::workload::{Key, Seen};
 
 use super::{Change, Entry, Guarantee, Lookup, Setup, Store, Visit, Work, show};
 
@@ -37,6 +37,12 @@ impl Store for OpenDB {
 
     fn with_lookup(&self, work: &mut dyn FnMut(Lookup<'_>) -> Result<()>) -> Result<()> {
         work(&|key| Ok(self.get_ref(key)?.map(|value| Seen::of(&value))))
+    }
+
+    fn get_many(&self, keys: &[Key], found: &mut dyn FnMut(Option<Seen>) -> Result<()>) -> Result<()> {
+        self.get_many_ref(keys)?
+            .iter()
+            .try_for_each(|value| found(value.as_ref().map(|value| Seen::of(value))))
     }
 
     fn batch(&self, entries: &[Entry]) -> Result<()> {

@@ -12,8 +12,6 @@ pub(crate) enum Call {
     Scan,
     /// A batch that is there as a whole or not at all.
     Batch,
-    /// Many keys asked for in one call.
-    GetMany,
     /// A transaction that reads, writes, and loses no update.
     Transaction,
     /// A put that waits for the device.
@@ -79,9 +77,8 @@ fn version_in<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     lines.nth(1)?.strip_prefix("version = \"")?.strip_suffix('"')
 }
 
-const NO_GET_MANY: (Call, &str) = (Call::GetMany, "no call for many keys");
 const NOTHING_SURVIVES: &[(Call, &str)] =
-    &[NO_GET_MANY, (Call::Durable, "nothing survives"), (Call::Reopen, "nothing survives")];
+    &[(Call::Durable, "nothing survives"), (Call::Reopen, "nothing survives")];
 
 const OPENDB: Profile = Profile {
     id: "opendb",
@@ -92,7 +89,7 @@ const OPENDB: Profile = Profile {
                least once a second",
     durable: "Durability::Sync: concurrent commits share a sync",
     settling: "compact()",
-    lacks: &[NO_GET_MANY],
+    lacks: &[],
 };
 
 const LMDB: Profile = Profile {
@@ -103,7 +100,7 @@ const LMDB: Profile = Profile {
     survives: "MDB_NOSYNC, one write transaction a write; one read transaction a get, or one for all gets without a copy",
     durable: "without MDB_NOSYNC: a sync in each commit",
     settling: "nothing: it has no call for it",
-    lacks: &[NO_GET_MANY],
+    lacks: &[],
 };
 
 const LMDB_WRITABLE_MAP: Profile = Profile {
@@ -123,7 +120,7 @@ const REDB: Profile = Profile {
                cache of 1 GiB",
     durable: "the same",
     settling: "compact(), until it says that there is nothing left to do",
-    lacks: &[NO_GET_MANY],
+    lacks: &[],
 };
 
 const FJALL: Profile = Profile {
@@ -135,7 +132,7 @@ const FJALL: Profile = Profile {
                OptimisticTxDatabase for transactions",
     durable: "persist(PersistMode::SyncData) after each write",
     settling: "rotate_memtable_and_wait() and major_compact()",
-    lacks: &[NO_GET_MANY],
+    lacks: &[],
 };
 
 const ROCKSDB: Profile = Profile {
@@ -160,7 +157,7 @@ const SLED: Profile = Profile {
                Mode::HighThroughput, cache of 1 GiB; the last version that is not an alpha",
     durable: "the same",
     settling: "flush(): it has no call to compact",
-    lacks: &[NO_GET_MANY],
+    lacks: &[],
 };
 
 const EMDB: Profile = Profile {
@@ -173,7 +170,6 @@ const EMDB: Profile = Profile {
     durable: "flush() after each write: concurrent flushes share a sync",
     settling: "compact() and checkpoint()",
     lacks: &[
-        NO_GET_MANY,
         (Call::Batch, "a crash may cut a batch"),
         (Call::Transaction, "its transactions lose updates, as it says"),
     ],
@@ -187,12 +183,7 @@ const CANDYSTORE: Profile = Profile {
     survives: "default options: appends to the page cache and changes a mapped index; checkpoints in the background",
     durable: "flush() after each write, which syncs every file",
     settling: "checkpoint()",
-    lacks: &[
-        NO_GET_MANY,
-        (Call::Scan, "no order"),
-        (Call::Batch, "no batches"),
-        (Call::Transaction, "no transactions"),
-    ],
+    lacks: &[(Call::Scan, "no order"), (Call::Batch, "no batches"), (Call::Transaction, "no transactions")],
 };
 
 const SURREALKV: Profile = Profile {
@@ -204,7 +195,7 @@ const SURREALKV: Profile = Profile {
                tokio runtime with one worker; one read transaction a get, or one for all gets without a copy",
     durable: "Durability::Immediate",
     settling: "compact_range() over everything",
-    lacks: &[NO_GET_MANY],
+    lacks: &[],
 };
 
 const BF_TREE: Profile = Profile {
@@ -217,7 +208,6 @@ const BF_TREE: Profile = Profile {
     durable: "none",
     settling: "nothing: it has no call for it",
     lacks: &[
-        NO_GET_MANY,
         (Call::Batch, "no batches"),
         (Call::Transaction, "no transactions"),
         (Call::Durable, "its log cannot be read back"),
@@ -240,7 +230,6 @@ const HASH_MAP: Profile = Profile {
     id: "hashmap",
     name: "HashMap",
     lacks: &[
-        NO_GET_MANY,
         (Call::Scan, "no order"),
         (Call::Durable, "nothing survives"),
         (Call::Reopen, "nothing survives"),
@@ -254,7 +243,6 @@ const RAW_FILE: Profile = Profile {
     survives: "none",
     durable: "a file written ahead with zeros: the same bytes appended, then fdatasync; the floor of durable writes",
     lacks: &[
-        NO_GET_MANY,
         (Call::Point, "no keys"),
         (Call::Scan, "no keys"),
         (Call::Batch, "no keys"),
