@@ -80,7 +80,7 @@ impl From<crossbeam_epoch::Guard> for Guard {
 }
 
 /// Pins the thread. Cells are read by guards of their own generation.
-#[inline]
+#[inline(always)]
 pub(crate) fn pin(generation: u64) -> Guard {
     let pinned = PARTICIPANT.try_with(|participant| match &*participant.try_borrow().ok()? {
         Some(known) if known.generation == generation => Some(known.local.pin()),

@@ -142,7 +142,7 @@ impl Keys {
 
     /// Where the newest record of a key may be. The one way to look into the index: what is in the log and not known yet is
     /// made known first.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn candidates(&self, log: &Log, hash: u64) -> Result<Candidates> {
         if self.index.is_absent(hash) {
             self.make_known(log, hash)?;

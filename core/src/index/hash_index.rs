@@ -128,6 +128,7 @@ impl Index {
         Index::with_shape(shards, tag_mask)
     }
 
+    #[inline(always)]
     fn shard_and_tag(&self, hash: u64) -> (&Shard, Tag) {
         let shard = shard_of(hash) & (self.shards.len() - 1);
         (&self.shards[shard], Tag::of_hash(used_bits(hash), self.tag_mask))
@@ -144,7 +145,7 @@ impl Index {
     ///
     /// A shard that nobody has looked at yet is read for that, which may fail; every other call comes after this one for the
     /// same hash, and cannot.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn candidates(&self, hash: u64) -> Result<Candidates> {
         let (shard, tag) = self.shard_and_tag(hash);
         if shard.is_absent() {

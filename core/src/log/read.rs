@@ -140,7 +140,7 @@ impl Log {
     }
 
     /// The record at `location` if it is of this key; otherwise only its hash is like the key's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find<'g>(
         &'g self,
         location: Location,
@@ -171,14 +171,14 @@ impl Log {
     }
 
     /// Starts loading what a record mostly has behind its first cache line, while that is waited for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch_rest(&self, location: Location, guard: &Guard) {
         self.prefetch(location, REST_BYTES, guard);
     }
 
     /// Starts loading these bytes of the record at `location`, where they are mapped, and does not wait. What has been paged
     /// out is not fetched.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch(&self, location: Location, bytes: Range<usize>, guard: &Guard) {
         let slot = self.segments.get(location.slot(), guard);
         let offset = location.offset() + bytes.start as u64;
@@ -313,7 +313,7 @@ impl<'a> RecordAt<'a> {
     }
 
     /// Sees to it that all of the record is at hand.
-    #[inline]
+    #[inline(always)]
     fn whole(&mut self) -> Result<()> {
         if self.bytes.len() < self.shape.bytes() {
             self.bytes = self.slot.segment.read(self.location.offset(), self.shape.bytes())?;
@@ -329,7 +329,7 @@ impl<'a> RecordAt<'a> {
     }
 
     /// The record, after its checksum was found to be right.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn checked(&mut self) -> Result<Record<'_>> {
         self.whole()?;
         let offset = self.location.offset();
@@ -348,7 +348,7 @@ impl<'a> RecordAt<'a> {
     }
 
     /// A copy of the value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn copy_value(&mut self, log: &Log) -> Result<Vec<u8>> {
         let record = self.checked()?;
         match record.shape.kind {
@@ -388,7 +388,7 @@ impl<'a> RecordAt<'a> {
     }
 
     /// The value without a copy where the segment is mapped and the value is stored as it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value(mut self, log: &Log) -> Result<Value> {
         let record = self.checked()?;
         if record.shape.kind == Kind::CompressedPut {

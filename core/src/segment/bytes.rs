@@ -71,7 +71,7 @@ impl Deref for SegmentSlice {
 
 impl Body {
     /// Borrows a published range from the map.
-    #[inline]
+    #[inline(always)]
     fn borrow(&self, published: u64, offset: u64, length: usize) -> Option<&[u8]> {
         let map = self.map.as_ref()?;
         if offset.checked_add(length as u64)? > published {
@@ -91,7 +91,7 @@ impl Body {
 
 impl Segment {
     /// Whether the whole range can be read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn range_is_published(&self, offset: u64, length: usize) -> bool {
         offset.checked_add(length as u64).is_some_and(|end| end <= self.published())
     }
@@ -145,6 +145,7 @@ impl Segment {
     }
 
     /// A published range that outlives the borrow of the segment.
+    #[inline(always)]
     pub(crate) fn slice(self: &Arc<Self>, offset: u64, length: usize) -> Result<Slice> {
         if self.borrow(offset, length).is_some() {
             self.read_soon_if_long(offset, length);
