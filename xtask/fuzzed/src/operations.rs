@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, reason = "a panic is how a finding is told")]
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use opendb::simulation::{SimulatedDisk, open_simulated};
 use opendb::{Compression, Durability, KeyspaceOptions, OpenDB, Options, Scan, Snapshot};
@@ -19,7 +20,8 @@ const WRITES_MAX: u8 = 24;
 const LARGE_VALUE_BYTES: usize = (1 << 20) + 1;
 
 type Key = (usize, Vec<u8>);
-type Model = BTreeMap<Key, Vec<u8>>;
+/// Values are shared: a snapshot and a transaction keep a whole map.
+type Model = BTreeMap<Key, Rc<Vec<u8>>>;
 
 /// Takes the steps. Whether there were enough of them to have come to an end of the database and back.
 #[must_use]
@@ -73,7 +75,7 @@ impl Run {
 
     fn set(&mut self, (space, key): Key, value: Option<Vec<u8>>) {
         match value {
-            Some(value) => drop(self.model.insert((space, key), value)),
+            Some(value) => drop(self.model.insert((space, key), Rc::new(value))),
             None => drop(self.model.remove(&(space, key))),
         }
     }
@@ -86,9 +88,11 @@ impl Run {
         self.set((space, key), Some(value));
     }
 
+    /// Seldom a value in a segment of its own: its length takes as long as some hundred other steps.
     fn put_large(&mut self, bytes: &mut &[u8]) {
         let (_, key) = key(bytes);
-        let value = vec![byte(bytes); LARGE_VALUE_BYTES];
+        let filling = byte(bytes);
+        let value = vec![filling; if filling % 8 == 7 { LARGE_VALUE_BYTES } else { 5000 }];
         self.db.put(&key, &value).expect("putting a large value");
         self.set((0, key), Some(value));
     }
@@ -102,7 +106,7 @@ impl Run {
     fn get(&self, bytes: &mut &[u8]) {
         let (space, key) = key(bytes);
         let found = self.db.keyspace(KEYSPACES[space]).and_then(|keyspace| keyspace.get(&key));
-        assert_eq!(found.expect("getting").as_ref(), self.model.get(&(space, key)));
+        assert_eq!(found.expect("getting").as_ref(), self.model.get(&(space, key)).map(|value| &**value));
     }
 
     fn batch(&mut self, bytes: &mut &[u8]) {
@@ -124,7 +128,7 @@ impl Run {
         let mut transaction = self.db.begin_transaction().expect("beginning");
         for ((space, key), value) in writes(bytes) {
             let found = transaction.get(KEYSPACES[space], &key).expect("getting");
-            assert_eq!(found.as_ref(), self.model.get(&(space, key.clone())));
+            assert_eq!(found.as_ref(), self.model.get(&(space, key.clone())).map(|value| &**value));
             match &value {
                 Some(value) => transaction.put(KEYSPACES[space], &key, value),
                 None => transaction.delete(KEYSPACES[space], &key),
@@ -143,7 +147,7 @@ impl Run {
     fn scan(&self, bytes: &mut &[u8]) {
         let ((space, from), reverse) = (key(bytes), byte(bytes) % 2 == 1);
         let behind = self.model.iter().filter(|((at, key), _)| *at == space && *key >= from);
-        let mut expected: Vec<_> = behind.map(|((_, key), value)| (key.clone(), value.clone())).collect();
+        let mut expected: Vec<_> = behind.map(|((_, key), value)| (key.clone(), value.to_vec())).collect();
         let mut scan = Scan::all().from(from);
         if reverse {
             expected.reverse();
@@ -210,7 +214,7 @@ fn open(disk: &SimulatedDisk) -> OpenDB {
 
 fn of_space(model: &Model, space: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
     let own = model.iter().filter(|((at, _), _)| *at == space);
-    own.map(|((_, key), value)| (key.clone(), value.clone())).collect()
+    own.map(|((_, key), value)| (key.clone(), value.to_vec())).collect()
 }
 
 fn byte(bytes: &mut &[u8]) -> u8 {
