@@ -86,12 +86,15 @@ pub(crate) fn compact(py: Python<'_>, handle: &Handle, progress: Option<&Py<PyAn
     let mut raised = None;
     let done = call_detached(py, || {
         handle.database.compact_with(|so_far| {
-            // It is told again, when there may be an exception already.
+            // It is told again, when there may be an exception already. Where the interpreter has ended meanwhile, nobody waits
+            // for the compaction any more.
             raised.is_none()
-                && Python::attach(|py| report(py, progress, so_far)).unwrap_or_else(|exception| {
-                    raised = Some(exception);
-                    false
-                })
+                && Python::try_attach(|py| report(py, progress, so_far)).unwrap_or(Ok(false)).unwrap_or_else(
+                    |exception| {
+                        raised = Some(exception);
+                        false
+                    },
+                )
         })
     });
     match raised {

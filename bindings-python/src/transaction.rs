@@ -231,7 +231,7 @@ pub(crate) fn transact(py: Python<'_>, handle: &Arc<Handle>, work: &Py<PyAny>) -
     let outcome = py.detach(|| {
         guard(|| {
             handle.database.transact(|transaction| {
-                Python::attach(|py| {
+                let tried = Python::try_attach(|py| {
                     raised = None;
                     let spare = handle.database.begin_transaction()?;
                     attempt(py, handle, work, transaction, spare).map_err(|exception| {
@@ -239,7 +239,9 @@ pub(crate) fn transact(py: Python<'_>, handle: &Arc<Handle>, work: &Py<PyAny>) -
                         raised = Some(exception);
                         error
                     })
-                })
+                });
+                // The interpreter has ended meanwhile: nobody is told what becomes of this.
+                tried.unwrap_or(Err(Error::Closed))
             })
         })
     });

@@ -7,6 +7,7 @@ use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
 use crate::options::Compression;
 use crate::record::{INLINE_VALUE_BYTES_MAX, u32_at};
+use crate::sabotage::{Sabotage, is_planted};
 
 /// Bytes before the block: the raw length.
 const LENGTH_BYTES: usize = 4;
@@ -35,7 +36,7 @@ fn pack_lz4(value: &[u8]) -> Option<Vec<u8>> {
 /// The value that a compressed put holds. `None` where the bytes are not one, or not of the length that they say.
 pub(crate) fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     let length = u32_at(packed, 0)? as usize;
-    if length > INLINE_VALUE_BYTES_MAX {
+    if length > INLINE_VALUE_BYTES_MAX && !is_planted(Sabotage::BelieveLengths) {
         return None;
     }
     let mut value = vec![0; length];

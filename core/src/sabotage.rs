@@ -4,7 +4,7 @@
 //! compiled, and nothing of it is left.
 
 #[cfg(feature = "simulation")]
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// A rule that can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Sabotage {
     AcknowledgeEarly,
     /// The checksum of a record is right whatever it is.
     SkipChecksum,
-    /// The checksum of everything is 0.
+    /// The checksum of everything is 0, wherever it stands.
     BlindChecksums,
     /// A batch of which records are missing is taken for a whole one.
     TakeTornBatches,
@@ -38,12 +38,14 @@ pub enum Sabotage {
     AcknowledgeWithoutRoom,
     /// Segments that were given up are never unmapped and closed.
     KeepSegments,
+    /// A compressed value has the length that it says, whatever that is.
+    BelieveLengths,
 }
 
 #[cfg(feature = "simulation")]
 impl Sabotage {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Sabotage); 14] = [
+    pub const ALL: [(&'static str, Sabotage); 15] = [
         ("skip-sync", Sabotage::SkipSync),
         ("skip-directory-sync", Sabotage::SkipDirectorySync),
         ("acknowledge-early", Sabotage::AcknowledgeEarly),
@@ -58,16 +60,21 @@ impl Sabotage {
         ("go-on-after-failure", Sabotage::GoOnAfterFailure),
         ("acknowledge-without-room", Sabotage::AcknowledgeWithoutRoom),
         ("keep-segments", Sabotage::KeepSegments),
+        ("believe-lengths", Sabotage::BelieveLengths),
     ];
 
-    /// Breaks the rule from now on, for the whole process. One at a time: the last one counts.
+    /// Breaks the rule from now on, for the whole process, beside those that are broken already.
     pub fn plant(self) {
-        PLANTED.store(self as u8 + 1, Ordering::Relaxed);
+        PLANTED.fetch_or(self.bit(), Ordering::Relaxed);
     }
 
-    /// Breaks nothing any more.
-    pub fn mend() {
-        PLANTED.store(0, Ordering::Relaxed);
+    /// Breaks this rule no more.
+    pub fn mend(self) {
+        PLANTED.fetch_and(!self.bit(), Ordering::Relaxed);
+    }
+
+    fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 
@@ -95,15 +102,15 @@ pub(crate) const fn keys_collide() -> bool {
     false
 }
 
-/// What is broken, plus one; 0 where nothing is.
+/// A bit for each rule that is broken.
 #[cfg(feature = "simulation")]
-static PLANTED: AtomicU8 = AtomicU8::new(0);
+static PLANTED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether this rule is to be broken.
 #[cfg(feature = "simulation")]
 #[inline]
 pub(crate) fn is_planted(sabotage: Sabotage) -> bool {
-    PLANTED.load(Ordering::Relaxed) == sabotage as u8 + 1
+    PLANTED.load(Ordering::Relaxed) & sabotage.bit() != 0
 }
 
 /// Whether this rule is to be broken.

@@ -120,7 +120,10 @@ const STEPS: &[Step] = &[
         tools: &[],
         needs: &[],
         run: |project, log| {
-            log.run(&mut project.cargo("test --locked --no-fail-fast --package opendb-torture"))?;
+            log.run(
+                &mut project
+                    .cargo("test --locked --no-fail-fast --package opendb-torture --package opendb-fuzzed"),
+            )?;
             torture::quick(project, log)
         },
     },

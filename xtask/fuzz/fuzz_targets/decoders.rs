@@ -1,12 +1,11 @@
-//! Bytes for one of the decoders, which the first byte chooses. Checksums are passed over.
+//! Bytes for one of the decoders, with checksums passed over: `opendb_fuzzed::decoders`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use opendb::simulation::{DECODERS, Sabotage};
+use opendb_fuzzed::{TARGETS, Target};
 
-fuzz_target!(init: Sabotage::BlindChecksums.plant(), |bytes: &[u8]| {
-    if let Some((first, rest)) = bytes.split_first() {
-        let (_, decode) = DECODERS[usize::from(*first) % DECODERS.len()];
-        decode(rest);
-    }
+const TARGET: Target = TARGETS[0];
+
+fuzz_target!(init: TARGET.prepare(), |bytes: &[u8]| {
+    let _was_valid = (TARGET.take)(bytes);
 });

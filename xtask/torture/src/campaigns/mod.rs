@@ -5,6 +5,7 @@ mod corrupt;
 mod crash;
 mod diskfull;
 mod endurance;
+mod fuzz;
 mod iofault;
 mod model;
 mod powercut;
@@ -63,6 +64,14 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         quick: 300,
         full: 100_000,
         run: corrupt::hostile::run,
+    },
+    Campaign {
+        name: "fuzz",
+        what: "the seeds of the fuzzer, and what becomes of them by chance: decoded, opened, and as calls held against a map",
+        unit: "inputs",
+        quick: 5000,
+        full: 1_000_000,
+        run: fuzz::run,
     },
     Campaign {
         name: "iofault",
