@@ -10,7 +10,7 @@
 //! - A commit that only deletes takes of the reserve as long as room for a whole segment of copies is left of it. A manifest,
 //!   compaction and recovery take what there is. Nobody else does: files that can be done without are made only of what is free
 //!   beside the whole reserve.
-//! - While it is lent to compaction nobody makes a segment or such a file but that.
+//! - While it is lent to compaction nobody makes a segment or such a file but that, unless the device has plenty of room again.
 //! - What is taken is given up right before, and no more than that: whatever is free is anybody's on the device.
 //! - Nothing depends on the file: whoever needs its room cuts it, and no manifest names it.
 
@@ -105,7 +105,11 @@ impl Room {
 
     /// Sees to it that a segment can be made for somebody who adds: there is plenty of room, or the reserve is whole.
     fn keep(&self, capacity: u64, usual: u64) -> io::Result<()> {
-        if self.is_lent() { Err(io::ErrorKind::StorageFull.into()) } else { self.is_kept(capacity, usual) }
+        if !self.is_lent() {
+            return self.is_kept(capacity, usual);
+        }
+        // There may be room again since it was lent.
+        if self.is_plenty(capacity, usual) { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 
     /// The same for who has made one, of what was free or, where somebody else was faster, of what is not his.
