@@ -211,15 +211,15 @@ impl Log {
 
     pub(super) fn create_large_segment(&self, claim: Claim, room: SegmentRoom) -> Result<Arc<Segment>> {
         let (claim, bytes) = self.claim(&self.state(), claim, room);
-        self.with_room(claim, bytes, |capacity| {
+        let made = self.with_room(claim, bytes, |capacity| {
             let planned = self.plan_segment(&mut self.state(), SegmentKind::Large, capacity)?;
             // Nobody waits while the file is made.
-            let made = self.make_segment(&planned);
-            let mut state = self.state();
-            let segment = self.enter_segment(&mut state, planned, made)?;
-            state.large.push(Unsynced { segment: Arc::clone(&segment), full: None });
-            Ok(segment)
-        })
+            self.make_segment(planned)
+        })?;
+        let mut state = self.state();
+        let segment = self.enter_segment(&mut state, made)?;
+        state.large.push(Unsynced { segment: Arc::clone(&segment), full: None });
+        Ok(segment)
     }
 
     pub(super) fn give_back(&self, segment: Arc<Segment>) {

@@ -65,13 +65,13 @@ impl WriteFailure {
     }
 }
 
-/// Replaces the manifest.
+/// Replaces the manifest by the encoded one.
 pub(super) fn write_manifest(
     disk: &dyn Disk,
     directory: &Path,
-    manifest: &Manifest,
+    manifest: &[u8],
 ) -> std::result::Result<FileIdentity, WriteFailure> {
-    replace_file(disk, directory, MANIFEST_NAME, &manifest.encode())
+    replace_file(disk, directory, MANIFEST_NAME, manifest)
 }
 
 /// Puts a file of these bytes into the directory, in place of one that has the name: written aside, synced, renamed,
@@ -108,7 +108,7 @@ pub(super) fn replace_file(
 
 /// Writes the manifest of a new database.
 pub(crate) fn create_manifest(disk: &dyn Disk, directory: &Path, manifest: &Manifest) -> Result<()> {
-    write_manifest(disk, directory, manifest).map(drop).map_err(WriteFailure::into_error)
+    write_manifest(disk, directory, &manifest.encode()).map(drop).map_err(WriteFailure::into_error)
 }
 
 #[cfg(test)]

@@ -104,6 +104,13 @@ pub(super) struct Planned {
     number: SlotNumber,
 }
 
+/// A segment that was planned and whose file is made, and that no manifest names yet.
+#[derive(Debug)]
+pub(super) struct Made {
+    planned: Planned,
+    segment: Segment,
+}
+
 impl State {
     pub(super) fn entry(&mut self, serial: u64) -> Option<&mut SegmentEntry> {
         self.manifest.segments.iter_mut().find(|entry| entry.serial == serial)
@@ -264,11 +271,11 @@ impl Log {
             SegmentKind::Log | SegmentKind::Large => SegmentRoom::Usual(needed),
         };
         let (claim, bytes) = self.claim(state, claim, room);
-        self.with_room(claim, bytes, |capacity| {
+        let made = self.with_room(claim, bytes, |capacity| {
             let planned = self.plan_segment(state, kind, capacity)?;
-            let made = self.make_segment(&planned);
-            self.enter_segment(state, planned, made)
-        })
+            self.make_segment(planned)
+        })?;
+        self.enter_segment(state, made)
     }
 
     /// What to ask for a segment: how many bytes, how few at least, and how many segments usually have.
@@ -282,7 +289,7 @@ impl Log {
         (claim, SegmentBytes { capacity, least, usual: sizes.usual(allocated) })
     }
 
-    /// Decides on the next segment. What was planned is entered, also if it could not be made.
+    /// Decides on the next segment.
     pub(super) fn plan_segment(
         &self,
         state: &mut State,
@@ -310,7 +317,7 @@ impl Log {
     }
 
     /// Makes the file of a segment, with its name on the device. No lock is needed for that.
-    pub(super) fn make_segment(&self, planned: &Planned) -> Result<Segment> {
+    pub(super) fn make_segment(&self, planned: Planned) -> Result<Made> {
         let SegmentEntry { serial, slot, kind, capacity, .. } = planned.entry;
         let header = segment_header(self.config.identity, serial, kind, capacity);
         let (disk, directory) = (&self.config.disk, &self.config.directory);
@@ -320,18 +327,24 @@ impl Log {
         disk.sync_directory(directory).map_err(|error| {
             self.poisoned_by(Error::uncertain(format!("syncing {}", directory.display()), error))
         })?;
-        Ok(segment)
+        Ok(Made { planned, segment })
+    }
+
+    /// Gives up a segment that no manifest names.
+    pub(super) fn discard_segment(&self, made: Made) {
+        let Made { planned, segment } = made;
+        drop(segment);
+        if !self.is_poisoned() {
+            // Where that fails it is removed at the next open.
+            let _best_effort = self.config.disk.remove(&planned.path);
+        }
     }
 
     /// Puts a segment that was made into the manifest on the device.
-    pub(super) fn enter_segment(
-        &self,
-        state: &mut State,
-        planned: Planned,
-        made: Result<Segment>,
-    ) -> Result<Arc<Segment>> {
+    pub(super) fn enter_segment(&self, state: &mut State, made: Made) -> Result<Arc<Segment>> {
+        let Made { planned, segment } = made;
         let SegmentEntry { serial, kind, .. } = planned.entry;
-        let segment = Arc::new(made?);
+        let segment = Arc::new(segment);
         // One with a higher serial may have been made meanwhile.
         let at = state.manifest.segments.partition_point(|entry| entry.serial < serial);
         state.manifest.segments.insert(at, planned.entry);
@@ -370,11 +383,10 @@ impl Log {
         let mut manifest_file = self.manifest_file.lock();
         state.manifest.generation += 1;
         state.manifest.durable_sequence = self.durable();
-        let write = || write_manifest(&*self.config.disk, &self.config.directory, &state.manifest);
-        let written = match write() {
-            Err(WriteFailure::Unchanged(Error::NoSpace(_))) if self.make_room_for_manifest() => write(),
-            other => other,
-        };
+        let bytes = state.manifest.encode();
+        let written = self.with_room_for_manifest(bytes.len() as u64, || {
+            write_manifest(&*self.config.disk, &self.config.directory, &bytes)
+        });
         let identity = written.map_err(|failure| match failure {
             WriteFailure::Unchanged(error) => error,
             WriteFailure::Unknown(error) => self.poisoned_by(error),
@@ -382,6 +394,12 @@ impl Log {
         *manifest_file = Some(identity);
         drop(manifest_file);
         self.mark(Some(state.manifest.generation))
+    }
+
+    /// Puts the manifest on the device as it is.
+    #[cfg(test)]
+    pub(crate) fn write_manifest_now(&self) -> Result<()> {
+        self.write_manifest(&mut self.state())
     }
 
     /// The segments of a kind with what the manifest says of them, oldest first.

@@ -321,6 +321,16 @@ fn files_of_an_image_stay_until_it_is_released() {
 }
 
 #[test]
+fn no_file_is_begun_without_room_to_spare() {
+    let disk = new_disk();
+    let order = Order::new(files_on(&disk, true)).with_flush_bytes(64 << 10);
+    (0..40_000).for_each(|number| order.insert(&key(number)));
+    while order.maintain_with_room(&|_| true, &|bytes| bytes < 32 << 10) {}
+    assert_eq!(names(&disk), BTreeSet::new());
+    assert_eq!(all_keys(&order, false).unwrap().len(), 40_000);
+}
+
+#[test]
 fn most_keys_are_in_few_files() {
     let disk = new_disk();
     let order = Order::new(files_on(&disk, true)).with_flush_bytes(256 << 10);

@@ -29,6 +29,9 @@ const RETRY_DOUBLINGS_MAX: u32 = 8;
 /// Whether a key is alive; asked about each key of a merge.
 pub(super) type IsLive<'a> = dyn Fn(&[u8]) -> bool + 'a;
 
+/// Whether there is so much room to spare on the device.
+pub(super) type HasRoom<'a> = dyn Fn(u64) -> bool + 'a;
+
 /// A merge that is under way. Until it is done its inputs stay in the view, and what it makes is seen by nobody.
 pub(super) struct Job {
     /// Numbers of the runs that are read, ascending.

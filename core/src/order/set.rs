@@ -4,7 +4,7 @@ use super::bounds::Bounds;
 use super::cursor::Cursor;
 use super::delta::{Chunk, Delta};
 use super::file::RunFiles;
-use super::maintenance::{Circumstances, IsLive, Job, Plan};
+use super::maintenance::{Circumstances, HasRoom, IsLive, Job, Plan};
 use super::parking::Lot;
 use super::run::Run;
 use super::writer::RunWriter;
@@ -172,6 +172,11 @@ impl Order {
     /// A file that cannot be written or read is no error here: all stays as it was, and is tried again later. What
     /// cannot be read is told to those who scan it.
     pub(crate) fn maintain(&self, is_live: &IsLive<'_>) -> bool {
+        self.maintain_with_room(is_live, &|_| true)
+    }
+
+    /// [`Order::maintain`] where only files are written for which `has_room` says that there is so much room to spare.
+    pub(crate) fn maintain_with_room(&self, is_live: &IsLive<'_>, has_room: &HasRoom<'_>) -> bool {
         let mut plan = self.plan.lock();
         let waiting = self.view().chunks.len();
         for _ in 0..waiting {
@@ -179,7 +184,7 @@ impl Order {
                 self.sort(&chunk);
             }
         }
-        self.begin_merges(&mut plan);
+        self.begin_merges(&mut plan, has_room);
         let worked = self.advance_merge(&mut plan, is_live) || waiting > 0;
         plan.note_rest((!worked).then(|| self.what_is_there()));
         worked
@@ -277,13 +282,14 @@ impl Order {
     }
 
     /// Puts the merges that are due into the plan.
-    fn begin_merges(&self, plan: &mut Plan) {
-        let has_files = self.files.is_some() && plan.may_try_files();
+    fn begin_merges(&self, plan: &mut Plan, has_room: &HasRoom<'_>) {
+        let may_try = self.files.is_some() && plan.may_try_files();
+        let has_files = may_try.then_some(has_room);
         // Read before the delta is frozen: what was deleted by then was inserted by then, and is merged.
         let deletes = self.deletes.load(Ordering::Relaxed);
         if deletes >= DELETES_MIN && deletes > self.entries() / 2 && !plan.merges_everything() {
             let runs = self.all_as_runs();
-            if has_files || runs.iter().all(|run| run.file().is_none()) {
+            if may_try || runs.iter().all(|run| run.file().is_none()) {
                 // Merges under way are given up: their inputs are all still there.
                 plan.jobs.clear();
                 self.begin_merge(plan, &runs, has_files, Some(deletes));
@@ -291,17 +297,28 @@ impl Order {
             }
         }
         let is_quiet = plan.is_quiet(self.what_is_there());
-        let now = Circumstances { flush_bytes: self.flush_bytes, has_files, is_quiet };
+        let now = Circumstances { flush_bytes: self.flush_bytes, has_files: may_try, is_quiet };
         let due = plan.due(&self.view().runs, now);
         if !due.is_empty() {
             self.begin_merge(plan, &due, has_files, None);
         }
     }
 
-    fn begin_merge(&self, plan: &mut Plan, runs: &[Arc<Run>], has_files: bool, deletes: Option<u64>) {
+    /// Begins a merge of these runs, into a file where that is worth it and `has_files` says that there is room for one.
+    fn begin_merge(
+        &self,
+        plan: &mut Plan,
+        runs: &[Arc<Run>],
+        has_files: Option<&HasRoom<'_>>,
+        deletes: Option<u64>,
+    ) {
         let bytes: u64 = runs.iter().map(|run| run.bytes()).sum();
         let is_large = bytes >= self.flush_bytes || runs.iter().any(|run| run.file().is_some());
-        let files = self.files.as_ref().filter(|_| has_files && is_large);
+        let has_room = has_files.filter(|_| is_large);
+        if has_room.is_some_and(|has_room| !has_room(bytes)) {
+            return plan.note_failure();
+        }
+        let files = self.files.as_ref().filter(|_| has_room.is_some());
         match self.job(runs, files, deletes) {
             Ok(job) => plan.jobs.push(job),
             Err(_) => plan.note_failure(),

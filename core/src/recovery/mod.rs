@@ -9,6 +9,7 @@
 //! - Nothing is appended to a segment that was open at an unclean end, so what stands behind the cut never comes back.
 
 mod files;
+mod gaps;
 mod headers;
 mod in_place;
 mod replay;
@@ -19,7 +20,7 @@ use std::collections::HashSet;
 use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::log::{Log, LogConfig, MarkFile, check_mark, read_mark, segment_name};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, SegmentEntry};
 use crate::mark::{Mark, Slot};
 use crate::record::Record;
 
@@ -101,14 +102,16 @@ pub(crate) fn open(
     let mark = read_mark(&*config.disk, &config.directory, config.identity);
     if read_damaged {
         let marked = mark.as_ref().ok().and_then(Option::as_ref).map_or(0, |(mark, _)| mark.durable);
-        let durable = manifest.durable_sequence.max(marked);
+        let is_open = |entry: &&SegmentEntry| !manifest.clean && !entry.sealed;
+        let open = manifest.segments.iter().filter(is_open).map(|entry| entry.serial).collect();
+        let known = replay::Known { durable: manifest.durable_sequence.max(marked), marked, open };
         if let Err(error) = mark.and_then(|mark| check_mark(mark.as_ref(), &manifest)) {
             recovery.damaged.push(error.to_string());
         }
         let opened = files::open_as_they_are(&config, &manifest, &mut recovery.damaged);
         let log = Log::assemble(config, manifest, None, opened)?;
         visit.begin(&log)?;
-        replay::replay_damaged(&log, durable, &mut recovery, visit)?;
+        replay::replay_damaged(&log, &known, &mut recovery, visit)?;
         visit.end(&log)?;
         return Ok((log, recovery));
     }

@@ -1,6 +1,7 @@
 //! Writing the tail anew, and showing every record of the log.
 
 use super::files::Scanned;
+use super::gaps::{self, Gaps};
 use super::tail::{Found, Walks};
 use super::{Recovery, Shown, Start, Visit};
 use crate::batch::FrameBuilder;
@@ -10,6 +11,7 @@ use crate::log::{Appender, FrameWalk, LargeSeries, Log, NewFrame, Walked};
 use crate::manifest::{SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::record::{Frame, Kind, LARGE_HEADER_BYTES, LargePointer, NewRecord, content_crc, large_owner};
 use crate::segment::Segment;
+use std::collections::HashSet;
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
 
@@ -147,40 +149,74 @@ pub(crate) fn lost_copy(serial: u64, offset: u64) -> Error {
     Error::corruption(serial, offset, "a record that had been on the device cannot be read any more")
 }
 
-/// Shows what can be read, and notes what cannot. Every commit up to `durable` had been on the device.
+/// What is known of a damaged log beside its segments.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Every commit up to this one had been on the device, or is in the segments that there are.
+    pub(super) durable: u64,
+    /// The mark says so up to this one.
+    pub(super) marked: u64,
+    /// Serials of the segments that were appended to or prepared when nobody closed the database.
+    pub(super) open: HashSet<u64>,
+}
+
+/// Shows what can be read, and notes what cannot.
 pub(super) fn replay_damaged(
     log: &Log,
-    durable: u64,
+    known: &Known,
     recovery: &mut Recovery,
     visit: &mut dyn Visit,
 ) -> Result<()> {
-    let mut last = log.appended();
     let mut highest = log.retired_to();
+    let mut gaps = Gaps::new(log);
     let copies = log.segments_of(SegmentKind::Copy).into_iter();
     for (entry, segment) in copies.chain(log.segments_of(SegmentKind::Log)) {
-        let is_copy = entry.kind == SegmentKind::Copy;
-        let mut walk = FrameWalk::new(&segment, log.salt(segment.serial()), HEADER);
+        let (segment, was_open) = (&*segment, known.open.contains(&entry.serial));
+        let is_log = entry.kind == SegmentKind::Log;
+        let walk = DamagedWalk { log, segment, was_open, recovery, gaps: is_log.then_some(&mut gaps), visit };
+        highest = highest.max(entry.last_sequence).max(walk.show_all());
+    }
+    recovery.damaged.extend(gaps.sentences(known.marked));
+    if highest < known.durable {
+        recovery.damaged.push(gaps::sentence(highest + 1, known.durable));
+    }
+    Ok(())
+}
+
+/// A segment of a damaged database that is read as far as that goes.
+struct DamagedWalk<'a> {
+    log: &'a Log,
+    segment: &'a Segment,
+    was_open: bool,
+    recovery: &'a mut Recovery,
+    /// `None` where it has copies, whose sequences say nothing of their order.
+    gaps: Option<&'a mut Gaps>,
+    visit: &'a mut dyn Visit,
+}
+
+impl DamagedWalk<'_> {
+    /// Shows every frame. Gives the highest sequence.
+    fn show_all(mut self) -> u64 {
+        let (segment, mut highest) = (self.segment, 0);
+        if let Some(gaps) = &mut self.gaps {
+            gaps.segment(segment.serial(), self.was_open);
+        }
+        let mut walk = FrameWalk::new(segment, self.log.salt(segment.serial()), HEADER);
         let mut damaged_from = None;
         loop {
             match walk.step() {
                 Ok(Walked::Frame(offset, frame)) => {
-                    last = last.max(frame.sequence);
                     highest = highest.max(frame.sequence);
-                    // Told first: what is older or newer among its records is found by sequences up to this one.
-                    log.recovered_to(last);
-                    if let Err(error) = show(log, segment.slot(), offset, &frame, is_copy, visit) {
-                        recovery.damaged.push(error.to_string());
-                    }
-                    recovery.frames += 1;
-                    note_damage(recovery, &segment, damaged_from.take(), offset);
+                    self.damaged(damaged_from.take(), offset);
+                    self.show(offset, &frame);
                 }
                 Ok(Walked::Stopped(offset)) if offset >= segment.published() => break,
                 Ok(Walked::Stopped(offset)) => {
                     // Zeros up to the end of a segment that was open are what it was made with.
-                    let is_over =
-                        segment.published() == segment.capacity() && !walk.is_nonzero().unwrap_or(true);
+                    let may_end = self.was_open && segment.published() == segment.capacity();
+                    let is_over = may_end && !walk.is_nonzero().unwrap_or(true);
                     let skipped = walk.skip().unwrap_or_else(|error| {
-                        recovery.damaged.push(error.to_string());
+                        self.tell(error.to_string());
                         false
                     });
                     if skipped || !is_over {
@@ -191,27 +227,43 @@ pub(super) fn replay_damaged(
                     }
                 }
                 Err(error) => {
-                    recovery.damaged.push(error.to_string());
+                    self.tell(error.to_string());
                     break;
                 }
             }
         }
-        note_damage(recovery, &segment, damaged_from, walk.position());
-        highest = highest.max(entry.last_sequence);
+        self.damaged(damaged_from, walk.position());
+        highest
     }
-    if highest < durable {
-        // No bytes are left of them that would tell: where they stood there are zeros.
-        let first = highest + 1;
-        recovery.damaged.push(format!("commits {first} to {durable} had been on the device and are gone"));
-    }
-    Ok(())
-}
 
-fn note_damage(recovery: &mut Recovery, segment: &Segment, from: Option<u64>, to: u64) {
-    if let Some(from) = from {
-        recovery
-            .damaged
-            .push(format!("segment {}: no commit can be read from {from} to {to}", segment.serial()));
+    fn show(&mut self, offset: u64, frame: &Frame<'_>) {
+        // Told first: what is older or newer among its records is found by sequences up to this one.
+        self.log.recovered_to(self.log.appended().max(frame.sequence));
+        if let Some(gaps) = &mut self.gaps {
+            gaps.frame(frame);
+        }
+        let is_copy = self.gaps.is_none();
+        if let Err(error) = show(self.log, self.segment.slot(), offset, frame, is_copy, self.visit) {
+            self.recovery.damaged.push(error.to_string());
+        }
+        self.recovery.frames += 1;
+    }
+
+    fn damaged(&mut self, from: Option<u64>, to: u64) {
+        if let Some(from) = from {
+            self.tell(format!(
+                "segment {}: no commit can be read from {from} to {to}",
+                self.segment.serial()
+            ));
+        }
+    }
+
+    /// Notes damage to bytes.
+    fn tell(&mut self, sentence: String) {
+        self.recovery.damaged.push(sentence);
+        if let Some(gaps) = &mut self.gaps {
+            gaps.told();
+        }
     }
 }
 

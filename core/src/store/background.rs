@@ -193,7 +193,8 @@ impl Store {
 
     /// One step of sorting and merging; whether there was anything to do.
     fn maintain_order(&self) -> bool {
-        self.keys.order.maintain(&|ordered| self.may_be_live(ordered))
+        let has_room = |bytes| self.log.has_room_to_spare(bytes);
+        self.keys.order.maintain_with_room(&|ordered| self.may_be_live(ordered), &has_room)
     }
 
     /// Whether a key may still be there for anybody: one that looks like it is in the index, or an old version of it is

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use super::Store;
 use super::compaction::Compactor;
+use super::maintenance::INDEX_BYTES_PER_KEY;
 use super::moves::{Reach, Since};
 use crate::checkpoint::{
     CHECKPOINT_HEADER_BYTES, CONTENTS_BYTES_MAX, CheckpointHeader, Contents, KeyspaceState, OrderState,
@@ -295,6 +296,11 @@ impl Store {
 
     fn make_checkpoint(&self, compactor: &mut Compactor) -> Result<()> {
         self.log.check_not_poisoned()?;
+        if !self.has_room_for_checkpoint() {
+            let reason =
+                "a checkpoint would take of the room that is kept in reserve; make room and try again";
+            return Err(Error::NoSpace(reason.to_owned()));
+        }
         let number = compactor.checkpoint + 1;
         let (disk, directory, _) = self.log.place();
         let path = directory.join(name(number));
@@ -316,6 +322,12 @@ impl Store {
         let runs: Vec<u64> = order.runs.iter().map(|run| run.number).collect();
         self.keys.order.release(&runs);
         Ok(())
+    }
+
+    /// Whether a checkpoint can be had of what is free beside the reserve.
+    pub(super) fn has_room_for_checkpoint(&self) -> bool {
+        let keys_bytes = self.keys.order.stats().memory_bytes;
+        self.log.has_room_to_spare(self.keys.index.len() * INDEX_BYTES_PER_KEY + keys_bytes)
     }
 
     fn write_checkpoint(

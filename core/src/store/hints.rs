@@ -82,11 +82,14 @@ fn entries_of_segment(log: &Log, keys: &Keys, segment: &Segment) -> Option<Vec<H
     Some(entries)
 }
 
-/// Gives the bytes that were written.
+/// Gives the bytes that were written. None is written where it would take of what is kept in reserve.
 fn write_hint(log: &Log, keys: &Keys, segment: &Segment) -> io::Result<u64> {
     let Some(mut entries) = entries_of_segment(log, keys, segment) else { return Ok(0) };
     let (disk, directory, identity) = log.place();
     let (header, bytes) = encode_hint(identity, segment.serial(), segment.published(), &mut entries);
+    if !log.has_room_to_spare(header.file_bytes()) {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     let path = directory.join(name(segment.serial()));
     let file = disk.open(&path, OpenMode::CreateNew)?;
     // The header last: until then it is no hint.

@@ -11,7 +11,7 @@ use crate::compaction::Effort;
 use crate::error::{Error, Result};
 
 /// What a key takes in a checkpoint of the index, about.
-const INDEX_BYTES_PER_KEY: u64 = 12;
+pub(super) const INDEX_BYTES_PER_KEY: u64 = 12;
 /// A checkpoint is made when so many times the size of the index was appended to the log since the last one, within these bounds:
 /// often enough that little has to be read again after a crash, and seldom enough that it is a small part of what is written.
 const CHECKPOINT_IMAGES: u64 = 8;
@@ -230,7 +230,9 @@ impl Store {
             Effort::Busy => appended >= interval || emptied >= emptied_most || superseded >= image.max(least),
             _ => appended >= interval || freed > 0 && freed * REST_IMAGES >= image,
         };
-        if is_due { self.checkpoint(compactor) } else { Ok(()) }
+        // Where it would take of the reserve the next open reads more of the log; what is emptied is given up without one.
+        let can_be_made = || !compactor.emptied.is_empty() || self.has_room_for_checkpoint();
+        if is_due && can_be_made() { self.checkpoint(compactor) } else { Ok(()) }
     }
 
     /// Makes a checkpoint if there is anything that the last one does not know.

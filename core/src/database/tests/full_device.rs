@@ -3,7 +3,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use super::model::{Driven, PATH, Random, all_options, assert_same, open, open_image, read_all};
 use crate::disk::{Call, Disk, Fault, OpenMode, SimulatedDisk};
@@ -203,6 +204,120 @@ fn what_adds_to_a_database_never_takes_of_the_reserve() {
     }
 }
 
+/// Each manifest that met a full device took 64 KiB of the reserve and gave back none, and hints, checkpoints and key runs filled what
+/// it had left free. After some of that compaction had no room any more for the copies of a single segment: what was deleted was never
+/// given back, and a close or an opening found no room for its manifest.
+#[test]
+fn a_manifest_gives_back_what_it_takes_of_the_reserve() {
+    for (way, options) in all_options(SEGMENT_BYTES).into_iter().enumerate() {
+        let mut random = Random(300 + way as u64);
+        let driven = full(Load::Live, &options, &mut random);
+        let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        let _nobody_compacts = store.nobody_compacts();
+        let before = reserve_bytes(&driven.disk).unwrap();
+        assert!(before >= SEGMENT_BYTES * 3 / 2, "{before}, {options:?}");
+        for _ in 0..20 {
+            store.log.write_manifest_now().unwrap();
+            assert_eq!(reserve_bytes(&driven.disk), Some(before), "{options:?}");
+        }
+    }
+}
+
+/// The same, by what could have been done without.
+#[test]
+fn what_can_be_done_without_takes_nothing_that_the_reserve_is_short_of() {
+    for (way, options) in all_options(SEGMENT_BYTES).into_iter().enumerate() {
+        let (disk, mut random) = (SimulatedDisk::new(), Random(400 + way as u64));
+        let mut driven = Driven::new(&disk, &options);
+        let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+        // Nor does anybody write hints.
+        let nobody_compacts = store.nobody_compacts();
+        for number in 0..100 {
+            Load::Live.put(&mut driven, &mut random, number).unwrap();
+        }
+        driven.db.flush().unwrap();
+        let made = |suffix: &str| {
+            let names = disk.list(Path::new(PATH)).unwrap();
+            names.iter().filter(|name| name.ends_with(suffix)).count()
+        };
+        let before = made(".checkpoint");
+        assert_eq!(made(".hint"), 0, "{options:?}");
+        // All but a part of the reserve could be had.
+        disk.set_room(used_bytes(&disk) + SEGMENT_BYTES * 2);
+        store.write_missing_hints();
+        assert_eq!(made(".hint"), 0, "{options:?}");
+        store.log.tend_reserve();
+        assert!(reserve_bytes(&disk).is_some_and(|bytes| bytes > SEGMENT_BYTES * 3 / 2), "{options:?}");
+        disk.set_room(used_bytes(&disk) + (16 << 10));
+        drop(nobody_compacts);
+        let refused = store.compact_or_checkpoint(false);
+        assert!(matches!(refused, Err(Error::NoSpace(_))), "{refused:?}, {options:?}");
+        assert_eq!((made(".checkpoint"), made(".hint")), (before, 0), "{options:?}");
+        // With room beside the reserve they are made.
+        disk.set_room(used_bytes(&disk) + 2 * SEGMENT_BYTES);
+        store.compact_or_checkpoint(false).unwrap();
+        store.write_missing_hints();
+        assert!(made(".checkpoint") > before || made(".hint") > 0, "{options:?}");
+    }
+}
+
+/// Two that made a segment at the same time each found plenty of room, and together took what was to be the reserve. The same came of
+/// a manifest that was written with a share of the reserve between the look at the room and the making.
+#[test]
+fn who_looked_for_the_same_room_as_somebody_else_does_without() {
+    let options = &all_options(SEGMENT_BYTES)[0];
+    let disk = SimulatedDisk::new();
+    let driven = Driven::new(&disk, options);
+    let keyspace = driven.db.keyspace("default").unwrap();
+    let store = keyspace.handle.shared_store().unwrap();
+    let _nobody_compacts = store.nobody_compacts();
+    let value = Random(1).bytes((1 << 20) + 1);
+    keyspace.put(b"first", &value).unwrap();
+    let names = disk.list(Path::new(PATH)).unwrap();
+    let segment_bytes = names.iter().filter_map(|name| length(&disk, name)).max().unwrap();
+    // Enough for both, and then for less than the reserve.
+    disk.set_room(used_bytes(&disk) + 2 * segment_bytes + SEGMENT_BYTES);
+    let (arrived, since) = (AtomicUsize::new(0), Instant::now());
+    disk.set_hook(Some(Arc::new(move |call| {
+        if call == Call::Create {
+            arrived.fetch_add(1, Ordering::Relaxed);
+            while arrived.load(Ordering::Relaxed) < 2 && since.elapsed() < Duration::from_secs(5) {
+                std::thread::yield_now();
+            }
+        }
+        Ok(())
+    })));
+    let put = |key: &[u8]| keyspace.put(key, &value);
+    let outcomes = std::thread::scope(|scope| {
+        let other = scope.spawn(|| put(b"second"));
+        [put(b"third"), other.join().unwrap()]
+    });
+    disk.set_hook(None);
+    let refused = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::NoSpace(_)))).count();
+    assert!(refused >= 1, "{outcomes:?}");
+    store.log.tend_reserve();
+    let held = reserve_bytes(&disk);
+    let free = disk.room(Path::new(PATH)).unwrap().free;
+    assert!(free >= 3 * SEGMENT_BYTES || held.is_some_and(|bytes| bytes > 2 * SEGMENT_BYTES), "{held:?}");
+}
+
+/// All of the reserve was free while compaction had it, and anybody on the device could take it.
+#[test]
+fn what_is_lent_is_free_only_when_it_is_taken() {
+    let options = &all_options(SEGMENT_BYTES)[0];
+    let driven = full(Load::Live, options, &mut Random(10));
+    let store = driven.db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    let _nobody_else_compacts = store.nobody_compacts();
+    let before = reserve_bytes(&driven.disk).unwrap();
+    let lent = store.log.lend_reserve().unwrap();
+    assert!(lent.bytes >= SEGMENT_BYTES, "{}", lent.bytes);
+    assert!(reserve_bytes(&driven.disk).unwrap() >= SEGMENT_BYTES, "all of it is free");
+    let copies = store.log.begin_copies(SEGMENT_BYTES / 2).unwrap();
+    let held = reserve_bytes(&driven.disk).unwrap();
+    assert!(held < before && held >= SEGMENT_BYTES / 4, "{held} of {before}");
+    drop((copies, lent));
+}
+
 #[test]
 fn nobody_makes_a_segment_of_what_is_lent_to_compaction() {
     let options = &all_options(SEGMENT_BYTES)[0];
@@ -216,6 +331,10 @@ fn nobody_makes_a_segment_of_what_is_lent_to_compaction() {
     let refused = (0..100).find_map(|number| Load::Live.put(&mut driven, &mut random, 9_000 + number).err());
     assert!(matches!(refused, Some(Error::NoSpace(_))), "{refused:?}");
     assert!(driven.disk.room(Path::new(PATH)).unwrap().free + (64 << 10) >= free);
+    // Whoever had made room was told that there is none for as long as the compaction took.
+    driven.disk.set_room(u64::MAX);
+    (0..100).for_each(|number| Load::Live.put(&mut driven, &mut random, 9_000 + number).unwrap());
+    driven.disk.set_room(used_bytes(&driven.disk) + SEGMENT_BYTES);
     drop(lent);
     assert!(reserve_bytes(&driven.disk).is_some_and(|bytes| bytes >= SEGMENT_BYTES));
 }

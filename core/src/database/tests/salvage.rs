@@ -265,6 +265,98 @@ fn zeros_in_the_place_of_commits_that_had_been_on_the_device_are_told() {
     }
 }
 
+/// The end of the first of two open segments had become zeros. The second had later commits, so that the highest one was there, and
+/// salvage and `read_damaged` told of no loss.
+#[test]
+fn zeros_at_the_end_of_the_first_of_two_open_segments_are_told() {
+    let options = Options::new().segment_bytes(64 << 10);
+    for flushed in [9, 0] {
+        let disk = SimulatedDisk::new();
+        let db = OpenDB::open_on(&disk, Path::new(PATH), &options).unwrap();
+        for number in 0..14_u64 {
+            // Ten fit.
+            db.put(&number.to_be_bytes(), &[7; 6000]).unwrap();
+            if number + 1 == flushed {
+                db.flush().unwrap();
+            }
+        }
+        let died = disk.process_death();
+        let record_bytes = (db.stats().unwrap().log_bytes / 14) as usize;
+        let name = segments(&died)[0].clone();
+        let file = died.open(&path(&name), OpenMode::ReadWrite).unwrap();
+        let from = 64 + 7 * record_bytes;
+        file.write_all_at(&vec![0; (64 << 10) - from], from as u64).unwrap();
+        for has_manifest in [true, false] {
+            let image = died.process_death();
+            let mut told = Vec::new();
+            if has_manifest {
+                let read = OpenDB::open_on(
+                    &died.process_death(),
+                    Path::new(PATH),
+                    &options.clone().read_damaged(true),
+                );
+                told.push(read.unwrap().stats().unwrap().recovery.damaged);
+            } else {
+                image.remove(&path(MANIFEST_NAME)).unwrap();
+            }
+            let (new, salvage) = salvage(&image).unwrap();
+            assert_eq!(new.len().unwrap(), 11);
+            told.push(salvage.lost);
+            for told in &told {
+                // A sync of the background may have come between.
+                let is_told = told.iter().any(|sentence| sentence.starts_with("commits 8 to "));
+                assert!(is_told || flushed == 0, "{told:?}, manifest {has_manifest}");
+                assert!(told.len() <= 1 + usize::from(!has_manifest), "{told:?}, manifest {has_manifest}");
+            }
+        }
+    }
+}
+
+/// What was between two segments and was compacted away is no loss.
+#[test]
+fn commits_that_were_given_up_are_not_told_as_lost() {
+    let options = Options::new().segment_bytes(64 << 10);
+    let disk = SimulatedDisk::new();
+    let db = OpenDB::open_on(&disk, Path::new(PATH), &options).unwrap();
+    let put = |number: u64| db.put(&(number % 20).to_be_bytes(), &[7; 6000]).unwrap();
+    // The keys of the first and the last segments are not written again.
+    (0..10).for_each(|number| db.put(&[number], &[8; 6000]).unwrap());
+    (0..100).for_each(put);
+    db.compact().unwrap();
+    (0..15).for_each(put);
+    db.flush().unwrap();
+    for has_manifest in [true, false] {
+        let image = disk.process_death();
+        if !has_manifest {
+            image.remove(&path(MANIFEST_NAME)).unwrap();
+        }
+        let (_, salvage) = salvage(&image).unwrap();
+        assert_eq!(salvage.lost.len(), usize::from(!has_manifest), "{:?}", salvage.lost);
+    }
+}
+
+/// The same of a segment that was sealed when it was full to its last byte: zeros up to its end were taken for those of an open one.
+#[test]
+fn zeros_at_the_end_of_a_segment_that_is_full_are_told() {
+    let disk = SimulatedDisk::new();
+    let db = OpenDB::open_on(&disk, Path::new(PATH), &Options::new().segment_bytes(64 << 10)).unwrap();
+    // Eight take all that the header leaves.
+    for number in 0..9_u64 {
+        db.put(&number.to_be_bytes(), &[7; 8156]).unwrap();
+    }
+    assert_eq!(db.stats().unwrap().log_bytes, 9 * ((64 << 10) - 64) / 8);
+    db.close().unwrap();
+    let name = segments(&disk)[0].clone();
+    let file = disk.open(&path(&name), OpenMode::ReadWrite).unwrap();
+    let length = file.length().unwrap();
+    let last = (length - 64) / 8;
+    file.write_all_at(&vec![0; last as usize], length - last).unwrap();
+    let (_, salvage) = salvage(&disk).unwrap();
+    assert_eq!(salvage.lost.len(), 1, "{:?}", salvage.lost);
+    // Not only by the commits behind them, which need not be there.
+    assert!(salvage.lost[0].starts_with("segment 1: no commit can be read"), "{:?}", salvage.lost);
+}
+
 #[test]
 fn commits_that_a_recovery_had_dropped_do_not_come_back() {
     let options = Options::new().segment_bytes(64 << 10);

@@ -7,11 +7,13 @@
 //! - here: one filling and what must hold
 //! - [`volume`]: the devices, simulated and real
 //!
+//! What room there is, and in which files the rest is, stands beside each failure; a mounted device that failed is kept.
+//!
 //! The seed repeats a run as far as the threads of the engine do.
 
 mod volume;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opendb::{Durability, Error, ErrorKind, OpenDB, Options};
 use opendb_tests::random::Random;
@@ -27,23 +29,22 @@ use volume::Volume;
 const REFUSALS: u32 = 3;
 /// Overwrites of one length: a device may never be full of them, since compaction makes room for the next.
 const OVERWRITES_MAX: u32 = 1500;
-/// How often, and for how long, a filesystem is given time until the room of removed files is there.
-const RESTS_MAX: u64 = 100;
-const REST: Duration = Duration::from_millis(10);
 /// Lengths of values of the fillings but those with large ones, one after the other.
 const LENGTHS: [u64; 3] = [4000, 200, 1];
 /// How often a delete that finds no room is tried again after compacting.
 const TRIES: usize = 6;
-
-/// With fewer fillings none is on a mounted filesystem: what such a one has room for depends on when it lets go of what was removed.
-const MOUNTED_FROM: u64 = 100;
+/// What a database with segments of 64 KiB keeps of a full device for compaction: room for the copies of a segment, and as much for
+/// what goes with them. What it keeps beside that for deletes the end of a segment may have taken.
+const RESERVE_BYTES: u64 = 2 * (64 << 10);
+/// How long that may be on loan to compaction, and how often it is looked for.
+const LOAN_MAX: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often others take the rest until they have not taken what was on loan.
+const TAKES_MAX: usize = 20;
 
 /// Fillings as many as are wanted, each with a seed of its own, one more than that of the one before.
 pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
-    let can_mount = match plan.iterations {
-        MOUNTED_FROM.. => try_out(&plan.directory),
-        _ => Err("they come with a hundred fillings and more".into()),
-    };
+    let can_mount = try_out(&plan.directory);
     if let Err(reason) = &can_mount {
         println!("diskfull: the parts on mounted filesystems are left out: {reason}");
         volume::MOUNTED.into_iter().for_each(|counted| tally.add(counted, 0));
@@ -57,9 +58,14 @@ pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
         tally.add(volume.counted(), 1);
         let context = format!("seed {seed}, {load:?}, {words}, {}", volume.counted());
         let mut filling = Filling::new(volume, options(words)?, load, random);
-        filling.go_through(tally).map_err(|failure| {
-            Failure(format!("{failure}\n{context}\nwhat was done:\n  {}", filling.story.join("\n  ")))
-        })?;
+        if let Err(failure) = filling.go_through(tally) {
+            let Filling { volume, story, .. } = filling;
+            let kept = volume.keep();
+            return Err(Failure(format!(
+                "{failure}\n{context}; {kept}\nwhat was done:\n  {}",
+                story.join("\n  ")
+            )));
+        }
     }
     Ok(())
 }
@@ -144,7 +150,7 @@ impl Filling {
     }
 
     fn go_through(&mut self, tally: &mut Tally) -> Outcome<()> {
-        let database = self.volume.open(&self.options)?;
+        let database = self.open("a new database")?;
         // Makes the keyspaces as well.
         self.check("when it is new", &database)?;
         self.fill(&database, tally)?;
@@ -156,14 +162,12 @@ impl Filling {
         self.check("when it was opened on the full device", &database)?;
         self.get_out(&database)?;
         self.volume.give_back()?;
-        self.write_on(&database, tally)?;
+        self.write_on(&database)?;
         check_whole(&database)?;
-        database.close()?;
-        drop(database);
-        let database = self.volume.open(&self.options)?;
+        let database = self.close_and_open(database)?;
         self.check("at the end", &database)?;
         check_whole(&database)?;
-        Ok(database.close()?)
+        self.no_error("the last close", database.close())
     }
 
     /// Fills the device with ever shorter values, until there is no room for the shortest.
@@ -213,9 +217,28 @@ impl Filling {
         match (error.kind(), database.stats()?.poisoned) {
             (ErrorKind::NoSpace, false) => Ok(()),
             (_, poisoned) => {
-                Err(Failure(format!("{what} on a full device: {}; poisoned: {poisoned}", told(error))))
+                Err(self.failed(&format!("{what} on a full device: {}; poisoned: {poisoned}", told(error))))
             }
         }
+    }
+
+    /// A finding, with what the device has.
+    fn failed(&self, what: &str) -> Failure {
+        Failure(format!("{what}\nthe device: {}", self.volume.look()))
+    }
+
+    fn no_error<T>(&self, what: &str, result: opendb::Result<T>) -> Outcome<T> {
+        result.map_err(|error| self.failed(&format!("{what}: {}", told(&error))))
+    }
+
+    fn open(&self, what: &str) -> Outcome<OpenDB> {
+        self.no_error(&format!("opening {what}"), self.volume.open(&self.options))
+    }
+
+    fn close_and_open(&self, database: OpenDB) -> Outcome<OpenDB> {
+        self.no_error("a close", database.close())?;
+        drop(database);
+        self.open("what was closed")
     }
 
     /// Others take what the database has left, once it has its reserve and nobody compacts.
@@ -229,9 +252,38 @@ impl Filling {
             refused += u32::from(!self.write(database, LENGTHS[0])?);
             written += 1;
         }
-        self.volume.take_the_rest()?;
-        self.story.push("others took the rest".to_owned());
-        self.check("when others have taken the rest", database)
+        if refused < REFUSALS {
+            self.story.push("it was never full for long".to_owned());
+            return Ok(());
+        }
+        for _ in 0..TAKES_MAX {
+            self.wait_for_reserve()?;
+            self.volume.take_the_rest()?;
+            if self.has_reserve() {
+                self.story.push("others took the rest".to_owned());
+                return self.check("when others have taken the rest", database);
+            }
+            // They were in the middle of a compaction.
+            self.volume.give_back()?;
+        }
+        Err(self.failed("others never find the reserve in its place"))
+    }
+
+    /// Where writes are refused the reserve is there, or on loan to compaction for a moment.
+    fn wait_for_reserve(&self) -> Outcome<()> {
+        let begin = Instant::now();
+        while !self.has_reserve() {
+            if begin.elapsed() > LOAN_MAX {
+                return Err(self.failed("writes are refused, and yet there is no reserve"));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Whether the reserve is there, where that can be seen.
+    fn has_reserve(&self) -> bool {
+        self.volume.reserve_bytes().is_none_or(|bytes| bytes >= RESERVE_BYTES)
     }
 
     /// The process goes on, dies, closes, or the power goes.
@@ -248,16 +300,15 @@ impl Filling {
             }
             2 => {
                 self.story.push("closed".to_owned());
-                database.close()?;
-                drop(database);
+                return self.close_and_open(database);
             }
             _ => {
                 self.story.push("flushed, and the power goes".to_owned());
-                database.flush()?;
+                self.no_error("a flush", database.flush())?;
                 self.volume.cut(database, &mut self.random)?;
             }
         }
-        Ok(self.volume.open(&self.options)?)
+        self.open("what was left")
     }
 
     /// Everything acknowledged, and nothing else, is there.
@@ -274,12 +325,12 @@ impl Filling {
             let handle = database.keyspace(&keyspace)?;
             let is_deleted =
                 (0..TRIES).find_map(|_| self.delete(database, || handle.delete(&key)).transpose());
-            is_deleted.unwrap_or_else(|| Err("deleting is no way out of a full device".into()))?;
+            is_deleted.unwrap_or_else(|| Err(self.failed("deleting is no way out of a full device")))?;
             let value = self.state.remove(&(keyspace, key));
             self.bytes -= value.map_or(0, |value| value.len() as u64);
         }
         self.check("when half of it was deleted", database)?;
-        database.compact()?;
+        self.no_error("a compaction of what was deleted", database.compact())?;
         self.check("when it was compacted", database)
     }
 
@@ -293,20 +344,12 @@ impl Filling {
         Ok(None)
     }
 
-    /// The same handle goes on. A filesystem may take a moment until it has the room of removed files.
-    fn write_on(&mut self, database: &OpenDB, tally: &mut Tally) -> Outcome<()> {
+    /// The same handle goes on, at once: on an ext4 as well, which has the room of removed files only when its journal was
+    /// committed, but commits it itself before it says that there is no room.
+    fn write_on(&mut self, database: &OpenDB) -> Outcome<()> {
         let operation = Load::Puts.operation(self.number, LENGTHS[0], &mut self.random);
         self.number += 1;
-        let mut rests = 0;
-        while let Err(error) = perform(database, &operation) {
-            self.check_refusal("a write when there was room again", database, &error)?;
-            if rests == RESTS_MAX {
-                return Err(Failure(format!("there is room again, and yet {}", told(&error))));
-            }
-            rests += 1;
-            std::thread::sleep(REST);
-        }
-        tally.add("rests until there was room again", rests);
+        self.no_error("there is room again, and yet", perform(database, &operation))?;
         self.done(operation);
         self.check("when it went on", database)
     }

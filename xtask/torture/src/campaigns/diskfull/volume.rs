@@ -1,14 +1,16 @@
 //! Devices that can be filled: a simulated one, a filesystem in memory, and an ext4 in a file.
 
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use opendb::simulation::{SimulatedDisk, open_hooked, open_simulated};
 use opendb::{OpenDB, Options};
-use opendb_tests::Outcome;
 use opendb_tests::random::Random;
+use opendb_tests::{Failure, Outcome};
 use tempfile::TempDir;
 
 use crate::mounted::{Mounted, make_ext4};
@@ -16,8 +18,8 @@ use crate::mounted::{Mounted, make_ext4};
 /// Room of a simulated or small filesystem, and of one for large values.
 const SMALL_BYTES: u64 = 2 << 20;
 const LARGE_BYTES: u64 = 12 << 20;
-/// What an ext4 takes for itself.
-const EXT4_BYTES: u64 = 6 << 20;
+/// What an ext4 takes for itself. With 6 MiB the smallest would have no place for a journal of four.
+const EXT4_BYTES: u64 = 7 << 20;
 /// Where the database is on a simulated disk.
 const PATH: &str = "/data";
 /// What others take of a filesystem at a time, ever less.
@@ -82,6 +84,33 @@ impl Volume {
         match self {
             Volume::Simulated { disk, .. } => open_simulated(disk, PATH, options),
             Volume::Real(real) => real.open(options),
+        }
+    }
+
+    /// Bytes that the database keeps in reserve; `None` where that cannot be seen.
+    pub(super) fn reserve_bytes(&self) -> Option<u64> {
+        match self {
+            Volume::Simulated { .. } => None,
+            Volume::Real(real) => {
+                let reserve = real.root().join("database/RESERVE").metadata();
+                Some(reserve.map_or(0, |reserve| reserve.len()))
+            }
+        }
+    }
+
+    /// What room there is and in which files the rest is, for a person.
+    pub(super) fn look(&self) -> String {
+        match self {
+            Volume::Simulated { room, .. } => format!("simulated, {room} bytes"),
+            Volume::Real(real) => real.look().unwrap_or_else(|failure| failure.0),
+        }
+    }
+
+    /// Leaves what a failure has left where somebody can look at it, and says where.
+    pub(super) fn keep(self) -> String {
+        match self {
+            Volume::Simulated { .. } => "the seed repeats it".to_owned(),
+            Volume::Real(real) => real.keep().unwrap_or_else(|failure| format!("not kept: {failure}")),
         }
     }
 
@@ -162,6 +191,37 @@ impl Real {
         )
     }
 
+    fn look(&self) -> Outcome<String> {
+        let mut lines = Vec::new();
+        for directory in [self.root(), self.root().join("database")] {
+            for entry in std::fs::read_dir(directory)? {
+                let entry = entry?;
+                let (name, found) = (entry.file_name(), entry.metadata()?);
+                let on_device = found.blocks() * 512;
+                lines.push(format!("{} {} ({on_device})", name.to_string_lossy(), found.len()));
+            }
+        }
+        lines.sort_unstable();
+        Ok(format!("{} bytes free of {}; {}", free(&self.root())?, self.room, lines.join(", ")))
+    }
+
+    /// Of a filesystem in a file that file, unmounted; of one in memory a copy of the database.
+    fn keep(self) -> Outcome<String> {
+        let root = self.root();
+        let Real { mounted, place, image, .. } = self;
+        let kept = place.keep();
+        if image.is_none() {
+            let copy = kept.join("database");
+            std::fs::create_dir(&copy)?;
+            for entry in std::fs::read_dir(root.join("database"))? {
+                let entry = entry?;
+                std::fs::copy(entry.path(), copy.join(entry.file_name()))?;
+            }
+        }
+        drop(mounted);
+        Ok(format!("kept in {}", kept.display()))
+    }
+
     fn take_the_rest(&self) -> Outcome<()> {
         let mut file = std::fs::File::create(self.others())?;
         for bytes in OTHERS_BYTES {
@@ -191,6 +251,14 @@ impl Real {
         self.mounted = Some(Mounted::image(image, &self.root())?);
         Ok(())
     }
+}
+
+/// Bytes that `df` tells of.
+fn free(root: &Path) -> Outcome<u64> {
+    let told = Command::new("df").args(["--output=avail", "-B1"]).arg(root).output()?;
+    let words = String::from_utf8_lossy(&told.stdout).into_owned();
+    let free = words.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+    free.ok_or_else(|| Failure(format!("df said {words:?}")))
 }
 
 fn place(directory: &Path) -> Outcome<TempDir> {
