@@ -30,7 +30,7 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
 const NOT_CLOSED: &[&str] = &["opendb_batch_len", "opendb_transaction_rollback"];
 /// Handles that do not depend on the database.
 const INDEPENDENT: &[&str] =
-    &["options", "names", "pinned", "value_reader", "verification", "error", "database"];
+    &["options", "names", "pinned", "values", "value_reader", "verification", "error", "database"];
 
 /// A function of the header.
 struct Function {
@@ -53,6 +53,9 @@ enum Kind {
     HandleOut(String),
     /// A place for what this expression is.
     Out(&'static str),
+    /// Views of keys whose count is the next parameter.
+    Views,
+    Count,
     /// Bytes whose length is the next parameter.
     Bytes(&'static str),
     Length,
@@ -118,7 +121,8 @@ fn right(parameter: &Parameter, views: &mut u32) -> String {
         Kind::Out(place) => format!("&{place}"),
         Kind::Bytes(expression) | Kind::Text(expression) | Kind::Any(expression) => (*expression).to_owned(),
         Kind::Callback(function) => (*function).to_owned(),
-        Kind::Length => "1".to_owned(),
+        Kind::Views => "&key_view".to_owned(),
+        Kind::Length | Kind::Count => "1".to_owned(),
         Kind::Sized(variable, _) => format!("&{variable}"),
         Kind::Checked(right) => (*right).to_owned(),
         Kind::ErrorOut => "&told".to_owned(),
@@ -178,6 +182,8 @@ fn kind_of(function: &str, kind: &str, name: &str, handles: &[String]) -> Kind {
         ("opendb_error **", "error_out") => Kind::ErrorOut,
         ("opendb_bytes *", "bytes") => Kind::BytesToFree,
         ("opendb_bytes *", _) => Kind::Out("bytes_out"),
+        ("opendb_view *", "keys") => Kind::Views,
+        ("size_t", "count") => Kind::Count,
         ("opendb_view *", _) => Kind::Out("view_out"),
         ("uint64_t *", _) => Kind::Out("count_out"),
         ("void *", "user_data") => Kind::Any("NULL"),
@@ -251,6 +257,7 @@ const HANDED_OUT: &[&str] = &[
     "iterator",
     "names",
     "pinned",
+    "values",
     "value_reader",
     "value_writer",
     "verification",
@@ -370,6 +377,9 @@ fn wrong(function: &Function, parameter: &Parameter) -> Vec<(String, Expected)> 
     let frees = function.name.ends_with("_free");
     let mut wrong = match &parameter.kind {
         Kind::Handle(handle) => return wrong_handles(function, name, handle, may_be_null || frees),
+        Kind::Any(_) if name == "index" && function.gives_status() => {
+            vec![refused("SIZE_MAX", "index is".to_owned())]
+        }
         Kind::Any(_) if name == "index" => vec![("SIZE_MAX".to_owned(), Expected::Nothing)],
         Kind::Any(_) if name == "status" => vec![("12345".to_owned(), Expected::Nothing)],
         Kind::Any(_) | Kind::BytesToFree => return vec![],
@@ -381,6 +391,12 @@ fn wrong(function: &Function, parameter: &Parameter) -> Vec<(String, Expected)> 
             wrong.push(refused("(size_t)1 << 63", format!("{of}: no memory")));
             return wrong;
         }
+        Kind::Count => return vec![refused("SIZE_MAX", "keys: no memory".to_owned())],
+        Kind::Views => vec![
+            refused("NULL", format!("{name} is no address")),
+            refused("(const opendb_view *)((const char *)&key_view + 1)", format!("{name} is no address")),
+            refused("&wrong_view", format!("{name} is NULL and its length is 1")),
+        ],
         Kind::Text(_) if matches!(name.as_str(), "keyspace" | "name") => {
             vec![is_null(), refused("\"\\xff\"", format!("{name} is not UTF-8"))]
         }

@@ -24,6 +24,7 @@ static opendb_iterator *iterator;
 static opendb_options *options;
 static opendb_names *names;
 static opendb_pinned *pinned;
+static opendb_values *values;
 static opendb_value_reader *value_reader;
 static opendb_value_writer *value_writer;
 static opendb_verification *verification;
@@ -84,6 +85,7 @@ static bool progress(uint64_t done, uint64_t total, void *user_data) {
     }
 
 static opendb_view pinned_view;
+static const opendb_view key_view = {(const uint8_t *)"k", 1}, wrong_view = {NULL, 1};
 
 REMAKE(keyspace, opendb_keyspace_open(database, "space", &keyspace, NULL))
 REMAKE(snapshot, opendb_snapshot_new(database, &snapshot, NULL))
@@ -93,6 +95,7 @@ REMAKE(iterator, opendb_iter(database, NULL, &iterator, NULL))
 REMAKE(options, (options = opendb_options_new()) == NULL)
 REMAKE(names, opendb_keyspaces(database, &names, NULL))
 REMAKE(pinned, opendb_get_pinned(database, B("k"), &pinned, &pinned_view, NULL))
+REMAKE(values, opendb_get_many(database, &key_view, 1, &values, NULL))
 REMAKE(value_reader, opendb_value_reader_new(database, B("k"), &value_reader, NULL))
 REMAKE(value_writer, opendb_value_writer_new(database, B("w"), 1, &value_writer, NULL))
 REMAKE(verification, opendb_verify(database, &verification, NULL))
@@ -112,6 +115,7 @@ static void remake_database(void) {
     remake_options();
     remake_names();
     remake_pinned();
+    remake_values();
     remake_value_reader();
     remake_value_writer();
     remake_verification();
@@ -127,6 +131,7 @@ static void free_all(void) {
     opendb_options_free(options);
     opendb_names_free(names);
     opendb_pinned_free(pinned);
+    opendb_values_free(values);
     opendb_value_reader_free(value_reader);
     opendb_value_writer_free(value_writer);
     opendb_verification_free(verification);
@@ -142,6 +147,7 @@ static opendb_transaction *transaction_out;
 static opendb_iterator *iterator_out;
 static opendb_names *names_out;
 static opendb_pinned *pinned_out;
+static opendb_values *values_out;
 static opendb_value_reader *value_reader_out;
 static opendb_value_writer *value_writer_out;
 static opendb_verification *verification_out;

@@ -5,8 +5,8 @@
 enum { THREADS = 4, ROUNDS = 500, PLACES = 3, SELDOM = 40 };
 
 enum handle_type {
-    DATABASE, KEYSPACE, SNAPSHOT, BATCH, TRANSACTION, ITERATOR, OPTIONS, NAMES, PINNED, VALUE_READER, VALUE_WRITER,
-    VERIFICATION, ERROR, TYPES
+    DATABASE, KEYSPACE, SNAPSHOT, BATCH, TRANSACTION, ITERATOR, OPTIONS, NAMES, PINNED, VALUES, VALUE_READER,
+    VALUE_WRITER, VERIFICATION, ERROR, TYPES
 };
 
 static void *shared[TYPES][PLACES];
@@ -38,6 +38,7 @@ static void give_up(enum handle_type type, void *handle) {
         case OPTIONS: opendb_options_free(handle); break;
         case NAMES: opendb_names_free(handle); break;
         case PINNED: opendb_pinned_free(handle); break;
+        case VALUES: opendb_values_free(handle); break;
         case VALUE_READER: opendb_value_reader_free(handle); break;
         case VALUE_WRITER: opendb_value_writer_free(handle); break;
         case VERIFICATION: opendb_verification_free(handle); break;
