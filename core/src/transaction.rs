@@ -63,12 +63,11 @@ impl Work {
         store: &Store,
         keyspace: u16,
         keys: &[K],
-        guard: &Guard,
     ) -> Result<Vec<Option<Vec<u8>>>> {
         let own: Vec<_> = keys.iter().map(|key| self.own(keyspace, key.as_ref())).collect();
         let asked: Vec<&[u8]> =
             keys.iter().zip(&own).filter(|(_, own)| own.is_none()).map(|(key, _)| key.as_ref()).collect();
-        let found = store.get_many(keyspace, asked.iter().copied(), self.pin.sequence, guard)?;
+        let found = store.get_many(keyspace, asked.iter().copied(), self.pin.sequence)?;
         let mut reads = self.reads.lock();
         asked.iter().zip(&found).for_each(|(key, value)| reads.add_point(keyspace, key, value.is_some()));
         let mut found = found.into_iter();

@@ -60,11 +60,9 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`]; then no value is given.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
-        let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.shared_store()?;
         check_keys(keys)?;
-        let keys = keys.iter().map(AsRef::as_ref);
-        store.get_many(self.keyspace, keys, self.pin.sequence, &guard)
+        store.get_many(self.keyspace, keys.iter().map(AsRef::as_ref), self.pin.sequence)
     }
 
     /// [`Snapshot::get_many`] without copies of the values.
@@ -72,11 +70,10 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get_many`].
     pub fn get_many_ref<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<ValueRef>>> {
-        let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.shared_store()?;
         check_keys(keys)?;
         let keys = keys.iter().map(AsRef::as_ref);
-        let found = store.get_many_ref(self.keyspace, keys, self.pin.sequence, &guard)?;
+        let found = store.get_many_ref(self.keyspace, keys, self.pin.sequence)?;
         Ok(found.into_iter().map(|found| found.map(ValueRef)).collect())
     }
 

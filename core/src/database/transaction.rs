@@ -58,11 +58,10 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::get`]; then no value is given.
     pub fn get_many<K: AsRef<[u8]>>(&self, keyspace: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
-        let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.shared_store()?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_keys(keys)?;
-        self.work.get_many(store, keyspace, keys, &guard)
+        self.work.get_many(&store, keyspace, keys)
     }
 
     /// Whether a key is there, by its own writes and its snapshot.

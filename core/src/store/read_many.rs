@@ -2,8 +2,8 @@
 //!
 //! As a scan reads its entries (`scan/batch.rs`), some keys at a time, in steps: the lines of the index are asked for, then looked at,
 //! then the records are asked for, then read. So the places of all of them are on their way while the first is waited for.
-//! All is read under one guard and as of one snapshot, so a location that the index gave leads to the same record until it is
-//! read, and what has been overwritten meanwhile is still what the snapshot means.
+//! Those are read under one guard and all as of one snapshot, so a location that the index gave leads to the same record until it
+//! is read, and what has been overwritten meanwhile is still what the snapshot means. Others wait for no guard of a long call.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -41,9 +41,8 @@ impl Store {
         keyspace: u16,
         keys: impl ExactSizeIterator<Item = &'k [u8]>,
         at: u64,
-        guard: &Guard,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        self.read_many(keyspace, keys, at, guard, Store::copy_hit)
+        self.read_many(keyspace, keys, at, Store::copy_hit)
     }
 
     /// [`Store::get_many`] without copies, where that can be.
@@ -52,9 +51,8 @@ impl Store {
         keyspace: u16,
         keys: impl ExactSizeIterator<Item = &'k [u8]>,
         at: u64,
-        guard: &Guard,
     ) -> Result<Vec<Option<Found>>> {
-        self.read_many(keyspace, keys, at, guard, Store::take_hit)
+        self.read_many(keyspace, keys, at, Store::take_hit)
     }
 
     fn read_many<'k, T>(
@@ -62,7 +60,6 @@ impl Store {
         keyspace: u16,
         mut keys: impl ExactSizeIterator<Item = &'k [u8]>,
         at: u64,
-        guard: &Guard,
         take: Take<T>,
     ) -> Result<Vec<Option<T>>> {
         let mut values = Vec::with_capacity(keys.len());
@@ -72,11 +69,12 @@ impl Store {
             if sought.is_empty() {
                 return Ok(values);
             }
-            self.ask_for(&mut sought, at, guard);
+            let guard = self.log.pin();
+            self.ask_for(&mut sought, at, &guard);
             let began = Instant::now();
             for Sought { key, hash, location } in &sought {
                 let started = self.begins_read();
-                let hit = self.look_found((*hash, keyspace, key), *location, at, guard)?;
+                let hit = self.look_found((*hash, keyspace, key), *location, at, &guard)?;
                 let value = hit.map(|hit| take(self, started, hit, (keyspace, key))).transpose()?;
                 values.push(value);
             }
