@@ -4,6 +4,7 @@
 //! allocates nothing.
 
 use crate::checksum::{Salt, crc32c};
+use crate::manifest::NUMBER_MAX;
 use crate::sabotage::{Sabotage, is_planted};
 
 /// Everything in a segment begins at a multiple of this.
@@ -151,12 +152,13 @@ fn lag_of_short(short: u32) -> u32 {
     u32::try_from(digits << (exponent - 1)).unwrap_or(u32::MAX)
 }
 
-/// The sequence and the lag of the frame that begins `bytes`; its checksum is not looked at.
+/// The sequence and the lag of the frame that begins `bytes`; its checksum is not looked at. `None` where no log gets that far.
 pub(crate) fn claim(bytes: &[u8]) -> Option<(u64, u32)> {
     if is_short(kind_number(bytes)?) {
         return Some((short_sequence(bytes)?, lag_of_short(u32_at(bytes, 4)? >> VALUE_LENGTH_BITS)));
     }
-    Some((u64_at(bytes, SEQUENCE_AT as usize)?, u32_at(bytes, 12)?))
+    let sequence = u64_at(bytes, SEQUENCE_AT as usize)?;
+    (sequence < NUMBER_MAX).then_some((sequence, u32_at(bytes, 12)?))
 }
 
 fn is_short(number: u16) -> bool {
@@ -538,7 +540,7 @@ impl<'a> Frame<'a> {
     }
 
     fn parse_batch(bytes: &'a [u8], offset: u64, salt: Salt) -> Option<Frame<'a>> {
-        let sequence = u64_at(bytes, 16)?;
+        let (sequence, lag) = claim(bytes)?;
         let records = Records { bytes, at: FRAME_HEADER_BYTES, base: 0 };
         let mut walk = records;
         let (mut crc, mut count) = (0, 0_u32);
@@ -564,7 +566,7 @@ impl<'a> Frame<'a> {
         if !is_whole && !is_planted(Sabotage::TakeTornBatches) {
             return None;
         }
-        Some(Frame { sequence, lag: u32_at(bytes, 12)?, bytes: bytes.len(), records })
+        Some(Frame { sequence, lag, bytes: bytes.len(), records })
     }
 
     /// The durable watermark that was known when the frame was written.
@@ -678,5 +680,22 @@ mod tests {
             assert_eq!(Kind::from_number(kind.number()), Some(kind));
         }
         assert!([0, 5, 6].into_iter().all(|number| Kind::from_number(number).is_none()));
+    }
+
+    /// What comes after it is counted on from it.
+    #[test]
+    fn no_frame_has_a_sequence_that_no_log_gets_to() {
+        let salt = Salt::new([7; 16], 1);
+        let record = NewRecord { kind: Kind::Put, keyspace: 3, key: b"k", value: b"v" };
+        for (sequence, is_one) in [(NUMBER_MAX - 1, true), (NUMBER_MAX, false), (u64::MAX, false)] {
+            let header = StandaloneHeader::new(&record, content_crc(b"k", b"v"), sequence, 4, salt.at(64));
+            let mut alone = [header.as_slice(), b"kv"].concat();
+            alone.resize(aligned(alone.len()), 0);
+            let empty = frame_header(0, 0, 0, sequence, 4, salt.at(64));
+            for bytes in [&alone[..], &empty[..]] {
+                let found = Frame::parse(bytes, 64, salt).map(|frame| frame.sequence);
+                assert_eq!(found, is_one.then_some(sequence));
+            }
+        }
     }
 }
