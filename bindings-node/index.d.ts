@@ -58,6 +58,12 @@ export interface OpenOptions {
   segmentBytes?: number | undefined
   /** Opens a damaged database for reading what is still readable (default: false); writes are `OPENDB_READ_ONLY`. */
   readDamaged?: boolean | undefined
+  /**
+   * Opens for reading only (default: false), without a lock and without any change of the directory: beside a process
+   * that writes, beside any number of others that read, or from what cannot be written to. What the other process commits
+   * is seen within milliseconds; writes are `OPENDB_READ_ONLY`.
+   */
+  readOnly?: boolean | undefined
 }
 
 /** How a write is done. */
@@ -456,6 +462,16 @@ export class OpenDB {
   flush(): Promise<void>
   /** As `flush`, on the calling thread. */
   flushSync(): void
+  /**
+   * Resolves when everything is seen that was committed before this call, by whatever process. It is for a database that was
+   * opened with `readOnly`, which otherwise looks for new commits with each use, at most once in a millisecond. What it sees
+   * only grows, by whole commits. Any other one sees every commit at once.
+   *
+   * @throws `OPENDB_IO`; `OPENDB_CORRUPTION` where another database has taken the place of the one that was opened
+   */
+  refresh(): Promise<void>
+  /** As `refresh`, on the calling thread. */
+  refreshSync(): void
   /** What the database holds and has done. */
   stats(): Stats
   /**

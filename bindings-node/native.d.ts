@@ -136,6 +136,12 @@ export declare function databaseOpenAsync(path: string, settings: OpenSettings):
 /** The directory of the database. */
 export declare function databasePath(database: DatabaseHandle): string
 
+/** Sees to it that everything is seen that was committed before. */
+export declare function databaseRefresh(database: DatabaseHandle): void
+
+/** As `databaseRefresh`, on the thread pool. */
+export declare function databaseRefreshAsync(database: DatabaseHandle): Promise<void>
+
 /** Makes a new database of what can be read of a damaged one. */
 export declare function databaseSalvage(damaged: string, into: string): SalvageObject
 
@@ -249,6 +255,8 @@ export interface OpenSettings {
   segmentBytes?: number
   /** Whether a damaged database is opened for reading. */
   readDamaged?: boolean
+  /** Whether it is opened for reading only. */
+  readOnly?: boolean
 }
 
 /** Gives up a reader. */

@@ -189,6 +189,14 @@ class OpenDB extends Store {
     native.databaseFlush(this.#database.handle)
   }
 
+  async refresh() {
+    await native.databaseRefreshAsync(this.#database.handle)
+  }
+
+  refreshSync() {
+    native.databaseRefresh(this.#database.handle)
+  }
+
   stats() {
     return native.databaseStats(this.#database.handle)
   }

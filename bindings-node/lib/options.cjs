@@ -15,6 +15,7 @@ const OPEN = {
   cacheBytes: 'count',
   segmentBytes: 'count',
   readDamaged: 'boolean',
+  readOnly: 'boolean',
 }
 
 /** What a write or a commit takes. */

@@ -104,6 +104,22 @@ pub(crate) fn database_flush_async(
     Ok(Background::run(move || database.flush(), done))
 }
 
+/// Sees to it that everything is seen that was committed before.
+#[napi(catch_unwind)]
+pub(crate) fn database_refresh(env: &Env, database: &DatabaseHandle) -> Result<()> {
+    database.call(env, |database| database.refresh())
+}
+
+/// As `databaseRefresh`, on the thread pool.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub(crate) fn database_refresh_async(
+    env: &Env,
+    database: &DatabaseHandle,
+) -> Result<AsyncTask<Background<(), ()>>> {
+    let database = database.copy(env)?;
+    Ok(Background::run(move || database.refresh(), done))
+}
+
 /// The keyspace of this name, created if missing, with the room for its small keys and values.
 #[napi(catch_unwind)]
 pub(crate) fn database_keyspace(

@@ -51,6 +51,8 @@ pub struct OpenSettings {
     pub segment_bytes: Option<i64>,
     /// Whether a damaged database is opened for reading.
     pub read_damaged: Option<bool>,
+    /// Whether it is opened for reading only.
+    pub read_only: Option<bool>,
 }
 
 /// What the database holds and has done.
@@ -221,6 +223,9 @@ impl From<OpenSettings> for Options {
         }
         if let Some(read_damaged) = settings.read_damaged {
             options = options.read_damaged(read_damaged);
+        }
+        if let Some(read_only) = settings.read_only {
+            options = options.read_only(read_only);
         }
         options
     }

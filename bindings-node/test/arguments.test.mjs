@@ -192,6 +192,7 @@ test('wrong options of open are refused, each told by its name', async (context)
     cacheBytes: [-1, 1.5, NaN, Infinity, '64', 10n, 2 ** 53],
     segmentBytes: [-1, '1'],
     readDamaged: ['no'],
+    readOnly: [1],
   }
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {

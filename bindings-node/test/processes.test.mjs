@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { open } from 'opendb'
 import { database, directory } from './helper.mjs'
@@ -45,4 +46,34 @@ test('a directory that is open elsewhere is locked, until it is closed there', (
   assert.equal(inProcess(db.path, attempt), 'OpenDBError OPENDB_LOCKED true\n')
   db.close()
   assert.equal(inProcess(db.path, attempt), 'opened\n')
+})
+
+const READS_BESIDE = `
+import { open } from ${JSON.stringify(library)}
+const db = open(process.argv[1], { readOnly: true })
+import { createInterface } from 'node:readline'
+for await (const line of createInterface({ input: process.stdin })) {
+  await db.refresh()
+  console.log(db.size, db.getString(line))
+}
+const calls = [() => db.put('key', 'value'), () => db.delete('key'), () => db.flushSync(), () => db.compact()]
+console.log(calls.map((call) => { try { call() } catch (error) { return error.code } }).join(' '))
+try { open(process.argv[1]) } catch (error) { console.log(error.code) }
+`
+
+test('a second process reads while the first one writes', async (context) => {
+  const path = directory(context)
+  const db = open(path)
+  const reader = spawn(process.execPath, ['--input-type=module', '-e', READS_BESIDE, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const lines = createInterface({ input: reader.stdout })[Symbol.asyncIterator]()
+  for (let number = 0; number < 100; number++) {
+    db.put(`key ${number}`, `value ${number}`)
+    reader.stdin.write(`key ${number}\n`)
+    assert.equal((await lines.next()).value, `${number + 1} value ${number}`)
+    if (number % 40 === 39) db.compact()
+  }
+  reader.stdin.end()
+  assert.equal((await lines.next()).value, 'OPENDB_READ_ONLY OPENDB_READ_ONLY OPENDB_READ_ONLY OPENDB_READ_ONLY')
+  assert.equal((await lines.next()).value, 'OPENDB_LOCKED')
+  db.close()
 })

@@ -192,6 +192,7 @@ test('every option is taken', (context) => {
     cacheBytes: 0,
     segmentBytes: 1 << 20,
     readDamaged: false,
+    readOnly: false,
   })
   db.put('key', 'value')
   assert.equal(db.getString('key'), 'value')

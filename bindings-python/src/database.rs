@@ -171,6 +171,9 @@ fn length(py: Python<'_>, writer: &impl Write) -> PyResult<usize> {
 /// - cache_bytes: bound of the cache (default: 64 MiB); 0 turns it off.
 /// - segment_bytes: size of new segments (default: 8 MiB, growing to 256 MiB as the database grows).
 /// - read_damaged: opens a damaged database for reading what is still readable. Every write is refused.
+/// - read_only: opens for reading only, without a lock and without any change of the directory: beside a process that
+///   writes, beside any number of others that read, or from what cannot be written to. What the other process commits
+///   is seen within milliseconds. Every write is refused.
 #[pyclass(frozen, subclass, weakref, module = "opendb")]
 pub(crate) struct OpenDB {
     handle: Arc<Handle>,
@@ -182,9 +185,9 @@ impl OpenDB {
     #[new]
     #[pyo3(
         signature = (path, *, create=true, durability=DurabilityName::default(), append=AppendName::default(),
-            mapped_reads=true, cache_bytes=None, segment_bytes=None, read_damaged=false),
+            mapped_reads=true, cache_bytes=None, segment_bytes=None, read_damaged=false, read_only=false),
         text_signature = "(path, *, create=True, durability='buffered', append='auto', mapped_reads=True, \
-            cache_bytes=None, segment_bytes=None, read_damaged=False)"
+            cache_bytes=None, segment_bytes=None, read_damaged=False, read_only=False)"
     )]
     #[expect(clippy::too_many_arguments, reason = "the settings are keyword arguments in Python")]
     fn new(
@@ -197,6 +200,7 @@ impl OpenDB {
         cache_bytes: Option<CacheBytes>,
         segment_bytes: Option<SegmentBytes>,
         read_damaged: bool,
+        read_only: bool,
     ) -> PyResult<OpenDB> {
         let durability = durability.0;
         let options = OpenArguments {
@@ -207,6 +211,7 @@ impl OpenDB {
             cache_bytes,
             segment_bytes,
             read_damaged,
+            read_only,
         };
         let database = py
             .detach(|| guard(|| opendb::OpenDB::open_with_options(&path, options.into())))
@@ -403,6 +408,14 @@ impl OpenDB {
     /// Returns when everything written so far is on the device.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         call_detached(py, || self.handle.database.flush())
+    }
+
+    /// Returns when everything is seen that was committed before this call, by whatever process.
+    ///
+    /// It is for a database that was opened with read_only, which otherwise looks for new commits with each use, at most
+    /// once in a millisecond. What it sees only grows, by whole commits. Any other one sees every commit at once.
+    fn refresh(&self, py: Python<'_>) -> PyResult<()> {
+        call_detached(py, || self.handle.database.refresh())
     }
 
     /// What the database holds and has done, at this moment.

@@ -272,6 +272,7 @@ pub(crate) struct OpenArguments {
     pub(crate) cache_bytes: Option<CacheBytes>,
     pub(crate) segment_bytes: Option<SegmentBytes>,
     pub(crate) read_damaged: bool,
+    pub(crate) read_only: bool,
 }
 
 impl From<OpenArguments> for Options {
@@ -281,7 +282,8 @@ impl From<OpenArguments> for Options {
             .durability(arguments.durability)
             .append(arguments.append)
             .mapped_reads(arguments.mapped_reads)
-            .read_damaged(arguments.read_damaged);
+            .read_damaged(arguments.read_damaged)
+            .read_only(arguments.read_only);
         if let Some(CacheBytes(bytes)) = arguments.cache_bytes {
             options = options.cache_bytes(bytes);
         }

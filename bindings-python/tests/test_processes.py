@@ -290,3 +290,59 @@ def test_what_is_left_is_dropped_in_other_threads_while_the_database_is_closed(t
         with opendb.open(tmp_path) as again:
             assert again.get(b"k") == b"v"
             assert again.stats().snapshots == 0
+
+
+READS_BESIDE = """
+import sys
+import opendb
+db = opendb.open(sys.argv[1], read_only=True)
+for line in sys.stdin:
+    db.refresh()
+    with db.snapshot() as snapshot:
+        print(len(db), snapshot.get(line.strip().encode()), flush=True)
+for call in (lambda: db.put(b"key", b"value"), lambda: db.delete(b"key"), db.flush, db.compact, lambda: db.batch().put("default", b"a", b"b")):
+    try:
+        call()
+    except opendb.ReadOnlyError:
+        continue
+    print("not refused")
+try:
+    opendb.open(sys.argv[1])
+except opendb.LockedError:
+    print("locked")
+"""
+
+
+def test_a_second_process_reads_while_the_first_one_writes(tmp_path: Path) -> None:
+    with opendb.open(tmp_path / "db") as db:
+        command = [sys.executable, "-c", READS_BESIDE, str(tmp_path / "db")]
+        reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert reader.stdin is not None and reader.stdout is not None
+        for number in range(200):
+            db.put(f"key {number}".encode(), f"value {number}".encode())
+            reader.stdin.write(f"key {number}\n")
+            reader.stdin.flush()
+            assert reader.stdout.readline() == f"{number + 1} b'value {number}'\n"
+            if number % 50 == 49:
+                db.compact()
+        rest, _ = reader.communicate(timeout=60)
+        assert (rest, reader.returncode) == ("locked\n", 0)
+
+
+def test_what_is_not_there_or_not_writable_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        opendb.open(tmp_path / "none", read_only=True)
+    assert not (tmp_path / "none").exists()
+    path = tmp_path / "db"
+    with opendb.open(path) as db:
+        db.put(b"key", b"value")
+    before = {file: file.read_bytes() for file in path.iterdir()}
+    path.chmod(0o500)
+    try:
+        with opendb.open(path, read_only=True) as db:
+            assert db.get(b"key") == b"value"
+            assert db.scan_prefix(b"") == [(b"key", b"value")]
+            assert db.verify().violations == []
+    finally:
+        path.chmod(0o700)
+    assert {file: file.read_bytes() for file in path.iterdir()} == before

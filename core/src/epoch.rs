@@ -185,6 +185,27 @@ impl<T: Send + Sync + 'static> Retirable<T> {
         unsafe { value.as_ref() }
     }
 
+    /// Puts another value into the place of the one that is there, which is dropped as by [`Retirable::retire`]. `false`, and the
+    /// new one is dropped, where none was there.
+    pub(crate) fn replace(&self, value: T) -> bool {
+        let local = self.threads.register();
+        let guard = local.pin();
+        let mut next = crossbeam_epoch::Owned::new(value);
+        let mut current = self.value.load(Ordering::Acquire, &guard);
+        while !current.is_null() {
+            match self.value.compare_exchange(current, next, Ordering::AcqRel, Ordering::Acquire, &guard) {
+                Ok(_) => {
+                    let dropped = drop_later(&guard, current);
+                    drop(guard);
+                    flush_until(&local, &dropped);
+                    return true;
+                }
+                Err(error) => (current, next) = (error.current, error.new),
+            }
+        }
+        false
+    }
+
     /// Takes the value away and drops it as soon as nobody looks at it, which is before this returns unless another
     /// thread stays pinned for long. Whether it was still there. Not to be called under a guard, which would be waited
     /// for.
@@ -195,24 +216,33 @@ impl<T: Send + Sync + 'static> Retirable<T> {
         if value.is_null() {
             return false;
         }
-        let dropped = Arc::new(AtomicBool::new(false));
-        let tells = Arc::clone(&dropped);
-        WAITING.fetch_add(1, Ordering::Relaxed);
-        let drop_value = move || {
-            // SAFETY: the swap above was the only one that took this pointer, so nobody else drops it, and this runs
-            // after the last guard under which it can have been read is gone.
-            drop(unsafe { value.into_owned() });
-            tells.store(true, Ordering::Release);
-            WAITING.fetch_sub(1, Ordering::Relaxed);
-        };
-        // SAFETY: `drop_value` may run at any later time in any thread: `T` is `Send` and borrows nothing, and the
-        // pointer's lifetime is only that of this call's guard, not of what it names. The cell was emptied before, so
-        // no guard made after this one can read the pointer there.
-        unsafe { guard.defer_unchecked(drop_value) };
+        let dropped = drop_later(&guard, value);
         drop(guard);
         flush_until(&local, &dropped);
         true
     }
+}
+
+/// Drops a value that was just taken out of its cell, when nobody can be looking at it any more, and tells of that.
+fn drop_later<T: Send + Sync + 'static>(
+    guard: &crossbeam_epoch::Guard,
+    value: Shared<'_, T>,
+) -> Arc<AtomicBool> {
+    let dropped = Arc::new(AtomicBool::new(false));
+    let tells = Arc::clone(&dropped);
+    WAITING.fetch_add(1, Ordering::Relaxed);
+    let drop_value = move || {
+        // SAFETY: whoever calls this has exchanged the pointer in its cell for another one, which only one can have done, so nobody
+        // else drops it; and this runs after the last guard under which it can have been read is gone.
+        drop(unsafe { value.into_owned() });
+        tells.store(true, Ordering::Release);
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    };
+    // SAFETY: `drop_value` may run at any later time in any thread: `T` is `Send` and borrows nothing, and the
+    // pointer's lifetime is only that of the caller's guard, not of what it names. The cell has another one by now, so
+    // no guard made after this one can read the pointer there.
+    unsafe { guard.defer_unchecked(drop_value) };
+    dropped
 }
 
 impl<T> Drop for Retirable<T> {

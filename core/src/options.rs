@@ -67,6 +67,7 @@ pub struct Options {
     pub(crate) cache_bytes: u64,
     pub(crate) segment_bytes: Option<u64>,
     pub(crate) read_damaged: bool,
+    pub(crate) read_only: bool,
 }
 
 impl Default for Options {
@@ -79,6 +80,7 @@ impl Default for Options {
             cache_bytes: 64 << 20,
             segment_bytes: None,
             read_damaged: false,
+            read_only: false,
         }
     }
 }
@@ -147,8 +149,24 @@ impl Options {
         self
     }
 
+    /// Opens for reading only (default: no), which takes no lock and changes nothing in the directory: beside a process that
+    /// writes, beside any number of others that read, from a medium that cannot be written to, or as a user who may not write. What
+    /// the other process commits is seen within milliseconds, see [`crate::OpenDB::refresh`]. Every write is refused with
+    /// [`Error::ReadOnly`]. What has to do with writing ([`Options::create`], [`Options::append`], [`Options::segment_bytes`],
+    /// [`Options::durability`]) means nothing then.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Options {
+        self.read_only = read_only;
+        self
+    }
+
     /// Refuses settings outside their limits.
     pub(crate) fn check(&self) -> Result<()> {
+        if self.read_only && self.read_damaged {
+            return Err(Error::InvalidArgument(
+                "read_only and read_damaged cannot both be wanted: what is damaged is read with the directory's lock".to_owned(),
+            ));
+        }
         match self.segment_bytes {
             Some(bytes) if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) => {
                 Err(Error::InvalidArgument(format!(

@@ -40,12 +40,14 @@ pub enum Sabotage {
     KeepSegments,
     /// A compressed value has the length that it says, whatever that is.
     BelieveLengths,
+    /// The file of a segment that was given up is written over, as for the next one, while others may have it open.
+    WriteOverRetired,
 }
 
 #[cfg(feature = "simulation")]
 impl Sabotage {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Sabotage); 15] = [
+    pub const ALL: [(&'static str, Sabotage); 16] = [
         ("skip-sync", Sabotage::SkipSync),
         ("skip-directory-sync", Sabotage::SkipDirectorySync),
         ("acknowledge-early", Sabotage::AcknowledgeEarly),
@@ -61,6 +63,7 @@ impl Sabotage {
         ("acknowledge-without-room", Sabotage::AcknowledgeWithoutRoom),
         ("keep-segments", Sabotage::KeepSegments),
         ("believe-lengths", Sabotage::BelieveLengths),
+        ("write-over-retired", Sabotage::WriteOverRetired),
     ];
 
     /// Breaks the rule from now on, for the whole process, beside those that are broken already.

@@ -32,6 +32,11 @@ impl Work {
         }
     }
 
+    /// The moment that it reads.
+    pub(crate) fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
     fn own(&self, keyspace: u16, key: &[u8]) -> Option<&Option<Arc<[u8]>>> {
         if self.writes.is_empty() {
             return None;
@@ -209,6 +214,11 @@ impl TrackedWalk {
     /// A scan outside of a transaction.
     pub(crate) fn untracked(walk: Walk) -> TrackedWalk {
         TrackedWalk { walk, track: None }
+    }
+
+    /// The moment that it reads.
+    pub(crate) fn pin(&self) -> &Pin {
+        self.walk.pin()
     }
 
     /// The next entry, if it was read before.

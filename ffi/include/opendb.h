@@ -857,6 +857,15 @@ opendb_status opendb_options_set_read_damaged(opendb_options *options,
                                               opendb_error **error_out);
 
 /**
+ * Whether a database is opened for reading only (default: false): without a lock and without any change of the directory, beside
+ * a process that writes, beside any number of others that read, or from what cannot be written to. What the other process
+ * commits is seen within milliseconds (see `opendb_refresh`), and every write is refused with `OPENDB_ERROR_READ_ONLY`.
+ */
+opendb_status opendb_options_set_read_only(opendb_options *options,
+                                           bool read_only,
+                                           opendb_error **error_out);
+
+/**
  * Frees options. Databases opened with them are not affected.
  */
 void opendb_options_free(opendb_options *options);
@@ -998,6 +1007,14 @@ opendb_status opendb_len(const opendb_database *database, uint64_t *count_out, o
  */
 opendb_status opendb_flush(const opendb_database *database,
                            opendb_error **error_out);
+
+/**
+ * Sees to it that everything is seen that was committed before this call, by whatever process. It is for a database that was opened
+ * for reading only, which otherwise looks for new commits with each use, at most once in a millisecond. What it sees only grows, by
+ * whole commits. Any other one sees every commit at once.
+ */
+opendb_status opendb_refresh(const opendb_database *database,
+                             opendb_error **error_out);
 
 /**
  * Lists the names of the keyspaces, sorted, `default` included. Free the list with `opendb_names_free`. A zero

@@ -311,6 +311,7 @@ public:
     Options &cache_bytes(std::uint64_t bytes) { return set(opendb_options_set_cache_bytes, bytes); }
     Options &segment_bytes(std::uint64_t bytes) { return set(opendb_options_set_segment_bytes, bytes); }
     Options &read_damaged(bool read_damaged) { return set(opendb_options_set_read_damaged, read_damaged); }
+    Options &read_only(bool read_only) { return set(opendb_options_set_read_only, read_only); }
 
     const opendb_options *handle() const noexcept { return handle_.get(); }
 
@@ -906,6 +907,12 @@ public:
     void flush() const {
         detail::ErrorPlace error(handle());
         error.found(opendb_flush(handle(), error));
+    }
+
+    /** Sees to it that everything is seen that was committed before, where this was opened for reading only. */
+    void refresh() const {
+        detail::ErrorPlace error(handle());
+        error.found(opendb_refresh(handle(), error));
     }
 
     /** The keyspace with this name, which is created if it is missing. */

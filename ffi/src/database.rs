@@ -263,6 +263,17 @@ pub unsafe extern "C" fn opendb_flush(
     done(error_out, || handle::borrow(database)?.engine().flush())
 }
 
+/// Sees to it that everything is seen that was committed before this call, by whatever process. It is for a database that was opened
+/// for reading only, which otherwise looks for new commits with each use, at most once in a millisecond. What it sees only grows, by
+/// whole commits. Any other one sees every commit at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_refresh(
+    database: *const Database,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    done(error_out, || handle::borrow(database)?.engine().refresh())
+}
+
 /// Lists the names of the keyspaces, sorted, `default` included. Free the list with `opendb_names_free`. A zero
 /// byte in a name, which C cannot write, shows as `?`.
 #[unsafe(no_mangle)]

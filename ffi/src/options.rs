@@ -225,6 +225,18 @@ pub extern "C" fn opendb_options_set_read_damaged(
     set(options, error_out, |settings| Ok(settings.read_damaged(read_damaged)))
 }
 
+/// Whether a database is opened for reading only (default: false): without a lock and without any change of the directory, beside
+/// a process that writes, beside any number of others that read, or from what cannot be written to. What the other process
+/// commits is seen within milliseconds (see `opendb_refresh`), and every write is refused with `OPENDB_ERROR_READ_ONLY`.
+#[unsafe(no_mangle)]
+pub extern "C" fn opendb_options_set_read_only(
+    options: *mut OpenOptions,
+    read_only: bool,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    set(options, error_out, |settings| Ok(settings.read_only(read_only)))
+}
+
 /// Frees options. Databases opened with them are not affected.
 #[unsafe(no_mangle)]
 pub extern "C" fn opendb_options_free(options: *mut OpenOptions) {
@@ -246,6 +258,7 @@ mod tests {
         assert_eq!(opendb_options_set_cache_bytes(options, 5, None), OPENDB_OK);
         assert_eq!(opendb_options_set_segment_bytes(options, 1 << 20, None), OPENDB_OK);
         assert_eq!(opendb_options_set_read_damaged(options, true, None), OPENDB_OK);
+        assert_eq!(opendb_options_set_read_only(options, true, None), OPENDB_OK);
         let expected = Options::new()
             .create(false)
             .durability(engine::Durability::Sync)
@@ -253,7 +266,8 @@ mod tests {
             .mapped_reads(false)
             .cache_bytes(5)
             .segment_bytes(1 << 20)
-            .read_damaged(true);
+            .read_damaged(true)
+            .read_only(true);
         assert_eq!(OpenOptions::settings(options).unwrap(), expected);
         opendb_options_free(options);
         assert!(OpenOptions::settings(options).is_err());

@@ -180,6 +180,7 @@ static void do_open(void) {
         if (strcmp(name, "create") == 0) status = opendb_options_set_create(options, flag, &error);
         else if (strcmp(name, "mapped_reads") == 0) status = opendb_options_set_mapped_reads(options, flag, &error);
         else if (strcmp(name, "read_damaged") == 0) status = opendb_options_set_read_damaged(options, flag, &error);
+        else if (strcmp(name, "read_only") == 0) status = opendb_options_set_read_only(options, flag, &error);
         else if (strcmp(name, "cache_bytes") == 0) status = opendb_options_set_cache_bytes(options, number, &error);
         else if (strcmp(name, "segment_bytes") == 0) status = opendb_options_set_segment_bytes(options, number, &error);
         else if (strcmp(name, "append") == 0) status = opendb_options_set_append_mode(options, mode, &error);
@@ -246,6 +247,8 @@ static void do_database(const char *verb) {
         answer(opendb_close(target->handle, &error), error);
     } else if (strcmp(verb, "flush") == 0) {
         answer(opendb_flush(target->handle, &error), error);
+    } else if (strcmp(verb, "refresh") == 0) {
+        answer(opendb_refresh(target->handle, &error), error);
     } else if (strcmp(verb, "compact") == 0) {
         answer(opendb_compact(target->handle, NULL, NULL, NULL, &error), error);
     } else if (strcmp(verb, "verify") == 0) {
@@ -546,8 +549,8 @@ static void do_scan(const char *verb) {
 
 static void perform(const char *verb) {
     static const char *const ends[] = {"commit", "rollback", "drop"};
-    static const char *const database[] = {"close",    "flush",     "compact", "verify", "keyspace",
-                                           "compress", "keyspaces", "len"};
+    static const char *const database[] = {"close",    "flush",    "refresh",   "compact", "verify",
+                                           "keyspace", "compress", "keyspaces", "len"};
     static const char *const makes[] = {"begin", "snapshot", "batch"};
     static const char *const scans[] = {"scan", "iter", "keys", "cursor"};
 #define IS_ONE_OF(list, call) \

@@ -122,6 +122,10 @@ const verbs = {
     object(name).handle.close()
     return 'ok'
   },
+  async refresh(name) {
+    await object(name).handle.refresh()
+    return 'ok'
+  },
   async flush(name) {
     await object(name).handle.flush()
     return 'ok'

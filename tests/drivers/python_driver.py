@@ -164,6 +164,10 @@ class Driver:
         self.object(name).handle.close()
         return "ok"
 
+    def do_refresh(self, name: str) -> str:
+        self.object(name).handle.refresh()
+        return "ok"
+
     def do_flush(self, name: str) -> str:
         self.object(name).handle.flush()
         return "ok"

@@ -162,7 +162,7 @@ impl Model {
             Call::Close | Call::Drop | Call::Rollback => {
                 self.objects.remove(&name);
             }
-            Call::Flush | Call::Compact => {}
+            Call::Flush | Call::Refresh | Call::Compact => {}
             Call::Verify => return Ok(Answer::Count(0)),
             Call::Keyspaces => return Ok(Answer::Names(self.keyspaces())),
             Call::Keyspace { keyspace } => {

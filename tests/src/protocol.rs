@@ -6,7 +6,7 @@
 //! | command | does |
 //! |---|---|
 //! | `open NAME PATH SETTING=WORD…` | opens a database and keeps its handle (the old one of that name is dropped) |
-//! | `close NAME`, `flush NAME`, `keyspaces NAME`, `keyspace NAME KEYSPACE` | the calls of those names |
+//! | `close NAME`, `flush NAME`, `refresh NAME`, `keyspaces NAME`, `keyspace NAME KEYSPACE` | the calls of those names |
 //! | `compact NAME`, `verify NAME` | the calls of those names; the second answers with the number of violations |
 //! | `begin NAME DATABASE`, `snapshot NAME DATABASE`, `batch NAME DATABASE` | makes an object of a database |
 //! | `put NAME KEYSPACE KEY VALUE DURABILITY`, `delete NAME KEYSPACE KEY DURABILITY` | durability: `default`, `buffered`, `sync` |
@@ -47,6 +47,7 @@ pub enum Call {
     Open { path: PathBuf, settings: Vec<(String, String)> },
     Close,
     Flush,
+    Refresh,
     Compact,
     Verify,
     Drop,
@@ -216,6 +217,7 @@ impl Command {
             ),
             Call::Close => format!("close {name}"),
             Call::Flush => format!("flush {name}"),
+            Call::Refresh => format!("refresh {name}"),
             Call::Compact => format!("compact {name}"),
             Call::Verify => format!("verify {name}"),
             Call::Drop => format!("drop {name}"),
@@ -277,6 +279,7 @@ impl Command {
             "open" => Call::Open { path: PathBuf::from(words.text()?), settings: words.settings()? },
             "close" => Call::Close,
             "flush" => Call::Flush,
+            "refresh" => Call::Refresh,
             "compact" => Call::Compact,
             "verify" => Call::Verify,
             "drop" => Call::Drop,

@@ -348,6 +348,10 @@ impl Database {
                 self.handle.flush()?;
                 Answer::Ok
             }
+            Call::Refresh => {
+                self.handle.refresh()?;
+                Answer::Ok
+            }
             Call::Compact => {
                 self.handle.compact()?;
                 Answer::Ok
@@ -428,6 +432,7 @@ pub fn to_options(settings: &[(String, String)]) -> Outcome<Options> {
             ("create", word) => options.create(word.parse().map_err(|_| unknown())?),
             ("mapped_reads", word) => options.mapped_reads(word.parse().map_err(|_| unknown())?),
             ("read_damaged", word) => options.read_damaged(word.parse().map_err(|_| unknown())?),
+            ("read_only", word) => options.read_only(word.parse().map_err(|_| unknown())?),
             ("cache_bytes", word) => options.cache_bytes(word.parse().map_err(|_| unknown())?),
             ("segment_bytes", word) => options.segment_bytes(word.parse().map_err(|_| unknown())?),
             ("durability", "buffered") => options.durability(Durability::Buffered),

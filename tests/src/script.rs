@@ -175,6 +175,7 @@ pub fn to_source(command: &Command) -> String {
         }
         Call::Close => "close".to_owned(),
         Call::Flush => "flush".to_owned(),
+        Call::Refresh => "refresh".to_owned(),
         Call::Compact => "compact".to_owned(),
         Call::Verify => "verify".to_owned(),
         Call::Drop => "drop".to_owned(),
@@ -277,6 +278,7 @@ fn parse_call(verb: &str, tokens: &mut Tokens, directory: &Path) -> Outcome<Call
         "open" => parse_open(tokens, directory)?,
         "close" => Call::Close,
         "flush" => Call::Flush,
+        "refresh" => Call::Refresh,
         "compact" => Call::Compact,
         "verify" => Call::Verify,
         "drop" => Call::Drop,
@@ -551,7 +553,7 @@ mod tests {
         get default k\nexists default k\nlen logs\nscan default \"\"\n\
         iter default prefix=a from=a until=\"\\xff\" start_after=ab limit=2 reverse\n\
         keys default\n\
-        keyspace logs\nkeyspaces\nflush\n\
+        keyspace logs\nkeyspaces\nflush\nrefresh\n\
         t1: begin on db\ns1: snapshot on db\nb1: batch on db\n\
         i1: cursor on t1 default keys prefix=u\ni1: next 3\n\
         put default k=@bytes(100,7)\n\

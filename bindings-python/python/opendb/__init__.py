@@ -112,6 +112,7 @@ def open(
     cache_bytes: int | None = None,
     segment_bytes: int | None = None,
     read_damaged: bool = False,
+    read_only: bool = False,
 ) -> OpenDB:
     """Opens the database in a directory. The same as ``OpenDB(path, ...)``, which says what the options mean."""
     return OpenDB(
@@ -123,4 +124,5 @@ def open(
         cache_bytes=cache_bytes,
         segment_bytes=segment_bytes,
         read_damaged=read_damaged,
+        read_only=read_only,
     )

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::reading::Reading;
 use crate::disk::{DirectoryLock, Disk, FileIdentity, PerProcess, UnixDisk, generation};
 use crate::epoch::{self, Guard, Retirable};
 use crate::error::{Error, Result};
@@ -15,10 +17,23 @@ use crate::manifest::Manifest;
 use crate::options::{AppendMode, Durability, Options};
 use crate::recovery::has_segments;
 use crate::segment::Access;
-use crate::store::{Background, Store};
+use crate::store::{Background, Opening, Pin, Store};
 
-/// Where a directory's engine is found, if it is open.
-type Place = Arc<Mutex<Weak<Engine>>>;
+/// Where a directory's engines are found, those that are open.
+type Place = Arc<Mutex<Engines>>;
+
+/// One that writes and one that only reads. They share nothing: a handle for reading keeps neither the lock nor what it stands for.
+#[derive(Debug, Default)]
+struct Engines {
+    writing: Weak<Engine>,
+    reading: Weak<Engine>,
+}
+
+impl Engines {
+    fn of(&mut self, options: &Options) -> &mut Weak<Engine> {
+        if options.read_only { &mut self.reading } else { &mut self.writing }
+    }
+}
 
 /// The engines of this process by directory, whatever its path: one that was moved is the same, one that took its path is
 /// another. The child of a fork has none of its parent's, and a table of its own, since the lock on the parent's may have been
@@ -33,7 +48,10 @@ pub(super) struct Engine {
     pub(super) append: AppendMode,
     /// The process that opened it.
     generation: u64,
-    /// What ends with the last handle.
+    /// Where it only reads.
+    reading: Option<Reading>,
+    store: Mutex<Option<Arc<Store>>>,
+    /// What ends with the last handle. Taken before the store.
     life: Mutex<Life>,
     place: Place,
 }
@@ -41,9 +59,28 @@ pub(super) struct Engine {
 #[derive(Debug)]
 struct Life {
     handles: usize,
-    store: Option<Arc<Store>>,
     background: Option<Background>,
     lock: Option<DirectoryLock>,
+}
+
+/// The store of a snapshot, for as long as it is looked at.
+pub(super) enum StoreOfPin<'g> {
+    /// The one that the handle has.
+    Newest(&'g Store),
+    /// One that it had.
+    Earlier(Arc<Store>),
+}
+
+impl Deref for StoreOfPin<'_> {
+    type Target = Store;
+
+    #[inline]
+    fn deref(&self) -> &Store {
+        match self {
+            StoreOfPin::Newest(store) => store,
+            StoreOfPin::Earlier(store) => store,
+        }
+    }
 }
 
 /// What an `OpenDB` and its clones share, and everything that was made through them. Nothing else keeps the store, so
@@ -63,16 +100,19 @@ impl Handle {
         let place = place_of(identity);
         let disk: Arc<dyn Disk> = Arc::new(disk);
         let mut current = place.lock();
-        if let Some(engine) = current.upgrade() {
+        if let Some(engine) = current.of(options).upgrade() {
             engine.check_options(options)?;
             engine.add_handle()?;
             drop(current);
-            return Handle::on(engine, options);
+            return Handle::on(&engine, options);
         }
-        let engine = Engine::open(&disk, path, options, Arc::clone(&place))?;
-        *current = Arc::downgrade(&engine);
+        let engine = match options.read_only {
+            true => Engine::open_to_read(&disk, path, options, identity, Arc::clone(&place))?,
+            false => Engine::open(&disk, path, options, Arc::clone(&place))?,
+        };
+        *current.of(options) = Arc::downgrade(&engine);
         drop(current);
-        Handle::on(engine, options)
+        Handle::on(&engine, options)
     }
 
     /// Opens a directory with a hook in front of every call to the system, for campaigns that look for faults.
@@ -85,7 +125,15 @@ impl Handle {
         let whole = crate::disk::Hooked::new(UnixDisk::default(), Arc::clone(&hook));
         let (path, held, _) = hold(&whole, path, options)?;
         let disk: Arc<dyn Disk> = Arc::new(crate::disk::Hooked::new(held, hook));
-        Handle::on(Engine::open(&disk, path, options, Place::default())?, options)
+        Handle::on(&Engine::open(&disk, path, options, Place::default())?, options)
+    }
+
+    /// Opens a directory for reading as another process would: not with the engine that this one may have.
+    #[cfg(test)]
+    pub(super) fn open_to_read_apart(path: &Path, options: &Options) -> Result<Arc<Handle>> {
+        let (path, disk, identity) = hold(&UnixDisk::default(), path, options)?;
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        Handle::on(&Engine::open_to_read(&disk, path, options, identity, Place::default())?, options)
     }
 
     /// Opens a database on another disk, for tests and campaigns.
@@ -96,14 +144,23 @@ impl Handle {
         let parent = path.parent().unwrap_or(path);
         disk.sync_directory(parent).map_err(|error| Error::io("syncing its parent", error))?;
         let engine = Engine::open(disk, path.to_path_buf(), options, Place::default())?;
-        Handle::on(engine, options)
+        Handle::on(&engine, options)
     }
 
-    fn on(engine: Arc<Engine>, options: &Options) -> Result<Arc<Handle>> {
-        // It is there: the new handle is counted already, and the engine ends with its last one.
-        let store = engine.life.lock().store.clone().ok_or(Error::Closed)?;
-        let store = Retirable::new(store, engine.generation);
-        Ok(Arc::new(Handle { engine, store, durability: options.durability }))
+    fn on(engine: &Arc<Engine>, options: &Options) -> Result<Arc<Handle>> {
+        // It is there: the new handle is counted already, and the engine ends with its last one. Held until the handle is known to
+        // whoever exchanges the store.
+        let current = engine.store.lock();
+        let store = Retirable::new(current.clone().ok_or(Error::Closed)?, engine.generation);
+        let handle = Arc::new(Handle { engine: Arc::clone(engine), store, durability: options.durability });
+        engine.reading.iter().for_each(|reading| reading.add(&handle));
+        drop(current);
+        Ok(handle)
+    }
+
+    /// Goes on with another store, unless the handle is closed.
+    pub(super) fn exchange(&self, store: &Arc<Store>) {
+        let _unless_closed = self.store.replace(Arc::clone(store));
     }
 
     /// Begins a call that reads, unless the handle belongs to the parent of a fork. While the guard lives nothing that is
@@ -113,7 +170,32 @@ impl Handle {
         if generation() != self.engine.generation {
             return Err(Error::Forked);
         }
+        if let Some(reading) = &self.engine.reading {
+            reading.look_if_due(&self.engine.store);
+        }
         Ok(epoch::pin(self.engine.generation))
+    }
+
+    /// Sees to it that everything is seen that was committed before this call, by whatever process.
+    pub(super) fn refresh(&self) -> Result<()> {
+        self.check_open()?;
+        self.engine.reading.as_ref().map_or(Ok(()), |reading| reading.look(&self.engine.store))
+    }
+
+    /// The store that a snapshot is of. A handle for reading may have gone over to another one since.
+    #[inline]
+    pub(super) fn store_of<'g>(&'g self, pin: &Pin, guard: &'g Guard) -> Result<StoreOfPin<'g>> {
+        let store = self.store(guard)?;
+        if pin.is_of(store) {
+            return Ok(StoreOfPin::Newest(store));
+        }
+        pin.store().map(StoreOfPin::Earlier).ok_or(Error::Closed)
+    }
+
+    /// [`Handle::store_of`] for a call that may wait or run for long.
+    pub(super) fn shared_store_of(&self, pin: &Pin) -> Result<Arc<Store>> {
+        let store = self.shared_store()?;
+        if pin.is_of(&store) { Ok(store) } else { pin.store().ok_or(Error::Closed) }
     }
 
     /// The store, unless this handle is closed.
@@ -144,13 +226,21 @@ impl Handle {
     }
 
     fn check_writable(&self) -> Result<()> {
-        match self.engine.options.read_damaged {
-            false => Ok(()),
-            true => Err(Error::ReadOnly(
+        let reason = match &self.engine.options {
+            Options { read_damaged: true, .. } => {
                 "the database was opened with read_damaged; salvage what can be read into a new one"
-                    .to_owned(),
-            )),
-        }
+            }
+            Options { read_only: true, .. } => {
+                "the database was opened with read_only; open it without that to write"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::ReadOnly(reason.to_owned()))
+    }
+
+    /// Whether what there is comes from elsewhere: it follows another process.
+    pub(super) fn follows(&self) -> bool {
+        self.engine.reading.is_some()
     }
 
     /// Refuses if this handle is closed or belongs to the parent of a fork, with the errors of [`Handle::pin`] and
@@ -203,19 +293,10 @@ impl Engine {
         let lock = DirectoryLock::acquire(disk, &path)?;
         let manifest =
             manifest_of(&**disk, &path, options).map_err(|error| located(error, &path, options))?;
-        let access = access(&**disk, &path, options);
-        let config = LogConfig {
-            disk: Arc::clone(disk),
-            directory: path.clone(),
-            access,
-            sizes: SegmentSizes {
-                fixed: options.segment_bytes,
-                device: disk.room(&path).map(|room| room.all),
-            },
-            identity: manifest.identity,
-            lock: lock.identity(),
-        };
-        let store = Store::open(config, manifest, options.read_damaged, options.cache_bytes)
+        let config = log_config(disk, &path, options, &manifest, lock.identity());
+        let mapped_append = config.access.mapped_append;
+        let opening = if options.read_damaged { Opening::Damaged } else { Opening::InOrder };
+        let store = Store::open(config, manifest, opening, options.cache_bytes)
             .map_err(|error| located(error, &path, options))?;
         let background = match options.read_damaged {
             true => None,
@@ -224,11 +305,40 @@ impl Engine {
         Ok(Arc::new(Engine {
             path,
             options: options.clone(),
-            append: if access.mapped_append { AppendMode::Mapped } else { AppendMode::Write },
+            append: if mapped_append { AppendMode::Mapped } else { AppendMode::Write },
             generation: generation(),
-            life: Mutex::new(Life { handles: 1, store: Some(store), background, lock: Some(lock) }),
+            reading: None,
+            store: Mutex::new(Some(store)),
+            life: Mutex::new(Life { handles: 1, background, lock: Some(lock) }),
             place,
         }))
+    }
+
+    fn open_to_read(
+        disk: &Arc<dyn Disk>,
+        path: PathBuf,
+        options: &Options,
+        directory: FileIdentity,
+        place: Place,
+    ) -> Result<Arc<Engine>> {
+        let (reading, store) =
+            Reading::open(disk, &path, options, directory).map_err(|error| located(error, &path, options))?;
+        let mapped_append = access(&**disk, &path, options).mapped_append;
+        Ok(Arc::new(Engine {
+            path,
+            options: options.clone(),
+            append: if mapped_append { AppendMode::Mapped } else { AppendMode::Write },
+            generation: generation(),
+            reading: Some(reading),
+            store: Mutex::new(Some(store)),
+            life: Mutex::new(Life { handles: 1, background: None, lock: None }),
+            place,
+        }))
+    }
+
+    /// Whether it may change anything in the directory.
+    fn writes(&self) -> bool {
+        !self.options.read_damaged && !self.options.read_only
     }
 
     /// Refuses options under which the engine that is already open does not run.
@@ -257,7 +367,8 @@ impl Engine {
     /// Counts one more handle, unless the directory is not what it was when the engine opened it.
     fn add_handle(&self) -> Result<()> {
         let mut life = self.life.lock();
-        if let Some(store) = &life.store {
+        // Whoever only reads has no lock file that could have been taken away.
+        if let Some(store) = self.store.lock().as_ref().filter(|_| self.reading.is_none()) {
             store.log.check_directory()?;
         }
         life.handles += 1;
@@ -272,14 +383,16 @@ impl Engine {
         if life.handles > 0 {
             return Ok(());
         }
-        *current = Weak::new();
+        *current.of(&self.options) = Weak::new();
         if let Some(background) = life.background.take() {
             background.stop();
         }
-        let closed = match life.store.take() {
-            Some(store) if !self.options.read_damaged => store.close(),
+        let store = self.store.lock().take();
+        let closed = match store {
+            Some(store) if self.writes() => store.close(),
             _ => Ok(()),
         };
+        self.reading.iter().for_each(Reading::end);
         life.lock = None;
         closed
     }
@@ -355,7 +468,7 @@ fn prepare_directory(disk: &dyn Disk, path: &Path, options: &Options) -> Result<
     if path.metadata().is_ok_and(|found| !found.is_dir()) {
         return Err(Error::io(context("opening"), std::io::ErrorKind::NotADirectory.into()));
     }
-    if options.create && !options.read_damaged {
+    if options.create && !options.read_damaged && !options.read_only {
         // Without a manifest nothing says that the directory's own name was ever synced, even if it is there.
         let is_new = !path.join(MANIFEST_NAME).exists();
         let new: Vec<&Path> = path.ancestors().take(usize::from(is_new) + missing_parents(path)).collect();
@@ -403,6 +516,24 @@ pub(super) fn random() -> Result<[u8; 16]> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::io("asking the system for random bytes", std::io::Error::other(error)))?;
     Ok(bytes)
+}
+
+/// How a log is opened. `lock` names what stands for the right to it.
+pub(super) fn log_config(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    options: &Options,
+    manifest: &Manifest,
+    lock: FileIdentity,
+) -> LogConfig {
+    LogConfig {
+        disk: Arc::clone(disk),
+        directory: path.to_path_buf(),
+        access: access(&**disk, path, options),
+        sizes: SegmentSizes { fixed: options.segment_bytes, device: disk.room(path).map(|room| room.all) },
+        identity: manifest.identity,
+        lock,
+    }
 }
 
 /// How segments are reached under these options on this filesystem.

@@ -32,7 +32,8 @@ fn step(handle: &Handle, walk: &mut TrackedWalk) -> Result<Option<Entry>> {
         return Ok(Some(entry));
     }
     let guard = handle.pin()?;
-    walk.step(handle.store(&guard)?)
+    let store = handle.store_of(walk.pin(), &guard)?;
+    walk.step(&store)
 }
 
 /// Entries in key order, as of the moment the iterator was made. Reads as it goes, so a scan of a large database holds

@@ -195,8 +195,9 @@ impl Keyspace {
     /// # Errors
     /// [`crate::Error::Closed`] after the handle was closed.
     pub fn len(&self) -> Result<u64> {
-        self.handle.shared_store()?.know_all()?;
-        Ok(self.entry.keys())
+        let store = self.handle.shared_store()?;
+        store.know_all()?;
+        Ok(store.keys.keyspaces.with(self.entry.number, KeyspaceEntry::keys).unwrap_or_default())
     }
 
     /// Whether there are no keys.

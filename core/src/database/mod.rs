@@ -8,6 +8,7 @@ mod engine;
 mod iter;
 mod keyspace;
 mod opendb;
+mod reading;
 mod salvage;
 mod snapshot;
 mod stats;

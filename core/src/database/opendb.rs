@@ -68,6 +68,15 @@ impl OpenDB {
         OpenDB::of(Handle::open(path.as_ref(), &options)?)
     }
 
+    /// Opens a database for reading only: see [`Options::read_only`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] with [`std::io::ErrorKind::NotFound`] where there is no database; otherwise as [`OpenDB::open`], but never
+    /// [`Error::Locked`].
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<OpenDB> {
+        OpenDB::open_with_options(path, Options::new().read_only(true))
+    }
+
     fn of(handle: Arc<Handle>) -> Result<OpenDB> {
         let entry = handle.shared_store()?.keys.keyspaces.by_name(DEFAULT_KEYSPACE)?;
         let default = Keyspace { handle: Arc::clone(&handle), entry };
@@ -78,6 +87,12 @@ impl OpenDB {
     #[cfg(feature = "simulation")]
     pub(crate) fn open_hooked(path: &Path, options: &Options, hook: crate::disk::Hook) -> Result<OpenDB> {
         OpenDB::of(Handle::open_hooked(path, options, hook)?)
+    }
+
+    /// Opens a database for reading as another process would.
+    #[cfg(test)]
+    pub(crate) fn open_to_read_apart(path: &Path, options: &Options) -> Result<OpenDB> {
+        OpenDB::of(Handle::open_to_read_apart(path, options)?)
     }
 
     /// Opens a database on a simulated disk.
@@ -303,7 +318,7 @@ impl OpenDB {
     pub fn keyspace(&self, name: &str) -> Result<Keyspace> {
         let store = self.handle.shared_store()?;
         check_keyspace_name(name)?;
-        if store.keys.keyspaces.number(name).is_err() {
+        if store.keys.keyspaces.number(name).is_err() && !self.handle.follows() {
             self.handle.store_to_write()?.ensure_keyspace(name, None, self.handle.durability())?;
         }
         let entry = store.keys.keyspaces.by_name(name)?;
@@ -455,6 +470,20 @@ impl OpenDB {
             poisoned: store.log.is_poisoned(),
             recovery: store.recovery.clone(),
         })
+    }
+
+    /// Sees to it that this handle, if it was opened for reading only, sees everything that was committed before this call, by
+    /// whatever process. Without this call it looks for new commits by itself, with each use, and at most once in a millisecond. What it
+    /// sees only grows: it is always the database as it was after one of the commits. Where this handle may write there is nothing to
+    /// do, since it sees every commit at once.
+    ///
+    /// A commit that waits for the device ([`Durability::Sync`]) may be seen by other processes a moment before it is there.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after the handle was closed; [`Error::Corruption`] where another database, or an older copy, has taken the
+    /// place of the one that was opened; [`Error::Io`] from the system. What was seen before is still seen.
+    pub fn refresh(&self) -> Result<()> {
+        self.handle.refresh()
     }
 
     /// The directory, as an absolute path.

@@ -12,7 +12,7 @@ use crate::keyspace::KeyspaceEntry;
 use crate::log::{LogConfig, SegmentSizes, read_manifest};
 use crate::recovery::complete_manifest;
 use crate::segment::Access;
-use crate::store::{Store, prepare_empty};
+use crate::store::{Opening, Store, prepare_empty};
 
 /// Losses that are told one by one.
 const LOST_MAX: usize = 10_000;
@@ -136,7 +136,7 @@ fn open_damaged(
     let manifest = complete_manifest(&mut config, known, random()?, &mut left_out)?;
     left_out.into_iter().for_each(|sentence| lost.note(sentence));
     let manifest = manifest.ok_or_else(|| nothing_there(&**disk, directory))?;
-    let store = Store::open(config, manifest, true, 0)?;
+    let store = Store::open(config, manifest, Opening::Damaged, 0)?;
     store.recovery.damaged.iter().for_each(|sentence| lost.note(sentence.clone()));
     Ok(store)
 }

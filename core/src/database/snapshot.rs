@@ -27,7 +27,7 @@ impl Snapshot {
     /// [`crate::Error::KeyspaceNotFound`] where there is none of that name.
     pub fn keyspace(&self, name: &str) -> Result<Snapshot> {
         let guard = self.handle.pin()?;
-        let keyspace = self.handle.store(&guard)?.keys.keyspaces.number(name)?;
+        let keyspace = self.handle.store_of(&self.pin, &guard)?.keys.keyspaces.number(name)?;
         Ok(Snapshot { keyspace, ..self.clone() })
     }
 
@@ -37,7 +37,7 @@ impl Snapshot {
     /// [`crate::Error::Corruption`] where the record does not pass its checksum.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.store_of(&self.pin, &guard)?;
         check_key(key)?;
         store.get(self.keyspace, key, Some(self.pin.sequence), &guard)
     }
@@ -48,7 +48,7 @@ impl Snapshot {
     /// As [`Snapshot::get`].
     pub fn get_ref(&self, key: &[u8]) -> Result<Option<ValueRef>> {
         let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.store_of(&self.pin, &guard)?;
         check_key(key)?;
         Ok(store.get_ref(self.keyspace, key, Some(self.pin.sequence), &guard)?.map(ValueRef))
     }
@@ -60,7 +60,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`]; then no value is given.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
-        let store = self.handle.shared_store()?;
+        let store = self.handle.shared_store_of(&self.pin)?;
         check_keys(keys)?;
         store.get_many(self.keyspace, keys.iter().map(AsRef::as_ref), self.pin.sequence)
     }
@@ -70,7 +70,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get_many`].
     pub fn get_many_ref<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<ValueRef>>> {
-        let store = self.handle.shared_store()?;
+        let store = self.handle.shared_store_of(&self.pin)?;
         check_keys(keys)?;
         let keys = keys.iter().map(AsRef::as_ref);
         let found = store.get_many_ref(self.keyspace, keys, self.pin.sequence)?;
@@ -83,7 +83,7 @@ impl Snapshot {
     /// As [`Snapshot::get`].
     pub fn value_reader(&self, key: &[u8]) -> Result<Option<ValueReader>> {
         let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.store_of(&self.pin, &guard)?;
         check_key(key)?;
         Ok(store.open_value(self.keyspace, key, Some(self.pin.sequence), &guard)?.map(ValueReader::new))
     }
@@ -94,7 +94,7 @@ impl Snapshot {
     /// As [`Snapshot::get`].
     pub fn exists(&self, key: &[u8]) -> Result<bool> {
         let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.store_of(&self.pin, &guard)?;
         check_key(key)?;
         store.exists(self.keyspace, key, Some(self.pin.sequence), &guard)
     }
@@ -124,7 +124,7 @@ impl Snapshot {
     }
 
     fn walk(&self, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
-        let store = self.handle.shared_store()?;
+        let store = self.handle.shared_store_of(&self.pin)?;
         let walk = Walk::new(&store, Arc::clone(&self.pin), self.keyspace, scan, keys_only, None)?;
         Ok(TrackedWalk::untracked(walk))
     }

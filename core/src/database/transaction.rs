@@ -46,10 +46,10 @@ impl Transaction {
     /// [`crate::Error::KeyspaceNotFound`] for a keyspace that was never created.
     pub fn get(&self, keyspace: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.store_of(self.work.pin(), &guard)?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_key(key)?;
-        self.work.get(store, keyspace, key, &guard)
+        self.work.get(&store, keyspace, key, &guard)
     }
 
     /// The values of many keys, in the order of the keys, as [`Transaction::get`] gives each; all of them count as read. Faster
@@ -58,7 +58,7 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::get`]; then no value is given.
     pub fn get_many<K: AsRef<[u8]>>(&self, keyspace: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>> {
-        let store = self.handle.shared_store()?;
+        let store = self.handle.shared_store_of(self.work.pin())?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_keys(keys)?;
         self.work.get_many(&store, keyspace, keys)
@@ -70,10 +70,10 @@ impl Transaction {
     /// As [`Transaction::get`].
     pub fn exists(&self, keyspace: &str, key: &[u8]) -> Result<bool> {
         let guard = self.handle.pin()?;
-        let store = self.handle.store(&guard)?;
+        let store = self.handle.store_of(self.work.pin(), &guard)?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
         check_key(key)?;
-        self.work.exists(store, keyspace, key, &guard)
+        self.work.exists(&store, keyspace, key, &guard)
     }
 
     /// Stores a value when the transaction commits. Until then only this transaction sees it.
@@ -128,7 +128,7 @@ impl Transaction {
     }
 
     fn walk(&self, keyspace: &str, scan: &Scan, keys_only: bool) -> Result<TrackedWalk> {
-        let store = self.handle.shared_store()?;
+        let store = self.handle.shared_store_of(self.work.pin())?;
         let keyspace = store.keys.keyspaces.number(keyspace)?;
         self.work.walk(&store, keyspace, scan, keys_only)
     }
@@ -148,7 +148,7 @@ impl Transaction {
     /// # Errors
     /// As [`Transaction::commit`].
     pub fn commit_with(self, durability: Durability) -> Result<()> {
-        let store = self.handle.shared_store()?;
+        let store = self.handle.shared_store_of(self.work.pin())?;
         self.work.commit(&store, durability)
     }
 

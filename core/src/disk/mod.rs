@@ -11,6 +11,7 @@ mod hooked;
 mod lock;
 mod map;
 mod priority;
+mod read_only;
 #[cfg(any(test, feature = "simulation"))]
 mod simulated;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub(crate) use hooked::Hooked;
 pub(crate) use lock::{DirectoryLock, LOCK_FILE_NAME};
 pub(crate) use map::Map;
 pub(crate) use priority::let_others_go_first;
+pub(crate) use read_only::ReadOnlyDisk;
 #[cfg(test)]
 pub(crate) use simulated::Operation;
 #[cfg(feature = "simulation")]

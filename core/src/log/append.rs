@@ -17,6 +17,9 @@ use crate::segment::Segment;
 /// The background is woken each time this many bytes have been appended.
 const WAKE_EVERY_BYTES: u64 = 256 << 10;
 
+/// What of a frame that may still be given up is stored last. Without it there is none for whoever reads the file.
+const WITHHELD_BYTES: usize = 8;
+
 /// A commit, encoded as far as that is possible before its place is known.
 #[derive(Debug)]
 pub(crate) enum NewFrame<'a> {
@@ -89,6 +92,8 @@ pub(crate) struct Staged {
     appended: Appended,
     bytes: u64,
     sequence: u64,
+    /// Its first bytes, where they are stored when it is published.
+    withheld: Option<[u8; WITHHELD_BYTES]>,
 }
 
 impl Appended {
@@ -133,8 +138,14 @@ impl Log {
         Ok(self.publish(appender, &staged))
     }
 
-    /// Puts a frame where it will stand under the next sequence. Nobody reads it before it is published; where it is neither that nor
-    /// given up, recovery may find it. Errors are those of [`Log::append`].
+    /// Whether nobody, of whatever process, can see what is staged before it is published.
+    pub(crate) fn stages_unseen(&self, appender: &Appender) -> bool {
+        appender.active.as_ref().is_some_and(|active| active.segment.appends_mapped())
+    }
+
+    /// Puts a frame where it will stand under the next sequence. No thread reads it before it is published; where it is neither that nor
+    /// given up, recovery may find it, and so may other processes unless it is [staged unseen](Log::stages_unseen). Errors are those
+    /// of [`Log::append`].
     pub(crate) fn stage(
         &self,
         appender: &mut Appender,
@@ -153,17 +164,20 @@ impl Log {
             return Err(Error::Internal("no segment to append to".to_owned()));
         };
         let offset = active.end;
-        self.write(active, frame, sequence).map_err(|error| self.failed_append(error))?;
+        let withheld = self.write(active, frame, sequence).map_err(|error| self.failed_append(error))?;
         let appended = Appended { slot: active.segment.slot(), serial: active.segment.serial(), offset };
-        Ok(Staged { appended, bytes, sequence })
+        Ok(Staged { appended, bytes, sequence, withheld })
     }
 
     /// Has what was staged last read by whoever wants to.
     pub(crate) fn publish(&self, appender: &mut Appender, staged: &Staged) -> Appended {
-        let Staged { appended, bytes, sequence } = *staged;
+        let Staged { appended, bytes, sequence, ref withheld } = *staged;
         if let Some(active) = appender.active.as_mut() {
             active.end = appended.offset + bytes;
-            active.segment.publish(active.end);
+            match withheld {
+                Some(first) => active.segment.publish_begun(appended.offset, first, active.end),
+                None => active.segment.publish(active.end),
+            }
             self.appended.store(sequence, Ordering::Release);
             self.bytes_appended.fetch_add(bytes, Ordering::Relaxed);
             let step = WAKE_EVERY_BYTES.min(active.segment.capacity() / 4);
@@ -194,7 +208,13 @@ impl Log {
         Ok(())
     }
 
-    fn write(&self, active: &Active, frame: &mut NewFrame<'_>, sequence: u64) -> Result<()> {
+    /// Writes a frame. Gives what of it was left out.
+    fn write(
+        &self,
+        active: &Active,
+        frame: &mut NewFrame<'_>,
+        sequence: u64,
+    ) -> Result<Option<[u8; WITHHELD_BYTES]>> {
         let (offset, durable) = (active.end, self.durable.load(Ordering::Relaxed));
         match frame {
             NewFrame::Record(record, content) => {
@@ -203,14 +223,21 @@ impl Log {
                 let header = header.as_slice();
                 let content_bytes = header.len() + record.key.len() + record.value.len();
                 let padding = &[0; ALIGNMENT][..content_bytes.next_multiple_of(ALIGNMENT) - content_bytes];
-                active.segment.append(&[header, record.key, record.value, padding])
+                match header.split_first_chunk() {
+                    Some((first, rest)) if active.segment.appends_mapped() => {
+                        let none = &[0; WITHHELD_BYTES];
+                        active.segment.append(&[none, rest, record.key, record.value, padding])?;
+                        return Ok(Some(*first));
+                    }
+                    _ => active.segment.append(&[header, record.key, record.value, padding])?,
+                }
             }
             NewFrame::Batch(builder) => {
                 let (header, body) = builder.seal(sequence, durable, active.salt, offset);
-                active.segment.append(&[&header, body])
+                active.segment.append(&[&header, body])?
             }
-        }?;
-        Ok(())
+        };
+        Ok(None)
     }
 
     /// Goes on in a new segment, which has room for `needed` bytes. `last_sequence` is the last one of the old segment.

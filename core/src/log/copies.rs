@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::Log;
 use super::room::Claim;
 use crate::checkpoint::SegmentState;
+use crate::disk::OpenMode;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind};
 use crate::sabotage::{Sabotage, is_planted};
 use crate::segment::Segment;
 
-use super::segments::LiveCount;
+use super::segments::{LiveCount, Slot};
 
 const HEADER: u64 = SEGMENT_HEADER_BYTES as u64;
 
@@ -23,6 +24,10 @@ pub(crate) struct Settled {
     pub(crate) live: LiveCount,
 }
 
+fn content_bytes(entry: &SegmentEntry) -> usize {
+    entry.length.saturating_sub(HEADER) as usize
+}
+
 impl Log {
     /// The sealed segments of all kinds, oldest first.
     pub(crate) fn settled(&self) -> Vec<Settled> {
@@ -32,7 +37,7 @@ impl Log {
         sealed
             .filter_map(|entry| {
                 let slot = self.segments.get(entry.slot, &guard)?;
-                let (segment, live) = (Arc::clone(&slot.segment), slot.live.count());
+                let (segment, live) = (Arc::clone(&slot.segment), slot.live_count());
                 Some(Settled { entry: *entry, segment, live })
             })
             .collect()
@@ -92,7 +97,7 @@ impl Log {
             self.segments.unreserve();
         }
         for entry in &retired {
-            let content = entry.length.saturating_sub(HEADER);
+            let content = content_bytes(entry) as u64;
             match entry.kind {
                 SegmentKind::Log | SegmentKind::Copy => state.settled.0 -= content,
                 SegmentKind::Large => state.settled.1 -= content,
@@ -100,7 +105,13 @@ impl Log {
         }
         drop(state);
         for entry in &retired {
-            self.remove_file(&super::segment_name(entry.serial));
+            let name = super::segment_name(entry.serial);
+            if is_planted(Sabotage::WriteOverRetired) {
+                let file = self.config.disk.open(&self.config.directory.join(&name), OpenMode::ReadWrite);
+                let zeros = vec![0; content_bytes(entry)];
+                let _best_effort = file.and_then(|file| file.write_all_at(&zeros, HEADER));
+            }
+            self.remove_file(&name);
         }
         Ok(())
     }
@@ -168,7 +179,7 @@ impl Log {
         let guard = self.pin();
         let mut segments = Vec::new();
         self.segments.for_each(&guard, |slot| {
-            let live = slot.live.count();
+            let live = slot.live_count();
             segments.push(SegmentState {
                 serial: slot.segment.serial(),
                 slot: slot.segment.slot(),
@@ -185,7 +196,7 @@ impl Log {
     pub(crate) fn live_in(&self, segment: &Segment) -> LiveCount {
         let guard = self.pin();
         let slot = self.segments.by_serial(segment.serial(), &guard);
-        slot.map_or_else(LiveCount::default, |slot| slot.live.count())
+        slot.map_or_else(LiveCount::default, Slot::live_count)
     }
 
     /// Bytes that a new log segment would have now.
@@ -204,8 +215,8 @@ impl Log {
         let guard = self.pin();
         let (mut records, mut large) = (0, 0);
         self.segments.for_each(&guard, |slot| match slot.kind {
-            SegmentKind::Log | SegmentKind::Copy => records += slot.live.count().bytes,
-            SegmentKind::Large => large += slot.live.count().bytes,
+            SegmentKind::Log | SegmentKind::Copy => records += slot.live_count().bytes,
+            SegmentKind::Large => large += slot.live_count().bytes,
         });
         (records, large)
     }

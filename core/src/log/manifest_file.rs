@@ -1,8 +1,9 @@
 //! The manifest and the segments as names in the directory.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::disk::{Disk, FileIdentity, OpenMode};
+use crate::disk::{Disk, DiskFile, FileIdentity, OpenMode};
 use crate::error::{Error, Result};
 use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
 use crate::numbered::{number_of_name, numbered_name};
@@ -26,6 +27,14 @@ pub(crate) fn serial_of_name(name: &str) -> Option<u64> {
 
 /// Reads the manifest of a directory; `None` where there is none.
 pub(crate) fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<Option<Manifest>> {
+    Ok(open_manifest(disk, directory)?.map(|(manifest, _)| manifest))
+}
+
+/// [`read_manifest`] with the file, which is told from any other one for as long as it is open.
+pub(crate) fn open_manifest(
+    disk: &dyn Disk,
+    directory: &Path,
+) -> Result<Option<(Manifest, Arc<dyn DiskFile>)>> {
     let path = directory.join(MANIFEST_NAME);
     let context = || format!("reading {}", path.display());
     let file = match disk.open(&path, OpenMode::ReadOnly) {
@@ -46,7 +55,7 @@ pub(crate) fn read_manifest(disk: &dyn Disk, directory: &Path) -> Result<Option<
         }
     }
     bytes.truncate(filled);
-    Manifest::decode(&bytes).map(Some)
+    Manifest::decode(&bytes).map(|manifest| Some((manifest, file)))
 }
 
 /// Why a manifest could not be written, and whether the one before is certainly still in place.

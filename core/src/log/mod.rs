@@ -16,6 +16,7 @@
 
 mod append;
 mod backup;
+mod beside;
 mod copies;
 mod dead;
 mod follow;
@@ -47,11 +48,14 @@ use crate::wish::Wish;
 
 pub(crate) use append::{Appender, NewFrame};
 pub(crate) use backup::LogImage;
+pub(crate) use beside::FreshFrames;
 pub(crate) use copies::Settled;
 pub(crate) use follow::Place;
 pub(crate) use large::{LargeRead, LargeWrite};
 pub(crate) use large_series::LargeSeries;
-pub(crate) use manifest_file::{MANIFEST_NAME, create_manifest, read_manifest, segment_name, serial_of_name};
+pub(crate) use manifest_file::{
+    MANIFEST_NAME, create_manifest, open_manifest, read_manifest, segment_name, serial_of_name,
+};
 pub(crate) use mark_file::{MARK_NAME, MarkFile, check_mark, read_mark};
 pub(crate) use read::{BEHIND_BYTES, FrameWalk, RecordAt, Value, Walked};
 pub(crate) use segments::LiveCount;

@@ -47,6 +47,12 @@ pub(crate) struct LiveCount {
 }
 
 impl Slot {
+    /// What is live in it. A checkpoint that somebody has made up may say that more is than there are bytes.
+    pub(super) fn live_count(&self) -> LiveCount {
+        let LiveCount { bytes, records } = self.live.count();
+        LiveCount { bytes: bytes.min(self.segment.published()), records }
+    }
+
     /// The last commit that is in it, or more than any, while one may come.
     pub(super) fn last_sequence(&self) -> u64 {
         self.newest.load(Ordering::Acquire)

@@ -415,6 +415,12 @@ impl Log {
             .collect()
     }
 
+    /// The segment of this serial, if the log has it.
+    pub(crate) fn segment(&self, serial: u64) -> Option<Arc<Segment>> {
+        let guard = self.pin();
+        self.segments.by_serial(serial, &guard).map(|slot| Arc::clone(&slot.segment))
+    }
+
     /// The salt of a segment's checksums.
     pub(crate) fn salt(&self, serial: u64) -> Salt {
         Salt::new(self.config.identity, serial)
@@ -445,11 +451,7 @@ impl Log {
 
     /// Gives back the room behind the end of a sealed segment.
     pub(crate) fn trim(&self, serial: u64) {
-        let segment = {
-            let guard = self.pin();
-            self.segments.by_serial(serial, &guard).map(|slot| Arc::clone(&slot.segment))
-        };
-        if let Some(segment) = segment.filter(|_| self.check_directory().is_ok()) {
+        if let Some(segment) = self.segment(serial).filter(|_| self.check_directory().is_ok()) {
             segment.trim(&*self.config.disk);
         }
     }

@@ -8,6 +8,7 @@
 //!   killed at any point and starts over.
 //! - Nothing is appended to a segment that was open at an unclean end, so what stands behind the cut never comes back.
 
+mod beside;
 mod files;
 mod gaps;
 mod headers;
@@ -24,9 +25,11 @@ use crate::manifest::{Manifest, SegmentEntry};
 use crate::mark::{Mark, Slot};
 use crate::record::Record;
 
+pub(crate) use beside::{open_beside, open_segment};
 pub(crate) use files::has_segments;
 pub(crate) use headers::complete_manifest;
 pub(crate) use replay::{Chain, lost, lost_copy};
+pub(crate) use tail::large_pointers;
 
 /// What was found when a database was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -282,7 +282,7 @@ impl<'a> Walks<'a> {
     }
 }
 
-pub(super) fn large_pointers<'a>(frame: &Frame<'a>) -> impl Iterator<Item = LargePointer> + use<'a> {
+pub(crate) fn large_pointers<'a>(frame: &Frame<'a>) -> impl Iterator<Item = LargePointer> + use<'a> {
     let large = frame.records().filter(|(_, record)| record.shape.kind == Kind::LargePut);
     large.filter_map(|(_, record)| LargePointer::parse(record.value))
 }

@@ -125,6 +125,12 @@ impl Walk {
         self.cursor.is_none()
     }
 
+    /// The moment that it reads.
+    #[inline]
+    pub(crate) fn pin(&self) -> &Pin {
+        &self.pin
+    }
+
     /// Whether this is a copy, in the child of a fork, of what the parent walks.
     pub(crate) fn is_of_the_parent(&self) -> bool {
         self.pin.is_of_the_parent()

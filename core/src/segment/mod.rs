@@ -231,7 +231,6 @@ impl Segment {
     }
 
     /// Whether appends are, or were until it was sealed, stores into a map.
-    #[cfg(test)]
     pub(crate) fn appends_mapped(&self) -> bool {
         self.appends_mapped
     }
@@ -317,12 +316,46 @@ impl Segment {
 
     /// Lets everybody read up to `end`. The border only grows, and never beyond what was appended.
     pub(crate) fn publish(&self, end: u64) {
-        // The lock keeps the border from moving while an append writes above it.
-        let writer = self.writer.lock();
+        self.publish_from(&mut self.writer.lock(), end);
+    }
+
+    /// [`Segment::publish`] of something whose first bytes were left out when it was appended at `offset`. Other processes read the file
+    /// above this one's border, and find no frame there before. Only where appends are stores, which cost as little as that.
+    pub(crate) fn publish_begun(&self, offset: u64, first: &[u8], end: u64) {
+        let writer = &mut *self.writer.lock();
+        // The page was stored to when the rest was appended, so this cannot fail; and without these bytes nothing is published.
+        if self.write(writer, offset, &[first]).is_ok() {
+            self.publish_from(writer, end);
+        }
+    }
+
+    /// The lock keeps the border from moving while an append writes above it.
+    fn publish_from(&self, writer: &mut Writer, end: u64) {
         let end = end.min(writer.appended);
         if end > self.body.published.load(Ordering::Relaxed) {
             self.body.published.store(end, Ordering::Release);
         }
+    }
+
+    /// Bytes that may lie above the border, as another process has written them: a copy, at most `length` bytes and as far as the file
+    /// goes. Nothing is known of them before a checksum was found to be right.
+    pub(crate) fn peek(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let context = |error| failed("looking behind the end of", &self.body.path, error);
+        let end = self.body.file.length().map_err(context)?.min(self.body.capacity);
+        let rest = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length.min(rest)];
+        let count = self.body.file.read_at(&mut bytes, offset).map_err(context)?;
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+
+    /// Moves the border of a segment that another process appends to: up to here everything was found to be whole, and does not change
+    /// any more.
+    pub(crate) fn follow_to(&self, end: u64) {
+        let mut writer = self.writer.lock();
+        let end = end.min(self.body.capacity);
+        writer.appended = writer.appended.max(end);
+        self.body.published.fetch_max(end, Ordering::Release);
     }
 
     /// Keeps the pages of the next `ahead_bytes` populated, in steps, for a thread in the background. True if there

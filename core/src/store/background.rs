@@ -192,7 +192,7 @@ impl Store {
     }
 
     /// One step of sorting and merging; whether there was anything to do.
-    fn maintain_order(&self) -> bool {
+    pub(super) fn maintain_order(&self) -> bool {
         let has_room = |bytes| self.log.has_room_to_spare(bytes);
         self.keys.order.maintain_with_room(&|ordered| self.may_be_live(ordered), &has_room)
     }

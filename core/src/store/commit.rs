@@ -39,13 +39,13 @@ pub(crate) type Verdict<'a> = &'a mut dyn FnMut(&Store) -> Result<()>;
 
 /// What is known of a record's key under the commit lock, before anything is published.
 #[derive(Debug, Clone, Copy)]
-struct Before {
-    old: Option<Old>,
+pub(super) struct Before {
+    pub(super) old: Option<Old>,
     /// Sequence and segment of the old record, where a snapshot or the cache needs to know.
     old_sequence: u64,
     old_serial: u64,
     /// A later record of the same commit has the same key.
-    overtaken: bool,
+    pub(super) overtaken: bool,
 }
 
 impl Store {
@@ -101,13 +101,16 @@ impl Store {
         let committer = &mut *committer;
         verdict(self)?;
 
-        // 3. Into the log: written before the key is looked up, since what was asked for above of the index comes meanwhile.
+        // 3. Into the log: written before the key is looked up, since what was asked for above of the index comes meanwhile. Where another
+        // process would see it at once, it is looked up first.
         let sequence = self.log.appended() + 1;
         let appender = &mut committer.appender;
+        let look_up = || self.look_up(hash, written.keyspace, written.key, durability);
+        let looked_up = if self.log.stages_unseen(appender) { None } else { Some(look_up()?) };
         let staged = self.log.stage(appender, &mut NewFrame::Record(written, content), sequence)?;
         // For all that follows: what is pinned already is pinned once more for next to nothing.
         let guard = self.log.pin();
-        let before = match self.look_up(hash, written.keyspace, written.key, durability) {
+        let before = match looked_up.map_or_else(look_up, Ok) {
             Ok(before) => before,
             Err(error) => {
                 drop(guard);
@@ -207,7 +210,13 @@ impl Store {
     }
 
     /// What the key's newest record is now, with all that publishing will need, so that publishing cannot fail.
-    fn look_up(&self, hash: u64, keyspace: u16, key: &[u8], durability: Durability) -> Result<Before> {
+    pub(super) fn look_up(
+        &self,
+        hash: u64,
+        keyspace: u16,
+        key: &[u8],
+        durability: Durability,
+    ) -> Result<Before> {
         let mut before = Before { old: None, old_sequence: 0, old_serial: 0, overtaken: false };
         let guard = self.log.pin();
         if let Some(mut record) = self.keys.find(&self.log, hash, keyspace, key, &guard)? {
@@ -223,7 +232,7 @@ impl Store {
 
     /// Keeps the old version for those who need it, moves the index, and follows in the cache, if the value, as readers
     /// get it, is at hand.
-    fn publish(
+    pub(super) fn publish(
         &self,
         change: &Change<'_>,
         before: &Before,
@@ -260,7 +269,7 @@ impl Store {
     }
 
     /// Lets readers see a commit at once, unless it or one before it waits for the device.
-    fn show_unless_hiding(&self, sequence: u64) {
+    pub(super) fn show_unless_hiding(&self, sequence: u64) {
         if !self.is_hiding.load(Ordering::Relaxed) {
             self.visible.store(sequence, Ordering::Release);
         }

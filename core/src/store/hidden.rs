@@ -1,7 +1,7 @@
 //! Commits that wait for the device, snapshots, and who sees what.
 
-use std::sync::Weak;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use super::Store;
 use crate::disk::generation;
@@ -34,6 +34,17 @@ impl Pin {
     /// Whether this is a copy, in the child of a fork, of what the parent has pinned.
     pub(crate) fn is_of_the_parent(&self) -> bool {
         generation() != self.generation
+    }
+
+    /// Whether it is one of this store.
+    #[inline]
+    pub(crate) fn is_of(&self, store: &Store) -> bool {
+        std::ptr::eq(self.store.as_ptr(), store)
+    }
+
+    /// The store that it is one of, if that is still there.
+    pub(crate) fn store(&self) -> Option<Arc<Store>> {
+        self.store.upgrade()
     }
 }
 

@@ -17,6 +17,7 @@
 mod aside;
 mod background;
 mod backup;
+mod beside;
 mod bulk;
 #[cfg(test)]
 mod bulk_tests;
@@ -48,7 +49,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use crate::cache::Cache;
-use crate::disk::generation;
+use crate::disk::{DiskFile, generation};
 use crate::error::Result;
 use crate::index::Index;
 use crate::keys::Keys;
@@ -60,6 +61,7 @@ use crate::recovery::{self, Recovery};
 pub(crate) use background::Background;
 pub use backup::Backup;
 pub(crate) use backup::prepare_empty;
+pub(crate) use beside::Followed;
 #[cfg(test)]
 pub(crate) use bulk_tests::{Rebuilt, rebuilt};
 pub(crate) use commit::Commit;
@@ -71,6 +73,7 @@ pub(crate) use recent::KeyRange;
 pub use verify::{Verification, Violation};
 pub(crate) use versions::VERSION_BYTES;
 
+use beside::Follower;
 use checkpoint::Base;
 use compaction::Compactor;
 use figures::Figures;
@@ -126,6 +129,25 @@ pub(crate) struct Store {
     pub(crate) is_in_order: AtomicBool,
     /// Wakes the background.
     wake: background::Wake,
+    /// How far the log of another process was read, where this store follows one.
+    follower: Option<Mutex<Follower>>,
+}
+
+/// How a store is opened.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    /// To be written to: what a crash has left unfinished is dropped.
+    InOrder,
+    /// For reading what is left of it. Nothing is changed.
+    Damaged,
+    /// For reading, perhaps beside a process that writes. Nothing is changed. With the file of the manifest.
+    Beside(Arc<dyn DiskFile>),
+}
+
+impl Opening {
+    fn is_damaged(&self) -> bool {
+        matches!(self, Opening::Damaged)
+    }
 }
 
 impl Store {
@@ -133,14 +155,19 @@ impl Store {
     pub(crate) fn open(
         config: LogConfig,
         manifest: Manifest,
-        read_damaged: bool,
+        opening: Opening,
         cache_bytes: u64,
     ) -> Result<Arc<Store>> {
-        let (keys, base, manifest) = keys_of(&config, manifest, read_damaged)?;
+        let read_damaged = opening.is_damaged();
+        let known = manifest.clone();
+        let (keys, base, manifest) = keys_of(&config, manifest, &opening)?;
         let base = base.as_ref();
         let mut rebuild = Rebuild::new(&keys, base, read_damaged);
         let start = base.map(|base| &base.start);
-        let (log, recovery) = recovery::open(config, manifest, start, read_damaged, &mut rebuild)?;
+        let (log, recovery) = match &opening {
+            Opening::Beside(_) => recovery::open_beside(config, manifest, start, &mut rebuild)?,
+            _ => recovery::open(config, manifest, start, read_damaged, &mut rebuild)?,
+        };
         if let Some(number) = keys.keyspaces.nameless().filter(|_| !read_damaged) {
             let reason = format!("keyspace {number} has no name any more");
             return Err(crate::error::Error::corruption(0, 0, reason));
@@ -150,6 +177,10 @@ impl Store {
             None => Compactor::default(),
         };
         let (appender, visible) = (log.appender(), log.appended());
+        let follower = match opening {
+            Opening::Beside(file) => Some(Mutex::new(Follower::new(known, file, &log))),
+            _ => None,
+        };
         Ok(Arc::new_cyclic(|own| Store {
             log,
             keys,
@@ -174,6 +205,7 @@ impl Store {
             has_judged: AtomicBool::new(read_damaged),
             is_in_order: AtomicBool::new(false),
             wake: background::Wake::default(),
+            follower,
         }))
     }
 
@@ -197,8 +229,9 @@ impl Store {
 fn keys_of(
     config: &LogConfig,
     mut manifest: Manifest,
-    read_damaged: bool,
+    opening: &Opening,
 ) -> Result<(Keys, Option<Base>, Manifest)> {
+    let read_damaged = opening.is_damaged();
     let files = || RunFiles {
         disk: Arc::clone(&config.disk),
         directory: config.directory.clone(),
@@ -212,7 +245,7 @@ fn keys_of(
         let keys = Keys::from_parts(manifest.hash_seed, index, order);
         keys.keyspaces.restore(&base.keyspaces).then_some((keys, base))
     });
-    if !read_damaged {
+    if matches!(opening, Opening::InOrder) {
         checkpoint::remove_others(
             &*config.disk,
             &config.directory,
@@ -221,12 +254,21 @@ fn keys_of(
     }
     match opened {
         Some((keys, base)) => {
-            keys.order.release(&base.runs());
+            if matches!(opening, Opening::InOrder) {
+                keys.order.release(&base.runs());
+            }
             Ok((keys, Some(base), manifest))
+        }
+        // It was there a moment ago, and the next manifest has another one: that is read, and not all of the log.
+        None if matches!(opening, Opening::Beside(_)) && beside::has_changed(config, &manifest)? => {
+            Err(crate::error::Error::Storage("the database has changed while it was opened".to_owned()))
         }
         None => {
             (manifest.checkpoint, manifest.moves_bytes) = (None, 0);
-            let order = if read_damaged { Order::in_memory() } else { Order::anew(files()) };
+            let order = match opening {
+                Opening::InOrder => Order::anew(files()),
+                Opening::Damaged | Opening::Beside(_) => Order::in_memory(),
+            };
             Ok((Keys::from_parts(manifest.hash_seed, Index::new(), order), None, manifest))
         }
     }

@@ -12,6 +12,7 @@ use opendb::{OpenDB, Options};
 use serde_json::{Value, json};
 
 use crate::engine;
+use crate::figures::readers;
 use opendb_measure::cgroup;
 use opendb_measure::child::{End, output_of, print_and_die, this_program};
 use opendb_measure::lmdb::{Settings, with_lmdb};
@@ -80,6 +81,10 @@ enum Task {
         #[arg(long)]
         seconds: f64,
     },
+    Reader {
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 /// The database that a child works on, full of the keys that belong to a seed.
@@ -117,10 +122,15 @@ impl Database {
 
     fn arguments(&self, task: &str) -> Command {
         let mut command = this_program();
-        command.args(["child", task, "--path"]).arg(&self.path);
+        self.add_arguments(command.args(["child", task]));
+        command
+    }
+
+    /// Tells a child which database it works on.
+    pub(crate) fn add_arguments(&self, command: &mut Command) {
+        command.arg("--path").arg(&self.path);
         command.args(["--keys", &self.keys.to_string(), "--value-bytes", &self.value_bytes.to_string()]);
         command.args(["--seed", &self.seed.to_string()]);
-        command
     }
 
     /// Opens it in a child, up to the first value read; gives nanoseconds and more. A full check afterwards is not in
@@ -179,6 +189,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let printed = match &arguments.task {
         Task::Open { database, verify } => open(database, *verify)?,
         Task::OverwriteAndDie { database, bytes } => return overwrite_and_die(database, *bytes),
+        Task::Reader { database } => return readers::read(database),
         Task::LimitedLoad { database, cgroup } => {
             cgroup::join(cgroup)?;
             limited_load(database)?

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Figures and how many lines each of them prints.
-const LINES: [(&str, usize); 8] = [
+const LINES: [(&str, usize); 9] = [
     ("load", 3),
     ("open", 3),
     ("scan", 5),
@@ -15,6 +15,7 @@ const LINES: [(&str, usize); 8] = [
     ("history", 1),
     ("hot-key", 3),
     ("memory-limit", 9),
+    ("readers", 6),
 ];
 
 fn scale(arguments: &[&str]) -> Command {

@@ -79,6 +79,9 @@ fn main() -> ExitCode {
     if let Some(("worker", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return worker::main(rest);
     }
+    if let Some(("member", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return campaigns::processes::member::main(rest);
+    }
     match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FOUND),

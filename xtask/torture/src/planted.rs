@@ -35,6 +35,7 @@ pub(crate) const PLANTED: &[Planted] = &[
     Planted { sabotage: "remove-before-manifest", campaign: "powercut", iterations: 2500 },
     Planted { sabotage: "go-on-after-failure", campaign: "iofault", iterations: 300 },
     Planted { sabotage: "acknowledge-without-room", campaign: "diskfull", iterations: 10 },
+    Planted { sabotage: "write-over-retired", campaign: "processes", iterations: 100 },
     Planted { sabotage: "believe-lengths", campaign: "fuzz", iterations: 5000 },
 ];
 

@@ -147,7 +147,7 @@ fn number(word: &str) -> Outcome<u64> {
 }
 
 /// One write to the pipe, whole or not at all. A parent that is gone is no reason to go on.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let mut output = std::io::stdout().lock();
     if output.write_all(format!("{line}\n").as_bytes()).and_then(|()| output.flush()).is_err() {
         std::process::exit(1);

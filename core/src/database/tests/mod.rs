@@ -12,6 +12,7 @@ mod large_compaction;
 mod long_commits;
 mod model;
 mod power_cut;
+mod reading;
 mod rebuilds;
 mod regressions;
 mod replaying;

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::model::{Driven, History, PATH, Random, all_options, open, open_image};
+use crate::compaction::Effort;
 use crate::disk::{Call, Disk, Fault, OpenMode, SimulatedDisk};
-use crate::log::segment_name;
+use crate::log::{LiveCount, Settled, segment_name};
 use crate::manifest::SEGMENT_HEADER_BYTES;
 use crate::options::{Durability, Options};
 
@@ -284,4 +285,28 @@ fn a_commit_that_somebody_else_has_synced_has_not_failed() {
         assert_eq!(store.log.sync_to(wanted, &|| wanted).unwrap(), wanted);
     });
     assert!(driven.db.stats().unwrap().poisoned);
+}
+
+/// A checkpoint by somebody who makes the checksums right said that more was live in a segment than anything can have bytes. The background
+/// multiplied that by a hundred to see whether the segment will be compacted soon, and panicked.
+#[test]
+fn no_more_is_live_in_a_segment_than_it_has() {
+    let options = Options::new().segment_bytes(64 << 10);
+    let db = open(&SimulatedDisk::new(), &options).unwrap();
+    for number in 0..100 {
+        db.put(&name(number).1, &[0; 2000]).unwrap();
+    }
+    db.flush().unwrap();
+    let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+    let all = store.log.settled();
+    assert!(!all.is_empty());
+    let made_up =
+        |one: &Settled| (one.entry.serial, LiveCount { bytes: u64::MAX / 3, records: u64::MAX / 3 });
+    store.log.set_live(&all.iter().map(made_up).collect());
+    for one in store.log.settled() {
+        assert!(one.live.bytes <= one.segment.published());
+    }
+    store.tidy_hints(Effort::Busy);
+    let stats = db.stats().unwrap();
+    assert!(stats.live_bytes <= stats.allocated_bytes);
 }

@@ -11,7 +11,7 @@ use crate::index::shard_of;
 use crate::options::{Compression, Options};
 use crate::record::{Kind, NewRecord, SHORT_HEADER_BYTES};
 use crate::scan::{Scan, Walk};
-use crate::store::{Commit, Store};
+use crate::store::{Commit, Opening, Store};
 use crate::{Durability, Error, Result};
 
 const KEYS: usize = 400;
@@ -31,7 +31,7 @@ struct Quiet {
 impl Quiet {
     fn open(disk: &SimulatedDisk, options: &Options) -> Result<Quiet> {
         let (config, manifest, lock) = without_engine(disk, options)?;
-        Ok(Quiet { store: Store::open(config, manifest, false, 0)?, _lock: lock })
+        Ok(Quiet { store: Store::open(config, manifest, Opening::InOrder, 0)?, _lock: lock })
     }
 
     fn write(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {

@@ -7,6 +7,7 @@ mod latency;
 mod load;
 mod memory_limit;
 mod open;
+pub(crate) mod readers;
 mod scan;
 mod stalls;
 mod ticks;
@@ -36,12 +37,14 @@ pub(crate) enum Figure {
     HotKey(Flags),
     /// Gets from a database four times as large as memory
     MemoryLimit(Flags),
+    /// Processes that read beside one that writes
+    Readers(Flags),
 }
 
 impl Figure {
     /// Every figure's name, in the order in which all of them run.
-    pub(crate) const NAMES: [&str; 8] =
-        ["load", "open", "scan", "churn", "latency", "history", "hot-key", "memory-limit"];
+    pub(crate) const NAMES: [&str; 9] =
+        ["load", "open", "scan", "churn", "latency", "history", "hot-key", "memory-limit", "readers"];
 
     /// The name, as on the command line.
     pub(crate) fn name(&self) -> &'static str {
@@ -54,6 +57,7 @@ impl Figure {
             Figure::History(_) => "history",
             Figure::HotKey(_) => "hot-key",
             Figure::MemoryLimit(_) => "memory-limit",
+            Figure::Readers(_) => "readers",
         }
     }
 
@@ -67,7 +71,8 @@ impl Figure {
             | Figure::Latency(flags)
             | Figure::History(flags)
             | Figure::HotKey(flags)
-            | Figure::MemoryLimit(flags) => flags,
+            | Figure::MemoryLimit(flags)
+            | Figure::Readers(flags) => flags,
         }
     }
 
@@ -82,6 +87,7 @@ impl Figure {
             Figure::History(flags) => history::run(flags, report),
             Figure::HotKey(flags) => hot_key::run(flags, report),
             Figure::MemoryLimit(flags) => memory_limit::run(flags, report),
+            Figure::Readers(flags) => readers::run(flags, report),
         }
     }
 }

@@ -9,6 +9,7 @@ mod fuzz;
 mod iofault;
 mod model;
 mod powercut;
+pub(crate) mod processes;
 
 use opendb_tests::Outcome;
 
@@ -42,6 +43,14 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         run: crash::run,
     },
     Campaign {
+        name: "processes",
+        what: "one process writes and others read beside it; any of them is killed, and another takes its place",
+        unit: "kills",
+        quick: 60,
+        full: 2000,
+        run: processes::run,
+    },
+    Campaign {
         name: "powercut",
         what: "the power goes at any call to a simulated disk, and under a mounted ext4, again and again",
         unit: "images",
@@ -62,7 +71,7 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
         what: "the same by somebody who makes the checksums right: no panic, no hang, no length believed",
         unit: "mutations",
         quick: 300,
-        full: 100_000,
+        full: 30_000,
         run: corrupt::hostile::run,
     },
     Campaign {

@@ -34,6 +34,7 @@ use opendb_tests::random::Random;
 use opendb_tests::watch::Watch;
 use opendb_tests::{Failure, Outcome, place};
 
+use crate::panics;
 use crate::plan::{Plan, Tally};
 use lives::{Life, lives};
 use remains::Remains;
@@ -64,7 +65,7 @@ pub(super) fn run(plan: &Plan, tally: &mut Tally) -> Outcome<()> {
 fn each_case(plan: &Plan, tally: &mut Tally, try_one: Try<'_>) -> Outcome<()> {
     let lives = lives(plan.seed)?;
     forget();
-    let (next, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (next, is_over, before) = (AtomicU64::new(0), AtomicBool::new(false), panics());
     let (tally, finding) = (Mutex::new(tally), Mutex::new(None));
     let work = || {
         while !is_over.load(Ordering::Relaxed) {
@@ -72,7 +73,7 @@ fn each_case(plan: &Plan, tally: &mut Tally, try_one: Try<'_>) -> Outcome<()> {
             if number >= plan.iterations {
                 break;
             }
-            match try_number(&lives, try_one, plan.seed, number) {
+            match try_number(&lives, try_one, (plan.seed, number), before) {
                 Ok(counts) => {
                     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                     counts.into_iter().for_each(|name| tally.add(name, 1));
@@ -92,7 +93,12 @@ fn each_case(plan: &Plan, tally: &mut Tally, try_one: Try<'_>) -> Outcome<()> {
 }
 
 /// One case. What it finds tells the life, the damage and where the damaged files are.
-fn try_number(lives: &[Life], try_one: Try<'_>, seed: u64, number: u64) -> Outcome<Counts> {
+fn try_number(
+    lives: &[Life],
+    try_one: Try<'_>,
+    (seed, number): (u64, u64),
+    panics_before: u64,
+) -> Outcome<Counts> {
     let mut random = Random::new(seed ^ Random::new(number).bits());
     let at = random.index(lives.len());
     let life = lives.get(at).ok_or("there is no life to damage")?;
@@ -102,6 +108,11 @@ fn try_number(lives: &[Life], try_one: Try<'_>, seed: u64, number: u64) -> Outco
     let tried = catch_unwind(AssertUnwindSafe(|| try_one(life, &files, &mut random)));
     drop(watch);
     let tried = tried.unwrap_or_else(|_| Err("a panic, told above".into()));
+    // Of whichever thread, those of the background included.
+    let tried = match panics() == panics_before {
+        true => tried,
+        false => Err("somebody panicked, as is told above".into()),
+    };
     let tried = tried.and_then(|counts| match largest_bytes() {
         bytes if bytes > ALLOCATION_BYTES_MAX => {
             Err(Failure(format!("{bytes} bytes were asked for at once")))
