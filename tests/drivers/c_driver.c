@@ -244,13 +244,17 @@ static void do_database(const char *verb) {
     opendb_keyspace *keyspace = NULL;
     uint64_t count = 0;
     if (strcmp(verb, "close") == 0) {
-        answer(opendb_close(target->handle, &error), error);
+        status = opendb_close(target->handle, &error);
+        answer(status, error);
     } else if (strcmp(verb, "flush") == 0) {
-        answer(opendb_flush(target->handle, &error), error);
+        status = opendb_flush(target->handle, &error);
+        answer(status, error);
     } else if (strcmp(verb, "refresh") == 0) {
-        answer(opendb_refresh(target->handle, &error), error);
+        status = opendb_refresh(target->handle, &error);
+        answer(status, error);
     } else if (strcmp(verb, "compact") == 0) {
-        answer(opendb_compact(target->handle, NULL, NULL, NULL, &error), error);
+        status = opendb_compact(target->handle, NULL, NULL, NULL, &error);
+        answer(status, error);
     } else if (strcmp(verb, "verify") == 0) {
         opendb_verification *verification = NULL;
         status = opendb_verify(target->handle, &verification, &error);
