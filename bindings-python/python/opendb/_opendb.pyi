@@ -69,6 +69,9 @@ class OpenDB:
     - cache_bytes: bound of the cache (default: 64 MiB); 0 turns it off.
     - segment_bytes: size of new segments (default: 8 MiB, growing to 256 MiB as the database grows).
     - read_damaged: opens a damaged database for reading what is still readable. Every write is refused.
+    - read_only: opens for reading only, without a lock and without any change of the directory: beside a process that
+      writes, beside any number of others that read, or from what cannot be written to. What the other process commits
+      is seen within milliseconds. Every write is refused.
     """
 
     def __new__(
@@ -82,6 +85,7 @@ class OpenDB:
         cache_bytes: int | None = None,
         segment_bytes: int | None = None,
         read_damaged: bool = False,
+        read_only: bool = False,
     ) -> Self: ...
 
     def __len__(self) -> int: ...
@@ -206,6 +210,13 @@ class OpenDB:
 
     def flush(self) -> None:
         """Returns when everything written so far is on the device."""
+
+    def refresh(self) -> None:
+        """Returns when everything is seen that was committed before this call, by whatever process.
+
+        It is for a database that was opened with read_only, which otherwise looks for new commits with each use, at most
+        once in a millisecond. What it sees only grows, by whole commits. Any other one sees every commit at once.
+        """
 
     def stats(self) -> Stats:
         """What the database holds and has done, at this moment."""

@@ -268,6 +268,31 @@ static void twice(const char *directory) {
     OK(opendb_close(second, &error));
 }
 
+/* One that only reads follows the one that writes, and changes nothing. */
+static void reading(const char *directory) {
+    char path[4096];
+    opendb_options *options = opendb_options_new();
+    opendb_database *database, *reader;
+    opendb_bytes value;
+    snprintf(path, sizeof path, "%s/reading", directory);
+    OK(opendb_options_set_read_only(options, true, &error));
+    FAILS(OPENDB_ERROR_IO, "finding a database", opendb_open(path, options, &reader, &error));
+    OK(opendb_open(path, NULL, &database, &error));
+    OK(opendb_open(path, options, &reader, &error));
+    opendb_options_free(options);
+    OK(opendb_put(database, B("k"), B("v"), &error));
+    OK(opendb_refresh(reader, &error));
+    OK(opendb_get(reader, B("k"), &value, &error));
+    CHECK(SAME(value, "v"));
+    opendb_bytes_free(&value);
+    FAILS(OPENDB_ERROR_READ_ONLY, "read_only", opendb_put(reader, B("k"), B("w"), &error));
+    FAILS(OPENDB_ERROR_READ_ONLY, "read_only", opendb_flush(reader, &error));
+    OK(opendb_refresh(database, &error));
+    OK(opendb_close(database, &error));
+    OK(opendb_exists(reader, B("k"), &error));
+    OK(opendb_close(reader, &error));
+}
+
 int main(int count, char **arguments) {
     opendb_database *database;
     CHECK(count == 2);
@@ -282,6 +307,7 @@ int main(int count, char **arguments) {
     options(arguments[1]);
     paths(arguments[1]);
     twice(arguments[1]);
+    reading(arguments[1]);
     CHECK(opendb_handles_live() == 0);
     return 0;
 }

@@ -39,6 +39,7 @@ static void values(const Database &database) {
     opendb::Bytes second = std::move(first);
     CHECK(second.size() == 5 && second.data()[0] == 'A');
     database.flush();
+    database.refresh();
     opendb_stats stats = database.stats();
     CHECK(stats.size == sizeof stats && !stats.poisoned && database.recovery_damage().empty());
     CHECK(database.path().find("database") != std::string::npos);
@@ -214,7 +215,8 @@ int main(int count, char **arguments) {
         paths(directory);
         Options options;
         options.create(true).durability(Durability::Sync).append_mode(opendb::AppendMode::Write);
-        options.mapped_reads(false).cache_bytes(0).segment_bytes(OPENDB_SEGMENT_BYTES_MIN).read_damaged(false);
+        options.mapped_reads(false).cache_bytes(0).segment_bytes(OPENDB_SEGMENT_BYTES_MIN);
+        options.read_damaged(false).read_only(false);
         Database::open(directory + "/options", options).put("k", "v");
         CHECK(throws(ErrorKind::InvalidArgument, [&] { options.append_mode(static_cast<opendb::AppendMode>(7)); }));
         options.segment_bytes(1);
