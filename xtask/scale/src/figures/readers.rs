@@ -223,7 +223,7 @@ impl Drop for Reader {
 /// The work of such a process.
 pub(crate) fn read(database: &Database) -> Result<()> {
     let open = || OpenDB::open_with_options(&database.path, Options::new().read_only(true));
-    let db = open()?;
+    let mut db = open()?;
     for line in std::io::stdin().lines() {
         let line = line.context("reading what to do")?;
         let (what, count) = line.split_once(' ').unwrap_or((&line, "0"));
@@ -241,11 +241,14 @@ pub(crate) fn read(database: &Database) -> Result<()> {
             }
             "memory" => json!({"bytes": own_proportional_bytes()?}),
             _ => {
+                // An open one would be shared by those that are opened beside it.
+                db.close()?;
                 let before = open_things()?;
                 for _ in 0..count {
                     open()?.close()?;
                 }
                 let after = open_things()?;
+                db = open()?;
                 json!({"cycles": count, "descriptors": after.0 - before.0, "maps": after.1 - before.1})
             }
         };
