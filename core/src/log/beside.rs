@@ -9,9 +9,8 @@
 
 use std::sync::Arc;
 
-use super::Log;
-use super::LogConfig;
 use super::dead::Knowledge;
+use super::{Log, LogConfig};
 use crate::checksum::Salt;
 use crate::error::Result;
 use crate::manifest::{SegmentEntry, SegmentKind};
@@ -35,11 +34,12 @@ impl FreshFrames {
         if self.has_frame(segment, salt, offset) {
             return Ok(Frame::parse_known(self.rest(segment, offset)));
         }
-        // What was read before may be older than the frame.
-        self.read(segment, offset, STANDALONE_HEADER_BYTES)?;
-        if let Some(length) = Frame::length(&self.bytes).filter(|length| *length > self.bytes.len()) {
-            self.read(segment, offset, length)?;
-        }
+        // What was read before may be older than the frame. Mostly there is none, and its header is all that is read.
+        let Some(length) = Frame::length(&segment.peek(offset, STANDALONE_HEADER_BYTES)?) else {
+            return Ok(None);
+        };
+        self.bytes = segment.peek(offset, length.max(PIECE_BYTES))?;
+        (self.serial, self.start) = (segment.serial(), offset);
         Ok(Frame::parse(&self.bytes, offset, salt))
     }
 
@@ -52,12 +52,6 @@ impl FreshFrames {
         let at = offset.checked_sub(self.start).filter(|_| self.serial == segment.serial());
         let at = at.and_then(|at| usize::try_from(at).ok());
         at.and_then(|at| self.bytes.get(at..)).unwrap_or_default()
-    }
-
-    fn read(&mut self, segment: &Segment, offset: u64, least: usize) -> Result<()> {
-        self.bytes = segment.peek(offset, least.max(PIECE_BYTES))?;
-        (self.serial, self.start) = (segment.serial(), offset);
-        Ok(())
     }
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::files::{self, HEADER};
 use super::replay::{lost, replay};
 use super::{Recovery, Start, Visit};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::{FreshFrames, Log, LogConfig, OpenedSegment, check_mark, read_mark};
-use crate::manifest::{Manifest, SEGMENT_HEADER_BYTES, SegmentEntry, SegmentKind, check_segment_header};
+use crate::manifest::{Manifest, SegmentEntry, SegmentKind};
 use crate::segment::Segment;
 
 /// Opens the log that a manifest describes, as far as it has come by now, and shows every record of it.
@@ -28,7 +28,7 @@ pub(crate) fn open_beside(
     let (mut manifest, _) = files::without_unfinished_copies(manifest, start);
     let mut opened = Vec::with_capacity(manifest.segments.len());
     for entry in &manifest.segments {
-        let segment = open_segment(&config, &manifest, entry)?;
+        let segment = open_segment(&config, entry, !entry.sealed && !manifest.clean)?;
         opened.push(OpenedSegment { entry: *entry, segment, resumes: !entry.sealed });
     }
     let (last, place) = find_end(&config, &manifest, &opened)?;
@@ -50,26 +50,21 @@ fn open_serials(manifest: &Manifest) -> Vec<u64> {
     manifest.segments.iter().filter(|entry| !entry.sealed).map(|entry| entry.serial).collect()
 }
 
-/// Opens a segment that a manifest names and checks its header. Of a log segment that is appended to nothing is known yet.
+/// Opens a segment that a manifest names and checks its header; where nothing is appended to it also its length. Of a log segment that
+/// is appended to nothing is known yet.
 pub(crate) fn open_segment(
     config: &LogConfig,
-    manifest: &Manifest,
     entry: &SegmentEntry,
+    is_appended_to: bool,
 ) -> Result<Arc<Segment>> {
-    let is_exact = entry.sealed || manifest.clean;
     let end = match entry.kind {
-        _ if is_exact => entry.length,
+        _ if !is_appended_to => entry.length,
         SegmentKind::Log => HEADER,
         // Read only where a record says that a value stands.
         SegmentKind::Copy | SegmentKind::Large => entry.capacity,
     };
     let segment = config.open_segment(entry, end, false)?;
-    if is_exact && segment.published() < end {
-        let (serial, found) = (entry.serial, segment.published());
-        let reason = format!("the segment's file ends here, it had {end} bytes: it was cut");
-        return Err(Error::corruption(serial, found, reason));
-    }
-    check_segment_header(&segment.read_at_most(0, SEGMENT_HEADER_BYTES)?, manifest.identity, entry)?;
+    files::check_segment(config, &segment, entry, if is_appended_to { 0 } else { end })?;
     Ok(Arc::new(segment))
 }
 

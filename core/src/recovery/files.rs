@@ -83,17 +83,27 @@ pub(super) fn open_all(config: &LogConfig, manifest: &Manifest) -> Result<Vec<Sc
         if manifest.clean && !entry.sealed && entry.kind == SegmentKind::Log {
             check_nothing_follows(config, manifest, entry)?;
         }
-        if segment.published() < end {
-            return Err(Error::corruption(
-                entry.serial,
-                segment.published(),
-                format!("the segment's file ends here, it had {end} bytes: it was cut"),
-            ));
-        }
-        check_segment_header(&segment.read_at_most(0, SEGMENT_HEADER_BYTES)?, manifest.identity, entry)?;
+        check_segment(config, &segment, entry, end)?;
         files.push(Scanned { entry: *entry, segment: Arc::new(segment) });
     }
     Ok(files)
+}
+
+/// Refuses a file that has not so many bytes, or the header of another one.
+pub(super) fn check_segment(
+    config: &LogConfig,
+    segment: &Segment,
+    entry: &SegmentEntry,
+    end: u64,
+) -> Result<()> {
+    if segment.published() < end {
+        return Err(Error::corruption(
+            entry.serial,
+            segment.published(),
+            format!("the segment's file ends here, it had {end} bytes: it was cut"),
+        ));
+    }
+    check_segment_header(&segment.read_at_most(0, SEGMENT_HEADER_BYTES)?, config.identity, entry)
 }
 
 /// Refuses a manifest of an orderly end after which the database was written to: it is an old copy. The commit that came

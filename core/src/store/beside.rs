@@ -122,8 +122,7 @@ impl Follower {
             }
             // What is not whole may be sealed later than this was read.
             let is_appended_to = SegmentEntry { sealed: false, ..*entry };
-            let manifest = Manifest { clean: false, ..self.manifest.clone() };
-            match log.adopt(is_appended_to, |config, entry| open_segment(config, &manifest, entry)) {
+            match log.adopt(is_appended_to, |config, entry| open_segment(config, entry, true)) {
                 Err(Error::Corruption { offset: 0, .. }) => return Ok(false),
                 other => other?,
             }

@@ -159,7 +159,7 @@ impl Store {
         cache_bytes: u64,
     ) -> Result<Arc<Store>> {
         let read_damaged = opening.is_damaged();
-        let known = manifest.clone();
+        let followed = matches!(opening, Opening::Beside(_)).then(|| manifest.clone());
         let (keys, base, manifest) = keys_of(&config, manifest, &opening)?;
         let base = base.as_ref();
         let mut rebuild = Rebuild::new(&keys, base, read_damaged);
@@ -177,8 +177,8 @@ impl Store {
             None => Compactor::default(),
         };
         let (appender, visible) = (log.appender(), log.appended());
-        let follower = match opening {
-            Opening::Beside(file) => Some(Mutex::new(Follower::new(known, file, &log))),
+        let follower = match (opening, followed) {
+            (Opening::Beside(file), Some(manifest)) => Some(Mutex::new(Follower::new(manifest, file, &log))),
             _ => None,
         };
         Ok(Arc::new_cyclic(|own| Store {

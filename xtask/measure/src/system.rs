@@ -31,6 +31,14 @@ pub fn resident_bytes() -> Result<u64> {
     Ok(kib_of_field(&rollup()?, "Rss:")? << 10)
 }
 
+/// What of the memory that is mapped into this process falls to it, in bytes, where pages are shared with others: the field `Pss`.
+///
+/// # Errors
+/// Where the system does not tell.
+pub fn proportional_bytes() -> Result<u64> {
+    Ok(kib_of_field(&rollup()?, "Pss:")? << 10)
+}
+
 fn rollup() -> Result<String> {
     let path = "/proc/self/smaps_rollup";
     fs::read_to_string(path).with_context(|| format!("reading {path}"))

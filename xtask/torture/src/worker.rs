@@ -49,16 +49,23 @@ pub(crate) fn main(words: &[String]) -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            // The parent reads this: it is a finding, not noise.
-            say(&format!("failed {}", failure.0.replace('\n', " | ")));
-            ExitCode::FAILURE
-        }
+        Err(failure) => tell(&failure),
     }
 }
 
+/// Says what was found. The parent reads this: it is a finding, not noise.
+pub(crate) fn tell(failure: &Failure) -> ExitCode {
+    say(&format!("failed {}", failure.0.replace('\n', " | ")));
+    ExitCode::FAILURE
+}
+
+/// Breaks what the parent has broken.
+pub(crate) fn take_broken(word: &str) -> Outcome<()> {
+    take_word(word).map_err(|error| Failure(error.to_string()))
+}
+
 fn prepare<'a>(broken: &str, dies_at: &str, directory: &'a str, settings: &'a str) -> Outcome<Words<'a>> {
-    take_word(broken).map_err(|error| Failure(error.to_string()))?;
+    take_broken(broken)?;
     Ok(Words { dies_at: number(dies_at)?, directory, settings })
 }
 
@@ -142,7 +149,8 @@ fn rest(random: &mut Random) {
     std::thread::sleep(Duration::from_micros(random.below(REST_MICROSECONDS_MAX)));
 }
 
-fn number(word: &str) -> Outcome<u64> {
+/// The number that a word is.
+pub(crate) fn number(word: &str) -> Outcome<u64> {
     word.parse().map_err(|_| Failure(format!("not a number: {word}")))
 }
 

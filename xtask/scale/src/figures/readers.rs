@@ -13,7 +13,9 @@ use crate::child::Database;
 use crate::flags::{Flags, Sizes};
 use crate::report::{Line, Report, Target};
 use opendb_measure::child::{number, this_program};
-use opendb_measure::numbers::{largest, median};
+use opendb_measure::histogram::Histogram;
+use opendb_measure::numbers::median;
+use opendb_measure::system;
 use opendb_measure::workload::{KEY_BYTES, Random, Values, version_of};
 
 /// Readers whose memory is compared with that of one.
@@ -239,7 +241,7 @@ pub(crate) fn read(database: &Database) -> Result<()> {
                 }
                 json!({})
             }
-            "memory" => json!({"bytes": own_proportional_bytes()?}),
+            "memory" => json!({"bytes": system::proportional_bytes()?}),
             _ => {
                 // An open one would be shared by those that are opened beside it.
                 db.close()?;
@@ -260,31 +262,22 @@ pub(crate) fn read(database: &Database) -> Result<()> {
 
 /// Looks for the next stamp again and again, and tells how old each was when it was seen.
 fn lag_of(db: &OpenDB) -> Result<Value> {
-    let (mut last, mut ages) = (0, Vec::new());
+    let (mut last, mut ages) = (0, Histogram::new());
     while last != NO_MORE {
         let value = db.get(STAMP)?.context("the stamp is not there")?;
         let stamp = u64::from_le_bytes(value.as_slice().try_into().context("reading a stamp")?);
         let seen = now()?;
         if stamp > last && stamp != NO_MORE {
-            ages.push(seen.saturating_sub(stamp) as f64);
+            ages.add(seen.saturating_sub(stamp));
         }
         last = stamp;
     }
-    ages.sort_unstable_by(f64::total_cmp);
-    let p99 = ages.get(ages.len() * 99 / 100).copied().unwrap_or_default();
-    Ok(json!({"median": median(&ages), "p99": p99, "slowest": largest(&ages), "stamps": ages.len()}))
-}
-
-/// Memory of this process, of what it shares with others the part that falls to it.
-fn own_proportional_bytes() -> Result<f64> {
-    let text =
-        std::fs::read_to_string("/proc/self/smaps_rollup").context("looking at the maps of this process")?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Pss:"))
-        .context("finding what falls to this process")?;
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").trim().parse().context("reading a size")?;
-    Ok(kilobytes * 1024.0)
+    Ok(json!({
+        "median": ages.quantile(0.5),
+        "p99": ages.quantile(0.99),
+        "slowest": ages.slowest(),
+        "stamps": ages.count(),
+    }))
 }
 
 /// Descriptors and maps of this process.

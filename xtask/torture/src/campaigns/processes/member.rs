@@ -13,33 +13,21 @@ use opendb_tests::{Failure, Outcome};
 
 use super::history::{begin, check, commit};
 use crate::look::{check_whole, options};
-use crate::plan::take_word;
-use crate::worker::say;
+use crate::worker::{number, say, take_broken, tell};
 
 /// Does what the words say.
 pub(crate) fn main(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["writes", broken, directory, settings, seed] => {
-            take(broken).and_then(|()| write(directory, settings, number(seed)?))
+            take_broken(broken).and_then(|()| write(directory, settings, number(seed)?))
         }
         ["reads", broken, directory, settings, seed, least] => {
-            take(broken).and_then(|()| read(directory, settings, number(seed)?, number(least)?))
+            take_broken(broken).and_then(|()| read(directory, settings, number(seed)?, number(least)?))
         }
         _ => Err("the words are those of the module's text".into()),
     };
-    if let Err(failure) = result {
-        say(&format!("failed {}", failure.0.replace('\n', " | ")));
-    }
-    ExitCode::FAILURE
-}
-
-fn take(broken: &str) -> Outcome<()> {
-    take_word(broken).map_err(|error| Failure(error.to_string()))
-}
-
-fn number(word: &str) -> Outcome<u64> {
-    word.parse().map_err(|_| Failure(format!("not a number: {word}")))
+    result.map_or_else(|failure| tell(&failure), |()| ExitCode::FAILURE)
 }
 
 fn write(directory: &str, settings: &str, seed: u64) -> Outcome<()> {
