@@ -37,6 +37,7 @@ mod bits;
 mod cache;
 mod checkpoint;
 mod checksum;
+mod clock;
 mod compaction;
 mod compaction_large;
 mod compression;

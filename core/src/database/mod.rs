@@ -4,6 +4,7 @@
 //! same engine; the engine ends with its last handle. A **handle** is what `OpenDB::open` returns and its clones share.
 
 mod batch;
+mod due;
 mod engine;
 mod iter;
 mod keyspace;

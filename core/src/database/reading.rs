@@ -1,12 +1,12 @@
 //! Opening for reading only, and following what another process commits.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::due::Due;
 use super::engine::{Handle, log_config};
 use crate::disk::{Disk, FileIdentity, ReadOnlyDisk};
 use crate::error::{Error, Result};
@@ -19,8 +19,12 @@ use crate::store::{Followed, Opening, Store};
 const OPENING_MAX: Duration = Duration::from_secs(10);
 /// The rest between two such attempts.
 const OPENING_REST: Duration = Duration::from_millis(1);
-/// After a look that has failed nobody looks by itself for so many milliseconds: everything may have been opened anew in vain.
-const REST_AFTER_FAILURE: u64 = 1000;
+/// After a look nobody looks by itself for so many microseconds.
+const REST: u64 = 1000;
+/// After one that has failed nobody does for so many: everything may have been opened anew in vain.
+const REST_AFTER_FAILURE: u64 = 1_000_000;
+/// Microseconds after which the next look also judges whether reads wait for storage.
+const JUDGE_EVERY: u64 = 500_000;
 
 /// What an engine that only reads has beside its store, which is exchanged for a newer one now and then.
 #[derive(Debug)]
@@ -30,11 +34,10 @@ pub(super) struct Reading {
     options: Options,
     /// Names the directory.
     directory: FileIdentity,
-    began: Instant,
-    /// In milliseconds after that: up to when nobody looks for new commits without being asked to.
-    looked_at: AtomicU64,
-    /// Held by whoever looks.
-    turn: Mutex<()>,
+    /// When to look for new commits without being asked to.
+    due: Due,
+    /// Held by whoever looks: when reads are judged next, by the clock of [`Due`].
+    turn: Mutex<u64>,
     /// Who has to be told of another store.
     handles: Mutex<Vec<Weak<Handle>>>,
     /// Stores that were exchanged, while snapshots of them are alive or calls are under way in them.
@@ -54,8 +57,7 @@ impl Reading {
             path: path.to_path_buf(),
             options: options.clone(),
             directory,
-            began: Instant::now(),
-            looked_at: AtomicU64::new(0),
+            due: Due::new(),
             turn: Mutex::default(),
             handles: Mutex::default(),
             earlier: Mutex::default(),
@@ -99,30 +101,27 @@ impl Reading {
     /// [`Reading::look`], to whoever asks.
     #[inline]
     pub(super) fn look_if_due(&self, store: &Mutex<Option<Arc<Store>>>) {
-        let now = self.now();
-        if now > self.looked_at.load(Ordering::Relaxed)
-            && let Some(turn) = self.turn.try_lock()
+        if self.due.is_now()
+            && let Some(mut judge_at) = self.turn.try_lock()
         {
-            let _told_by_refresh = self.look_in_turn(store);
-            drop(turn);
+            let _told_by_refresh = self.look_in_turn(store, &mut judge_at);
         }
     }
 
     /// Looks for new commits. When this returns, what was committed before the call is seen.
     pub(super) fn look(&self, store: &Mutex<Option<Arc<Store>>>) -> Result<()> {
-        let _turn = self.turn.lock();
-        self.look_in_turn(store)
-    }
-
-    fn now(&self) -> u64 {
-        // From 1 on: the first call looks.
-        1 + u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+        self.look_in_turn(store, &mut self.turn.lock())
     }
 
     #[cold]
-    fn look_in_turn(&self, place: &Mutex<Option<Arc<Store>>>) -> Result<()> {
-        self.looked_at.store(self.now(), Ordering::Relaxed);
+    fn look_in_turn(&self, place: &Mutex<Option<Arc<Store>>>, judge_at: &mut u64) -> Result<()> {
+        self.due.rest(REST);
         let Some(store) = place.lock().clone() else { return Ok(()) };
+        let now = self.due.now();
+        if now >= *judge_at {
+            store.judge_reads();
+            *judge_at = now + JUDGE_EVERY;
+        }
         let followed = store.follow();
         let outcome = match followed {
             Ok(Followed::Anew) => self.exchange(&store, place),
@@ -131,7 +130,7 @@ impl Reading {
         };
         drop(store);
         if outcome.is_err() {
-            self.looked_at.store(self.now() + REST_AFTER_FAILURE, Ordering::Relaxed);
+            self.due.rest(REST_AFTER_FAILURE);
         }
         let mut earlier = self.earlier.lock();
         let is_used = |store: &Arc<Store>| store.snapshot_counts().0 > 0 || Arc::strong_count(store) > 1;

@@ -158,7 +158,6 @@ impl Store {
 
     fn sync_regularly(&self) {
         let mut last = Instant::now();
-        let mut waits = self.log.storage_waits();
         while !self.wake.is_stopping() {
             let due = last + SYNC_EVERY;
             self.wake.rest(due.saturating_duration_since(Instant::now()));
@@ -173,10 +172,7 @@ impl Store {
                 true => self.log.write_out().and_then(|()| self.sync_written()),
                 false => self.log.sync_mark(),
             };
-            // Reads are timed, for the cache, only while the process has to wait for storage at all.
-            let waits_now = self.log.storage_waits();
-            self.times_reads.store(waits_now != waits, Ordering::Relaxed);
-            waits = waits_now;
+            self.judge_reads();
         }
     }
 

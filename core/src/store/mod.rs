@@ -109,6 +109,8 @@ pub(crate) struct Store {
     hidden: Mutex<Hidden>,
     /// Whether reads are timed, because some have lately waited for storage.
     times_reads: AtomicBool,
+    /// How often the process had waited for storage when that was judged.
+    storage_waits: AtomicU64,
     /// How many times readers of many keys still ask the system ahead, because such reads have just waited for storage.
     asks_ahead: AtomicU32,
     /// The process that opened it, in the line of forks.
@@ -176,7 +178,7 @@ impl Store {
             Some(base) => Compactor::behind(base.number, base.start.sequence, &base.kept, base.reach.clone()),
             None => Compactor::default(),
         };
-        let (appender, visible) = (log.appender(), log.appended());
+        let (appender, visible, storage_waits) = (log.appender(), log.appended(), log.storage_waits());
         let follower = match (opening, followed) {
             (Opening::Beside(file), Some(manifest)) => Some(Mutex::new(Follower::new(manifest, file, &log))),
             _ => None,
@@ -193,6 +195,7 @@ impl Store {
             is_hiding: AtomicBool::new(false),
             hidden: Mutex::new(Hidden::default()),
             times_reads: AtomicBool::new(true),
+            storage_waits: AtomicU64::new(storage_waits),
             asks_ahead: AtomicU32::new(0),
             generation: generation(),
             own: Weak::clone(own),

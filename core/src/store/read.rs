@@ -322,6 +322,13 @@ impl Store {
         Ok(None)
     }
 
+    /// Has reads timed, for the cache, while the process has to wait for storage at all: whether it had to since the last judgement.
+    pub(crate) fn judge_reads(&self) {
+        let waits = self.log.storage_waits();
+        let before = self.storage_waits.swap(waits, Ordering::Relaxed);
+        self.times_reads.store(waits != before, Ordering::Relaxed);
+    }
+
     #[inline]
     pub(super) fn begins_read(&self) -> Option<Instant> {
         self.times_reads.load(Ordering::Relaxed).then(Instant::now)
