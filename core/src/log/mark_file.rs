@@ -26,7 +26,18 @@ pub(crate) struct MarkFile {
     last: Mark,
     /// Where the next one goes.
     slot: Slot,
-    synced: bool,
+    state: State,
+}
+
+/// What is in the slot that marks are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing that is newer than the other one.
+    Older,
+    /// The last mark, which may not be on the device.
+    Written,
+    /// What a write has left that failed. The other slot is all there is until one succeeds.
+    Torn,
 }
 
 fn failed(what: &str, directory: &Path, error: std::io::Error) -> Error {
@@ -90,12 +101,13 @@ impl MarkFile {
         let file = disk
             .open(&directory.join(MARK_NAME), OpenMode::ReadWrite)
             .map_err(|error| failed("opening", directory, error))?;
-        Ok(MarkFile { file, last: newest, slot, synced: true })
+        Ok(MarkFile { file, last: newest, slot, state: State::Older })
     }
 
     fn write(&mut self, mark: Mark) -> std::io::Result<()> {
+        self.state = State::Torn;
         self.file.write_all_at(&mark.encode(), self.slot.offset())?;
-        (self.last, self.synced) = (mark, false);
+        (self.last, self.state) = (mark, State::Written);
         Ok(())
     }
 }
@@ -108,7 +120,7 @@ impl Log {
         let last = mark.last;
         let generation = generation.unwrap_or(last.generation).max(last.generation);
         let durable = self.durable.load(Ordering::Acquire).max(last.durable);
-        if (generation, durable) == (last.generation, last.durable) {
+        if (generation, durable) == (last.generation, last.durable) && mark.state != State::Torn {
             return Ok(());
         }
         match mark.write(Mark { number: last.number + 1, generation, durable, ..last }) {
@@ -123,7 +135,7 @@ impl Log {
     pub(crate) fn sync_mark(&self) -> Result<()> {
         let (file, number) = {
             let mark = self.mark.lock();
-            let Some(mark) = mark.as_ref().filter(|mark| !mark.synced) else { return Ok(()) };
+            let Some(mark) = mark.as_ref().filter(|mark| mark.state == State::Written) else { return Ok(()) };
             (Arc::clone(&mark.file), mark.last.number)
         };
         self.check_not_poisoned()?;
@@ -131,9 +143,9 @@ impl Log {
             self.poisoned_by(Error::uncertain(doing_to("syncing", &self.config.directory), error))
         })?;
         if let Some(mark) = self.mark.lock().as_mut() {
-            // Unless it was written again meanwhile, or somebody else has synced it too.
-            if !mark.synced && mark.last.number == number {
-                (mark.synced, mark.slot) = (true, mark.slot.other());
+            // Unless it was written again meanwhile, in vain or not, or somebody else has synced it too.
+            if mark.state == State::Written && mark.last.number == number {
+                (mark.state, mark.slot) = (State::Older, mark.slot.other());
             }
         }
         Ok(())

@@ -310,3 +310,33 @@ fn no_more_is_live_in_a_segment_than_it_has() {
     let stats = db.stats().unwrap();
     assert!(stats.live_bytes <= stats.allocated_bytes);
 }
+
+/// A mark that could not be written, since there was no room, had destroyed the one before in its slot. That one was synced all the same,
+/// and so the next one went to the other slot, over the only mark that was left, and failed there too: the database was said to be damaged.
+#[test]
+fn a_mark_that_could_not_be_written_leaves_the_other_one_alone() {
+    let disk = SimulatedDisk::new();
+    let options = Options::new().segment_bytes(64 << 10);
+    let db = open(&disk, &options).unwrap();
+    disk.set_tears_writes(true);
+    let mark_fails = |fails: bool| {
+        let hook = move |call| match call {
+            Call::Write if fails => Err(std::io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        };
+        disk.set_hook(Some(std::sync::Arc::new(hook)));
+    };
+    for round in 0..6_u8 {
+        for (key, fails) in [(b"written", false), (b"in vain", true), (b"again  ", true)] {
+            mark_fails(fails);
+            db.put_with(key, &[round], Durability::Sync).unwrap();
+            if fails {
+                // As the background does when the log rests.
+                let store = db.keyspace("default").unwrap().handle.shared_store().unwrap();
+                store.log.sync_mark().unwrap();
+            }
+            let opened = open(&disk.process_death(), &options).unwrap();
+            assert_eq!(opened.get(key).unwrap().unwrap(), [round]);
+        }
+    }
+}
