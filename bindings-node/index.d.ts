@@ -64,6 +64,11 @@ export interface OpenOptions {
    * is seen within milliseconds; writes are `OPENDB_READ_ONLY`.
    */
   readOnly?: boolean | undefined
+  /**
+   * How many milliseconds to wait for another process that has the directory open for writing (default: 0), before that is
+   * `OPENDB_LOCKED`. `open` blocks meanwhile, `openAsync` does not. Nobody waits with `readOnly`.
+   */
+  lockTimeout?: number | undefined
 }
 
 /** How a write is done. */

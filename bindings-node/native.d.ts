@@ -257,6 +257,8 @@ export interface OpenSettings {
   readDamaged?: boolean
   /** Whether it is opened for reading only. */
   readOnly?: boolean
+  /** How long to wait for another process that has it open for writing, in milliseconds. */
+  lockTimeout?: number
 }
 
 /** Gives up a reader. */

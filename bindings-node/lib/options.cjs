@@ -16,6 +16,7 @@ const OPEN = {
   segmentBytes: 'count',
   readDamaged: 'boolean',
   readOnly: 'boolean',
+  lockTimeout: 'count',
 }
 
 /** What a write or a commit takes. */

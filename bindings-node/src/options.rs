@@ -1,5 +1,7 @@
 //! Plain objects that cross the border: settings on the way in, statistics on the way out.
 
+use std::time::Duration;
+
 use napi_derive::napi;
 use opendb::{AppendMode, Compression, Durability, Options};
 
@@ -53,6 +55,8 @@ pub struct OpenSettings {
     pub read_damaged: Option<bool>,
     /// Whether it is opened for reading only.
     pub read_only: Option<bool>,
+    /// How long to wait for another process that has it open for writing, in milliseconds.
+    pub lock_timeout: Option<i64>,
 }
 
 /// What the database holds and has done.
@@ -226,6 +230,9 @@ impl From<OpenSettings> for Options {
         }
         if let Some(read_only) = settings.read_only {
             options = options.read_only(read_only);
+        }
+        if let Some(milliseconds) = settings.lock_timeout.and_then(|number| u64::try_from(number).ok()) {
+            options = options.lock_timeout(Duration::from_millis(milliseconds));
         }
         options
     }

@@ -193,6 +193,7 @@ test('wrong options of open are refused, each told by its name', async (context)
     segmentBytes: [-1, '1'],
     readDamaged: ['no'],
     readOnly: [1],
+    lockTimeout: [-1, 0.5, '1'],
   }
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {

@@ -193,6 +193,7 @@ test('every option is taken', (context) => {
     segmentBytes: 1 << 20,
     readDamaged: false,
     readOnly: false,
+    lockTimeout: 1000,
   })
   db.put('key', 'value')
   assert.equal(db.getString('key'), 'value')

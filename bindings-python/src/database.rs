@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use opendb::{Durability, Error, KeyspaceOptions, Result, ValueWriter as Writer};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::error::{call, call_detached, call_maybe_detached, exception_at, guard};
+use crate::error::{call, call_detached, call_maybe_detached, guard};
 use crate::held::Holders;
 use crate::maintenance::{self, Backup, Compaction, Salvage, Verification};
+use crate::opening::Opened;
 use crate::options::{
-    AppendName, Bytes, CacheBytes, CompressionName, DurabilityName, Key, Length, Limit, ManyKeys,
-    OpenArguments, Prefix, ScanArguments, SegmentBytes, Start, StartAfter, Stop, Value, compression_name,
+    AppendName, Bytes, CacheBytes, CompressionName, DurabilityName, Key, Length, Limit, LockTimeout,
+    ManyKeys, OpenArguments, Prefix, ScanArguments, SegmentBytes, Start, StartAfter, Stop, Value,
+    compression_name,
 };
 use crate::scan::{Iter, Keys};
 use crate::snapshot::{Snapshot, exists, get, get_many, iter, keys, scan_prefix, value_reader};
@@ -31,6 +33,10 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
+    pub(crate) fn new(database: opendb::OpenDB, durability: Durability) -> Handle {
+        Handle { database, durability, holders: Holders::default() }
+    }
+
     /// Whether calls would be refused, because the database is closed or the parent's.
     pub(crate) fn check(&self) -> Result<()> {
         self.database.check_open()
@@ -46,7 +52,7 @@ impl Handle {
         matches!(self.check(), Err(Error::Forked))
     }
 
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    pub(crate) fn close(&self, py: Python<'_>) -> PyResult<()> {
         call_detached(py, || {
             let closed = self.database.close();
             if self.is_closed() {
@@ -174,9 +180,21 @@ fn length(py: Python<'_>, writer: &impl Write) -> PyResult<usize> {
 /// - read_only: opens for reading only, without a lock and without any change of the directory: beside a process that
 ///   writes, beside any number of others that read, or from what cannot be written to. What the other process commits
 ///   is seen within milliseconds. Every write is refused.
+/// - lock_timeout: how many seconds to wait for another process that has the directory open for writing, before that is
+///   a LockedError. Ctrl-C ends the wait. Nobody waits with read_only.
+///
+/// A database can be pickled, and copied: what comes of it has the same path and options, and opens with its first use
+/// in the process that uses it. There a database that another process has open for writing can be read with read_only.
 #[pyclass(frozen, subclass, weakref, module = "opendb")]
 pub(crate) struct OpenDB {
-    handle: Arc<Handle>,
+    opened: Opened,
+}
+
+impl OpenDB {
+    #[inline]
+    fn handle(&self, py: Python<'_>) -> PyResult<&Arc<Handle>> {
+        self.opened.handle(py)
+    }
 }
 
 #[pymethods]
@@ -185,9 +203,10 @@ impl OpenDB {
     #[new]
     #[pyo3(
         signature = (path, *, create=true, durability=DurabilityName::default(), append=AppendName::default(),
-            mapped_reads=true, cache_bytes=None, segment_bytes=None, read_damaged=false, read_only=false),
+            mapped_reads=true, cache_bytes=None, segment_bytes=None, read_damaged=false, read_only=false,
+            lock_timeout=LockTimeout::default(), _at_first_use=false),
         text_signature = "(path, *, create=True, durability='buffered', append='auto', mapped_reads=True, \
-            cache_bytes=None, segment_bytes=None, read_damaged=False, read_only=False)"
+            cache_bytes=None, segment_bytes=None, read_damaged=False, read_only=False, lock_timeout=0.0)"
     )]
     #[expect(clippy::too_many_arguments, reason = "the settings are keyword arguments in Python")]
     fn new(
@@ -201,22 +220,25 @@ impl OpenDB {
         segment_bytes: Option<SegmentBytes>,
         read_damaged: bool,
         read_only: bool,
+        lock_timeout: LockTimeout,
+        _at_first_use: bool,
     ) -> PyResult<OpenDB> {
-        let durability = durability.0;
-        let options = OpenArguments {
+        let arguments = OpenArguments {
             create,
-            durability,
+            durability: durability.0,
             append: append.0,
             mapped_reads,
             cache_bytes,
             segment_bytes,
             read_damaged,
             read_only,
+            lock_timeout,
         };
-        let database = py
-            .detach(|| guard(|| opendb::OpenDB::open_with_options(&path, options.into())))
-            .map_err(|error| exception_at(py, &error, Some(&path)))?;
-        Ok(OpenDB { handle: Arc::new(Handle { database, durability, holders: Holders::default() }) })
+        let opened = match _at_first_use {
+            true => Opened::at_first_use(path, arguments),
+            false => Opened::at_once(py, path, arguments)?,
+        };
+        Ok(OpenDB { opened })
     }
 
     /// Stores a value under a key. The write is in the log before the call returns.
@@ -230,12 +252,12 @@ impl OpenDB {
         value: Value<'_>,
         durability: Option<DurabilityName>,
     ) -> PyResult<()> {
-        put(py, &self.handle, &self.handle.database, (&key, &value), durability)
+        put(py, self.handle(py)?, &self.handle(py)?.database, (&key, &value), durability)
     }
 
     /// The newest committed value of a key, or None where the key is absent.
     fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        get(py, &self.handle.database, &key)
+        get(py, &self.handle(py)?.database, &key)
     }
 
     /// The newest committed values of many keys, as of one moment: a list in the order of the keys, with None for each
@@ -246,12 +268,12 @@ impl OpenDB {
     ///
     /// >>> db.get_many([b"user:1", b"user:2"])
     fn get_many<'py>(&self, py: Python<'py>, keys: ManyKeys<'_>) -> PyResult<Bound<'py, PyList>> {
-        get_many(py, &self.handle.database, &keys)
+        get_many(py, &self.handle(py)?.database, &keys)
     }
 
     /// The newest committed value of a key, to be read piece by piece, or None where the key is absent.
     fn value_reader(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Option<ValueReader>> {
-        value_reader(py, &self.handle, &self.handle.database, &key)
+        value_reader(py, self.handle(py)?, &self.handle(py)?.database, &key)
     }
 
     /// Begins a value of so many bytes, which is written piece by piece and stored under the key when it is finished.
@@ -265,7 +287,7 @@ impl OpenDB {
         length: Length,
         durability: Option<DurabilityName>,
     ) -> PyResult<ValueWriter> {
-        value_writer(py, &self.handle, &self.handle.database, (&key, length), durability)
+        value_writer(py, self.handle(py)?, &self.handle(py)?.database, (&key, length), durability)
     }
 
     /// Removes a key. An absent key is no error.
@@ -273,17 +295,17 @@ impl OpenDB {
     /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
     #[pyo3(signature = (key, durability=None))]
     fn delete(&self, py: Python<'_>, key: Key<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
-        delete(py, &self.handle, &self.handle.database, &key, durability)
+        delete(py, self.handle(py)?, &self.handle(py)?.database, &key, durability)
     }
 
     /// Whether a key is present. Cheaper than get: the value is not read. The same as `key in db`.
     fn exists(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
-        exists(py, &self.handle.database, &key)
+        exists(py, &self.handle(py)?.database, &key)
     }
 
     /// All (key, value) tuples whose key begins with the prefix, sorted by key, from one consistent moment.
     fn scan_prefix<'py>(&self, py: Python<'py>, prefix: Prefix<'_>) -> PyResult<Bound<'py, PyList>> {
-        scan_prefix(py, &self.handle.database, &prefix)
+        scan_prefix(py, &self.handle(py)?.database, &prefix)
     }
 
     /// A lazy iterator over (key, value) tuples, sorted by key, from one consistent moment. The bounds combine.
@@ -307,7 +329,7 @@ impl OpenDB {
         limit: Option<Limit>,
     ) -> PyResult<Iter> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
-        iter(py, &self.handle, &self.handle.database, scan)
+        iter(py, self.handle(py)?, &self.handle(py)?.database, scan)
     }
 
     /// As iter, but over the keys alone: values are never read.
@@ -324,15 +346,15 @@ impl OpenDB {
         limit: Option<Limit>,
     ) -> PyResult<Keys> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
-        keys(py, &self.handle, &self.handle.database, scan)
+        keys(py, self.handle(py)?, &self.handle(py)?.database, scan)
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        length(py, &self.handle.database)
+        length(py, &self.handle(py)?.database)
     }
 
     fn __contains__(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
-        exists(py, &self.handle.database, &key)
+        exists(py, &self.handle(py)?.database, &key)
     }
 
     /// The keyspace of this name. It is created, durably, where it does not exist.
@@ -346,19 +368,20 @@ impl OpenDB {
         name: &str,
         compression: Option<CompressionName>,
     ) -> PyResult<Keyspace> {
-        let database = &self.handle.database;
+        let database = &self.handle(py)?.database;
         let keyspace = call_detached(py, || match compression {
             Some(wanted) => {
                 database.keyspace_with_options(name, KeyspaceOptions::new().compression(wanted.0))
             }
             None => database.keyspace(name),
         })?;
-        Ok(Keyspace { keyspace, handle: Arc::clone(&self.handle) })
+        Ok(Keyspace { keyspace, handle: Arc::clone(self.handle(py)?) })
     }
 
     /// The names of all keyspaces, sorted, "default" among them.
     fn keyspaces(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        call(py, || self.handle.database.keyspaces())
+        let handle = self.handle(py)?;
+        call(py, || handle.database.keyspaces())
     }
 
     /// Collects writes that are applied all together or not at all.
@@ -368,7 +391,7 @@ impl OpenDB {
     /// durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
     #[pyo3(signature = (durability=None))]
     fn batch(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<Batch> {
-        Batch::new(py, &self.handle, durability)
+        Batch::new(py, self.handle(py)?, durability)
     }
 
     /// Begins a serializable transaction: it reads its own writes and one snapshot.
@@ -379,13 +402,13 @@ impl OpenDB {
     /// durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
     #[pyo3(signature = (durability=None))]
     fn begin_transaction(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<Transaction> {
-        Transaction::begin(py, &self.handle, durability)
+        Transaction::begin(py, self.handle(py)?, durability)
     }
 
     /// The same as begin_transaction, for use as `with db.transaction() as transaction:`.
     #[pyo3(signature = (durability=None))]
     fn transaction(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<Transaction> {
-        Transaction::begin(py, &self.handle, durability)
+        Transaction::begin(py, self.handle(py)?, durability)
     }
 
     /// Calls work(transaction), commits, and returns what work has returned.
@@ -393,7 +416,7 @@ impl OpenDB {
     /// On a conflict work is called again in a new transaction, a bounded number of times, so it should have no effect
     /// besides the transaction. An exception rolls back and is raised. work may not commit or roll back itself.
     fn transact(&self, py: Python<'_>, work: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        transact(py, &self.handle, &work)
+        transact(py, self.handle(py)?, &work)
     }
 
     /// A consistent read-only view of the database at this moment, of the keyspace "default".
@@ -401,13 +424,15 @@ impl OpenDB {
     /// It is a context manager that releases itself. Release it when it is not needed any more: what it can see is
     /// kept for it.
     fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
-        let snapshot = call(py, || self.handle.database.snapshot())?;
-        Ok(Snapshot::new(&self.handle, snapshot, "default"))
+        let handle = self.handle(py)?;
+        let snapshot = call(py, || handle.database.snapshot())?;
+        Ok(Snapshot::new(self.handle(py)?, snapshot, "default"))
     }
 
     /// Returns when everything written so far is on the device.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        call_detached(py, || self.handle.database.flush())
+        let handle = self.handle(py)?;
+        call_detached(py, || handle.database.flush())
     }
 
     /// Returns when everything is seen that was committed before this call, by whatever process.
@@ -415,12 +440,14 @@ impl OpenDB {
     /// It is for a database that was opened with read_only, which otherwise looks for new commits with each use, at most
     /// once in a millisecond. What it sees only grows, by whole commits. Any other one sees every commit at once.
     fn refresh(&self, py: Python<'_>) -> PyResult<()> {
-        call_detached(py, || self.handle.database.refresh())
+        let handle = self.handle(py)?;
+        call_detached(py, || handle.database.refresh())
     }
 
     /// What the database holds and has done, at this moment.
     fn stats(&self, py: Python<'_>) -> PyResult<Stats> {
-        call_detached(py, || self.handle.database.stats()).map(Stats::from)
+        let handle = self.handle(py)?;
+        call_detached(py, || handle.database.stats()).map(Stats::from)
     }
 
     /// Gives back, at once, the room of everything that was overwritten or deleted.
@@ -436,7 +463,7 @@ impl OpenDB {
     /// segment cannot be read.
     #[pyo3(signature = (progress=None))]
     fn compact(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<Compaction> {
-        maintenance::compact(py, &self.handle, progress.as_ref())
+        maintenance::compact(py, self.handle(py)?, progress.as_ref())
     }
 
     /// Looks at everything: reads and checks every record, follows every entry of the index and every key of the order,
@@ -445,7 +472,7 @@ impl OpenDB {
     /// What is found to be wrong is in the result and raises nothing. It takes about as long as reading the whole database;
     /// reads and writes go on, and compaction waits.
     fn verify(&self, py: Python<'_>) -> PyResult<Verification> {
-        maintenance::verify(py, &self.handle)
+        maintenance::verify(py, self.handle(py)?)
     }
 
     /// Makes a backup: a database of its own in another directory, with everything that was written before the call.
@@ -459,7 +486,7 @@ impl OpenDB {
     /// Raises InvalidArgumentError for a directory that is not empty or is inside of the database's own, LockedError while
     /// somebody else has it, NoSpaceError and IoError from the system.
     fn backup(&self, py: Python<'_>, directory: PathBuf) -> PyResult<Backup> {
-        maintenance::backup(py, &self.handle, &directory)
+        maintenance::backup(py, self.handle(py)?, &directory)
     }
 
     /// Makes a new database of everything that can be read of a damaged one, and tells what cannot.
@@ -481,17 +508,18 @@ impl OpenDB {
     /// With the last open handle of the process the writes are synced and the directory is unlocked. A second close
     /// does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.handle.close(py)
+        self.opened.close(py)
     }
 
     /// The directory.
     #[getter]
     fn path(&self) -> PathBuf {
-        self.handle.database.path().to_owned()
+        self.opened.path().to_owned()
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        call(slf.py(), || slf.get().handle.check())?;
+        let handle = slf.get().opened.handle(slf.py())?;
+        call(slf.py(), || handle.check())?;
         Ok(slf)
     }
 
@@ -504,14 +532,22 @@ impl OpenDB {
     ) -> PyResult<()> {
         let _ = (exc_type, exc, traceback);
         // The child of a fork leaves the block too, and the database is still its parent's.
-        if self.handle.is_of_the_parent() { Ok(()) } else { self.handle.close(py) }
+        let is_of_the_parent = self.opened.used().is_some_and(|handle| handle.is_of_the_parent());
+        if is_of_the_parent { Ok(()) } else { self.opened.close(py) }
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let handle = &slf.get().handle;
-        let state = if handle.is_closed() { " closed" } else { "" };
+        let opened = &slf.get().opened;
+        let state = if opened.is_closed() { " closed" } else { "" };
         let class = slf.get_type().name()?;
-        Ok(format!("<opendb.{class} {:?}{state}>", handle.database.path()))
+        Ok(format!("<opendb.{class} {:?}{state}>", opened.path()))
+    }
+
+    /// What the unpickling and copying of Python hands to `__new__`.
+    fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((PathBuf,), Bound<'py, PyDict>)> {
+        let arguments = self.opened.arguments(py)?;
+        arguments.set_item("_at_first_use", true)?;
+        Ok(((self.opened.path().to_owned(),), arguments))
     }
 }
 

@@ -27,6 +27,7 @@ mod database;
 mod error;
 mod held;
 mod maintenance;
+mod opening;
 mod options;
 mod scan;
 mod snapshot;

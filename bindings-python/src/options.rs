@@ -1,6 +1,7 @@
 //! What Python hands in, as the core's own types: bytes-like objects, settings, the bounds of a scan.
 
 use std::ops::{Deref, RangeInclusive};
+use std::time::Duration;
 
 use opendb::{
     AppendMode, Compression, Durability, Error, Options, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Scan,
@@ -263,6 +264,33 @@ fn number(
     })
 }
 
+/// A time in seconds, as the modules `threading` and `queue` take it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct LockTimeout(pub(crate) Duration);
+
+impl LockTimeout {
+    pub(crate) fn seconds(self) -> f64 {
+        if self.0 == Duration::MAX { f64::INFINITY } else { self.0.as_secs_f64() }
+    }
+}
+
+impl FromPyObject<'_, '_> for LockTimeout {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<LockTimeout> {
+        let Ok(seconds) = object.extract::<f64>() else {
+            let class = class_of(&object);
+            return Err(PyTypeError::new_err(format!("lock_timeout: a number is required, not '{class}'")));
+        };
+        if seconds.is_nan() || seconds < 0.0 {
+            let message = format!("lock_timeout is {seconds}: give a number of seconds from 0");
+            return Err(invalid(object.py(), message));
+        }
+        // What is too long for a duration is for ever.
+        Ok(LockTimeout(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+    }
+}
+
 /// The settings of `OpenDB(path, ...)` as Python gives them. What is `None` keeps the core's default.
 pub(crate) struct OpenArguments {
     pub(crate) create: bool,
@@ -273,17 +301,19 @@ pub(crate) struct OpenArguments {
     pub(crate) segment_bytes: Option<SegmentBytes>,
     pub(crate) read_damaged: bool,
     pub(crate) read_only: bool,
+    pub(crate) lock_timeout: LockTimeout,
 }
 
-impl From<OpenArguments> for Options {
-    fn from(arguments: OpenArguments) -> Options {
+impl From<&OpenArguments> for Options {
+    fn from(arguments: &OpenArguments) -> Options {
         let mut options = Options::new()
             .create(arguments.create)
             .durability(arguments.durability)
             .append(arguments.append)
             .mapped_reads(arguments.mapped_reads)
             .read_damaged(arguments.read_damaged)
-            .read_only(arguments.read_only);
+            .read_only(arguments.read_only)
+            .lock_timeout(arguments.lock_timeout.0);
         if let Some(CacheBytes(bytes)) = arguments.cache_bytes {
             options = options.cache_bytes(bytes);
         }

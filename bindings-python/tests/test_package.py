@@ -123,8 +123,8 @@ def everything(db: opendb.OpenDB) -> list[object]:
     ]
 
 
-def test_pickling_and_copying_are_refused(db: opendb.OpenDB) -> None:
-    for thing in everything(db):
+def test_pickling_and_copying_are_refused_but_for_the_database(db: opendb.OpenDB) -> None:
+    for thing in everything(db)[1:]:
         for call in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match=f"cannot pickle '(opendb\\.)?{type(thing).__name__}' object"):
                 call(thing)

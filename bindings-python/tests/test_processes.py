@@ -56,7 +56,6 @@ def test_a_subinterpreter_is_refused_and_the_main_one_goes_on(tmp_path: Path) ->
     assert printed in ("refused\n" * 3 + "main\n", "used b'v'\n" * 3 + "main\n")
 
 
-# Pickled for another process a handle would be one that nobody opened; in a forked one it is its parent's.
 WORKERS = """
 import multiprocessing, pickle, sys, opendb
 
@@ -74,6 +73,8 @@ def use(db):
         return db.get(b"k")
     except opendb.ForkedError:
         return "forked"
+    except opendb.LockedError:
+        return "locked"
 
 if __name__ == "__main__":
     method, ours, theirs = sys.argv[1:]
@@ -82,10 +83,10 @@ if __name__ == "__main__":
         db.put(b"k", b"v")
         print([pool.apply(count, (theirs, number)) for number in range(5)])
         print(pool.apply(count, (ours, 0)))
-        try:
-            pool.apply(use, (db,))
-        except TypeError:
-            print("not pickled")
+        # What was pickled opens with its first use, there, with the options that it was opened with here.
+        print(pool.apply(use, (db,)))
+        with opendb.open(ours, read_only=True) as reading:
+            print(pool.apply(use, (reading,)))
         print(db.get(b"k"))
     if method == "fork":
         with opendb.open(ours) as db:
@@ -102,7 +103,7 @@ def test_workers_of_multiprocessing(tmp_path: Path, method: str) -> None:
     program.write_text(WORKERS)
     command = [sys.executable, "-W", "ignore", str(program), method, str(tmp_path / "ours"), str(tmp_path / "theirs")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    expected = "[1, 2, 3, 4, 5]\nlocked\nnot pickled\nb'v'\n" + ("forked None 0 b'v'\n" if method == "fork" else "")
+    expected = "[1, 2, 3, 4, 5]\nlocked\nlocked\nb'v'\nb'v'\n" + ("forked None 0 b'v'\n" if method == "fork" else "")
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
 
 

@@ -1,5 +1,7 @@
 //! How a database is opened, and the limits that hold for every database.
 
+use std::time::Duration;
+
 use crate::error::{Error, Result};
 
 /// Longest key, in bytes: the key's length is a 16-bit field of the record.
@@ -68,6 +70,7 @@ pub struct Options {
     pub(crate) segment_bytes: Option<u64>,
     pub(crate) read_damaged: bool,
     pub(crate) read_only: bool,
+    pub(crate) lock_timeout: Duration,
 }
 
 impl Default for Options {
@@ -81,6 +84,7 @@ impl Default for Options {
             segment_bytes: None,
             read_damaged: false,
             read_only: false,
+            lock_timeout: Duration::ZERO,
         }
     }
 }
@@ -157,6 +161,15 @@ impl Options {
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Options {
         self.read_only = read_only;
+        self
+    }
+
+    /// How long an opening waits for another process that has the directory open for writing (default: not at all). If that goes on
+    /// for longer, and without a wait at once, it is [`Error::Locked`]. Whoever opens with [`Options::read_only`] takes no lock and
+    /// never waits.
+    #[must_use]
+    pub fn lock_timeout(mut self, lock_timeout: Duration) -> Options {
+        self.lock_timeout = lock_timeout;
         self
     }
 

@@ -866,6 +866,14 @@ opendb_status opendb_options_set_read_only(opendb_options *options,
                                            opendb_error **error_out);
 
 /**
+ * How long an opening waits for another process that has the directory open for writing, in milliseconds (default: 0),
+ * before that is `OPENDB_ERROR_LOCKED`. Nobody waits who opens for reading only.
+ */
+opendb_status opendb_options_set_lock_timeout(opendb_options *options,
+                                              uint64_t milliseconds,
+                                              opendb_error **error_out);
+
+/**
  * Frees options. Databases opened with them are not affected.
  */
 void opendb_options_free(opendb_options *options);

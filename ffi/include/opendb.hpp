@@ -17,6 +17,8 @@
 #error "opendb.hpp needs C++17: compile with -std=c++17 or a later standard, or use opendb.h"
 #else
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -312,6 +314,10 @@ public:
     Options &segment_bytes(std::uint64_t bytes) { return set(opendb_options_set_segment_bytes, bytes); }
     Options &read_damaged(bool read_damaged) { return set(opendb_options_set_read_damaged, read_damaged); }
     Options &read_only(bool read_only) { return set(opendb_options_set_read_only, read_only); }
+    /** None that is negative. */
+    Options &lock_timeout(std::chrono::milliseconds timeout) {
+        return set(opendb_options_set_lock_timeout, static_cast<std::uint64_t>(std::max<std::int64_t>(timeout.count(), 0)));
+    }
 
     const opendb_options *handle() const noexcept { return handle_.get(); }
 

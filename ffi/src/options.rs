@@ -1,6 +1,7 @@
 //! How a database is opened, and what a commit waits for.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use engine::{AppendMode, Error, Options, Result};
 use parking_lot::Mutex;
@@ -237,6 +238,17 @@ pub extern "C" fn opendb_options_set_read_only(
     set(options, error_out, |settings| Ok(settings.read_only(read_only)))
 }
 
+/// How long an opening waits for another process that has the directory open for writing, in milliseconds (default: 0),
+/// before that is `OPENDB_ERROR_LOCKED`. Nobody waits who opens for reading only.
+#[unsafe(no_mangle)]
+pub extern "C" fn opendb_options_set_lock_timeout(
+    options: *mut OpenOptions,
+    milliseconds: u64,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    set(options, error_out, |settings| Ok(settings.lock_timeout(Duration::from_millis(milliseconds))))
+}
+
 /// Frees options. Databases opened with them are not affected.
 #[unsafe(no_mangle)]
 pub extern "C" fn opendb_options_free(options: *mut OpenOptions) {
@@ -259,6 +271,7 @@ mod tests {
         assert_eq!(opendb_options_set_segment_bytes(options, 1 << 20, None), OPENDB_OK);
         assert_eq!(opendb_options_set_read_damaged(options, true, None), OPENDB_OK);
         assert_eq!(opendb_options_set_read_only(options, true, None), OPENDB_OK);
+        assert_eq!(opendb_options_set_lock_timeout(options, 20, None), OPENDB_OK);
         let expected = Options::new()
             .create(false)
             .durability(engine::Durability::Sync)
@@ -267,7 +280,8 @@ mod tests {
             .cache_bytes(5)
             .segment_bytes(1 << 20)
             .read_damaged(true)
-            .read_only(true);
+            .read_only(true)
+            .lock_timeout(Duration::from_millis(20));
         assert_eq!(OpenOptions::settings(options).unwrap(), expected);
         opendb_options_free(options);
         assert!(OpenOptions::settings(options).is_err());

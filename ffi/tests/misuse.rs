@@ -199,6 +199,7 @@ fn kind_of(function: &str, kind: &str, name: &str, handles: &[String]) -> Kind {
         ("bool", _) => Kind::Any("true"),
         ("uint64_t", "cache_bytes") => Kind::Any("1 << 20"),
         ("uint64_t", "segment_bytes") => Kind::Any("1 << 20"),
+        ("uint64_t", "milliseconds") => Kind::Any("1"),
         ("uint64_t", "length") => Kind::Any("4"),
         ("uint64_t", "position") => Kind::Any("1"),
         ("opendb_status", "status") => Kind::Any("OPENDB_ERROR_CLOSED"),

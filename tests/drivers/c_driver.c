@@ -181,6 +181,7 @@ static void do_open(void) {
         else if (strcmp(name, "mapped_reads") == 0) status = opendb_options_set_mapped_reads(options, flag, &error);
         else if (strcmp(name, "read_damaged") == 0) status = opendb_options_set_read_damaged(options, flag, &error);
         else if (strcmp(name, "read_only") == 0) status = opendb_options_set_read_only(options, flag, &error);
+        else if (strcmp(name, "lock_timeout") == 0) status = opendb_options_set_lock_timeout(options, number, &error);
         else if (strcmp(name, "cache_bytes") == 0) status = opendb_options_set_cache_bytes(options, number, &error);
         else if (strcmp(name, "segment_bytes") == 0) status = opendb_options_set_segment_bytes(options, number, &error);
         else if (strcmp(name, "append") == 0) status = opendb_options_set_append_mode(options, mode, &error);

@@ -50,6 +50,8 @@ def setting(word: str) -> tuple[str, Any]:
     name, value = word.split("=", 1)
     if value in ("true", "false"):
         return name, value == "true"
+    if name == "lock_timeout":
+        return name, int(value) / 1000
     return name, int(value) if value.isdigit() else value
 
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use opendb::{
     AppendMode, Batch, Compression, Durability, Error, Iter, Keys, Keyspace, KeyspaceOptions, OpenDB,
@@ -433,6 +434,9 @@ pub fn to_options(settings: &[(String, String)]) -> Outcome<Options> {
             ("mapped_reads", word) => options.mapped_reads(word.parse().map_err(|_| unknown())?),
             ("read_damaged", word) => options.read_damaged(word.parse().map_err(|_| unknown())?),
             ("read_only", word) => options.read_only(word.parse().map_err(|_| unknown())?),
+            ("lock_timeout", word) => {
+                options.lock_timeout(Duration::from_millis(word.parse().map_err(|_| unknown())?))
+            }
             ("cache_bytes", word) => options.cache_bytes(word.parse().map_err(|_| unknown())?),
             ("segment_bytes", word) => options.segment_bytes(word.parse().map_err(|_| unknown())?),
             ("durability", "buffered") => options.durability(Durability::Buffered),

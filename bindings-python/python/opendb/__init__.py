@@ -113,6 +113,7 @@ def open(
     segment_bytes: int | None = None,
     read_damaged: bool = False,
     read_only: bool = False,
+    lock_timeout: float = 0.0,
 ) -> OpenDB:
     """Opens the database in a directory. The same as ``OpenDB(path, ...)``, which says what the options mean."""
     return OpenDB(
@@ -125,4 +126,5 @@ def open(
         segment_bytes=segment_bytes,
         read_damaged=read_damaged,
         read_only=read_only,
+        lock_timeout=lock_timeout,
     )

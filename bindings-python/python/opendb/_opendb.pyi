@@ -72,6 +72,11 @@ class OpenDB:
     - read_only: opens for reading only, without a lock and without any change of the directory: beside a process that
       writes, beside any number of others that read, or from what cannot be written to. What the other process commits
       is seen within milliseconds. Every write is refused.
+    - lock_timeout: how many seconds to wait for another process that has the directory open for writing, before that is
+      a LockedError. Ctrl-C ends the wait. Nobody waits with read_only.
+
+    A database can be pickled, and copied: what comes of it has the same path and options, and opens with its first use
+    in the process that uses it. There a database that another process has open for writing can be read with read_only.
     """
 
     def __new__(
@@ -86,6 +91,7 @@ class OpenDB:
         segment_bytes: int | None = None,
         read_damaged: bool = False,
         read_only: bool = False,
+        lock_timeout: float = 0.0,
     ) -> Self: ...
 
     def __len__(self) -> int: ...
@@ -275,6 +281,8 @@ class OpenDB:
         With the last open handle of the process the writes are synced and the directory is unlocked. A second close
         does nothing.
         """
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Path], dict[str, object]]: ...
 
     def __enter__(self) -> Self: ...
 

@@ -5,6 +5,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -18,6 +19,9 @@ use crate::options::{AppendMode, Durability, Options};
 use crate::recovery::has_segments;
 use crate::segment::Access;
 use crate::store::{Background, Opening, Pin, Store};
+
+/// While a lock is waited for it is asked for after each such rest.
+const LOCK_REST: Duration = Duration::from_millis(5);
 
 /// Where a directory's engines are found, those that are open.
 type Place = Arc<Mutex<Engines>>;
@@ -94,8 +98,21 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    /// Opens a directory, or joins the engine that has it open.
+    /// Opens a directory, or joins the engine that has it open. Waits for the lock for as long as the options say: whoever holds it is
+    /// not told, so it is asked for again and again.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Arc<Handle>> {
+        let begun = Instant::now();
+        loop {
+            let opened = Handle::open_at_once(path, options);
+            let rest = options.lock_timeout.saturating_sub(begun.elapsed());
+            if rest.is_zero() || !matches!(opened, Err(Error::Locked(_))) {
+                return opened;
+            }
+            std::thread::sleep(rest.min(LOCK_REST));
+        }
+    }
+
+    fn open_at_once(path: &Path, options: &Options) -> Result<Arc<Handle>> {
         let (path, disk, identity) = hold(&UnixDisk::default(), path, options)?;
         let place = place_of(identity);
         let disk: Arc<dyn Disk> = Arc::new(disk);

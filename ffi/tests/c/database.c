@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void values(opendb_database *database) {
@@ -293,9 +294,39 @@ static void reading(const char *directory) {
     OK(opendb_close(reader, &error));
 }
 
+/* Another process has the directory open for a while. */
+static void waiting(const char *directory) {
+    char path[4096], byte;
+    int opened[2], refused[2], status;
+    opendb_database *database;
+    opendb_options *options = opendb_options_new();
+    snprintf(path, sizeof path, "%s/waiting", directory);
+    CHECK(pipe(opened) == 0 && pipe(refused) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        OK(opendb_open(path, NULL, &database, &error));
+        CHECK(write(opened[1], "o", 1) == 1);
+        CHECK(read(refused[0], &byte, 1) == 1);
+        usleep(50 * 1000);
+        OK(opendb_close(database, &error));
+        _exit(0);
+    }
+    CHECK(read(opened[0], &byte, 1) == 1);
+    FAILS(OPENDB_ERROR_LOCKED, "process", opendb_open(path, options, &database, &error));
+    CHECK(write(refused[1], "r", 1) == 1);
+    OK(opendb_options_set_lock_timeout(options, 60 * 1000, &error));
+    OK(opendb_open(path, options, &database, &error));
+    opendb_options_free(options);
+    OK(opendb_close(database, &error));
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    for (int end = 0; end < 2; end++) CHECK(close(opened[end]) == 0 && close(refused[end]) == 0);
+}
+
 int main(int count, char **arguments) {
     opendb_database *database;
     CHECK(count == 2);
+    waiting(arguments[1]);
     database = open_below(arguments[1], "database");
     values(database);
     many(database);

@@ -216,7 +216,7 @@ int main(int count, char **arguments) {
         Options options;
         options.create(true).durability(Durability::Sync).append_mode(opendb::AppendMode::Write);
         options.mapped_reads(false).cache_bytes(0).segment_bytes(OPENDB_SEGMENT_BYTES_MIN);
-        options.read_damaged(false).read_only(false);
+        options.read_damaged(false).read_only(false).lock_timeout(std::chrono::milliseconds(-1));
         Database::open(directory + "/options", options).put("k", "v");
         CHECK(throws(ErrorKind::InvalidArgument, [&] { options.append_mode(static_cast<opendb::AppendMode>(7)); }));
         options.segment_bytes(1);

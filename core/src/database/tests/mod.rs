@@ -9,6 +9,7 @@ mod following;
 mod full_device;
 mod histories;
 mod large_compaction;
+mod locks;
 mod long_commits;
 mod model;
 mod power_cut;
