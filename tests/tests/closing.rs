@@ -141,6 +141,34 @@ fn a_close_gives_everything_back_whatever_is_still_held() {
     }
 }
 
+/// A closed reader kept the directory open, so that its filesystem could not be unmounted.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_gives_everything_back_too_also_what_it_had_before_an_exchange() {
+    let _watch = Watch::start("closing a reader while everything is held");
+    let directory = place::in_memory().unwrap();
+    let path = directory.path().canonicalize().unwrap();
+    let db = OpenDB::open_with_options(&path, Options::new().segment_bytes(64 << 10)).unwrap();
+    (0..500).for_each(|number| db.put(&key(number), &value(number)).unwrap());
+    let reader = OpenDB::open_read_only(&path).unwrap();
+    let snapshot = reader.snapshot().unwrap();
+    let mut iterator = reader.iter(&Scan::all()).unwrap();
+    iterator.next().unwrap().unwrap();
+    (0..500).for_each(|number| db.put(&key(number), &value(number + 1)).unwrap());
+    db.compact().unwrap();
+    db.close().unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(reader.get(&key(1)).unwrap().unwrap(), value(2));
+    assert_eq!(snapshot.get(&key(1)).unwrap().unwrap(), value(1));
+    assert!(given::open_files(&path).len() > 5, "there is nothing to give back");
+    reader.close().unwrap();
+    assert_eq!(given::open_files(&path), NOTHING);
+    assert_eq!(given::mapped_files(&path), NOTHING);
+    assert_is_closed(snapshot.get(&key(1)));
+    assert_is_closed(iterator.next().unwrap());
+    assert_is_closed(reader.refresh());
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_value_without_a_copy_keeps_its_own_segment_and_no_other() {

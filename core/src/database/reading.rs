@@ -29,7 +29,8 @@ const JUDGE_EVERY: u64 = 500_000;
 /// What an engine that only reads has beside its store, which is exchanged for a newer one now and then.
 #[derive(Debug)]
 pub(super) struct Reading {
-    disk: Arc<dyn Disk>,
+    /// `None` after the end: it has the directory open, which handles that are closed and still there must not keep.
+    disk: Mutex<Option<Arc<dyn Disk>>>,
     path: PathBuf,
     options: Options,
     /// Names the directory.
@@ -53,7 +54,7 @@ impl Reading {
         directory: FileIdentity,
     ) -> Result<(Reading, Arc<Store>)> {
         let reading = Reading {
-            disk: Arc::new(ReadOnlyDisk::new(Arc::clone(disk))),
+            disk: Mutex::new(Some(Arc::new(ReadOnlyDisk::new(Arc::clone(disk))))),
             path: path.to_path_buf(),
             options: options.clone(),
             directory,
@@ -69,19 +70,20 @@ impl Reading {
     /// The database as it is now. What fails because the other process has changed the directory meanwhile is tried again.
     fn open_store(&self) -> Result<Arc<Store>> {
         let begun = Instant::now();
+        let disk = self.disk.lock().clone().ok_or(Error::Closed)?;
         loop {
-            let Some((manifest, file)) = open_manifest(&*self.disk, &self.path)? else {
+            let Some((manifest, file)) = open_manifest(&*disk, &self.path)? else {
                 let context = format!("finding a database in {}", self.path.display());
                 return Err(Error::io(context, std::io::ErrorKind::NotFound.into()));
             };
             let (generation, identity) = (manifest.generation, manifest.identity);
-            let config = log_config(&self.disk, &self.path, &self.options, &manifest, self.directory);
+            let config = log_config(&disk, &self.path, &self.options, &manifest, self.directory);
             let opened = Store::open(config, manifest, Opening::Beside(file), self.options.cache_bytes);
             let error = match opened {
                 Ok(store) => return Ok(store),
                 Err(error) => error,
             };
-            let now = read_manifest(&*self.disk, &self.path)?;
+            let now = read_manifest(&*disk, &self.path)?;
             let is_newer = |now: Manifest| (now.generation, now.identity) != (generation, identity);
             if !now.is_none_or(is_newer) || begun.elapsed() > OPENING_MAX {
                 return Err(error);
@@ -161,8 +163,9 @@ impl Reading {
         Ok(())
     }
 
-    /// Gives everything back that is kept for snapshots.
+    /// Gives back the directory, and everything that is kept for snapshots.
     pub(super) fn end(&self) {
+        drop(self.disk.lock().take());
         let earlier = std::mem::take(&mut *self.earlier.lock());
         drop(earlier);
     }
