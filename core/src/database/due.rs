@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::clock::Clock;
 
@@ -61,14 +62,9 @@ impl Due {
         now >= at
     }
 
-    /// Not before so many microseconds from now.
-    pub(super) fn rest(&self, microseconds: u64) {
-        self.at.store(self.clock.exact() + microseconds, Ordering::Relaxed);
-    }
-
-    /// Microseconds on the clock of all this.
-    pub(super) fn now(&self) -> u64 {
-        self.clock.exact()
+    /// Not before so much time from now has gone by.
+    pub(super) fn rest(&self, time: Duration) {
+        self.at.store(self.clock.exact() + time.as_micros() as u64, Ordering::Relaxed);
     }
 }
 
@@ -84,7 +80,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -121,10 +117,10 @@ mod tests {
     #[test]
     fn calls_that_become_rare_find_it_due() {
         let due = Due::new();
-        due.rest(3_600_000_000);
+        due.rest(Duration::from_secs(3600));
         (0..100_000).for_each(|_| assert!(!due.is_now()));
-        PACE.set(Pace { left: PASSED_MAX, passed: PASSED_MAX, asked_at: due.now() });
-        due.rest(1000);
+        PACE.set(Pace { left: PASSED_MAX, passed: PASSED_MAX, asked_at: due.clock.exact() });
+        due.rest(Duration::from_millis(1));
         std::thread::sleep(Duration::from_millis(50));
         assert!(due.is_now(), "the coarse clock tells");
     }
@@ -134,7 +130,7 @@ mod tests {
         let due = Due::new();
         assert!(due.is_now());
         let began = Instant::now();
-        due.rest(20_000);
+        due.rest(Duration::from_millis(20));
         while !due.is_now() {}
         assert!(began.elapsed() >= Duration::from_millis(20), "{:?}", began.elapsed());
     }

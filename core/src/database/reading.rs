@@ -19,12 +19,12 @@ use crate::store::{Followed, Opening, Store};
 const OPENING_MAX: Duration = Duration::from_secs(10);
 /// The rest between two such attempts.
 const OPENING_REST: Duration = Duration::from_millis(1);
-/// After a look nobody looks by itself for so many microseconds.
-const REST: u64 = 1000;
-/// After one that has failed nobody does for so many: everything may have been opened anew in vain.
-const REST_AFTER_FAILURE: u64 = 1_000_000;
-/// Microseconds after which the next look also judges whether reads wait for storage.
-const JUDGE_EVERY: u64 = 500_000;
+/// After a look nobody looks by itself for so long.
+const REST: Duration = Duration::from_millis(1);
+/// After one that has failed: everything may have been opened anew in vain.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// After this time the next look also judges whether reads wait for storage.
+const JUDGE_EVERY: Duration = Duration::from_millis(500);
 
 /// What an engine that only reads has beside its store, which is exchanged for a newer one now and then.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub(super) struct Reading {
     directory: FileIdentity,
     /// When to look for new commits without being asked to.
     due: Due,
-    /// Held by whoever looks: when reads are judged next, by the clock of [`Due`].
-    turn: Mutex<u64>,
+    /// Held by whoever looks: when reads were judged.
+    turn: Mutex<Instant>,
     /// Who has to be told of another store.
     handles: Mutex<Vec<Weak<Handle>>>,
     /// Stores that were exchanged, while snapshots of them are alive or calls are under way in them.
@@ -59,7 +59,7 @@ impl Reading {
             options: options.clone(),
             directory,
             due: Due::new(),
-            turn: Mutex::default(),
+            turn: Mutex::new(Instant::now()),
             handles: Mutex::default(),
             earlier: Mutex::default(),
         };
@@ -104,9 +104,9 @@ impl Reading {
     #[inline]
     pub(super) fn look_if_due(&self, store: &Mutex<Option<Arc<Store>>>) {
         if self.due.is_now()
-            && let Some(mut judge_at) = self.turn.try_lock()
+            && let Some(mut judged) = self.turn.try_lock()
         {
-            let _told_by_refresh = self.look_in_turn(store, &mut judge_at);
+            let _told_by_refresh = self.look_in_turn(store, &mut judged);
         }
     }
 
@@ -116,13 +116,12 @@ impl Reading {
     }
 
     #[cold]
-    fn look_in_turn(&self, place: &Mutex<Option<Arc<Store>>>, judge_at: &mut u64) -> Result<()> {
+    fn look_in_turn(&self, place: &Mutex<Option<Arc<Store>>>, judged: &mut Instant) -> Result<()> {
         self.due.rest(REST);
         let Some(store) = place.lock().clone() else { return Ok(()) };
-        let now = self.due.now();
-        if now >= *judge_at {
+        if judged.elapsed() >= JUDGE_EVERY {
             store.judge_reads();
-            *judge_at = now + JUDGE_EVERY;
+            *judged = Instant::now();
         }
         let followed = store.follow();
         let outcome = match followed {
