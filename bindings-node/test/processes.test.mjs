@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
-import { open } from 'opendb'
-import { database, directory } from './helper.mjs'
+import { open, openAsync } from 'opendb'
+import { database, directory, rejected, thrown } from './helper.mjs'
 
 const library = new URL('../index.mjs', import.meta.url).href
 
@@ -46,6 +47,25 @@ test('a directory that is open elsewhere is locked, until it is closed there', (
   assert.equal(inProcess(db.path, attempt), 'OpenDBError OPENDB_LOCKED true\n')
   db.close()
   assert.equal(inProcess(db.path, attempt), 'opened\n')
+})
+
+test('an opening waits for another process as long as it was told', async (context) => {
+  const path = directory(context)
+  const code = `
+    import { open } from ${JSON.stringify(library)}
+    const db = open(process.argv[1])
+    console.log('open')
+    process.stdin.on('end', () => setTimeout(() => db.close(), 100)).resume()`
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', code, path], { stdio: ['pipe', 'pipe', 'inherit'] })
+  await once(holder.stdout, 'data')
+  const began = performance.now()
+  thrown('OPENDB_LOCKED', () => open(path, { lockTimeout: 100 }))
+  await rejected('OPENDB_LOCKED', openAsync(path, { lockTimeout: 100 }))
+  assert.ok(performance.now() - began >= 200)
+  holder.stdin.end()
+  const db = await openAsync(path, { lockTimeout: 60_000 })
+  db.put('key', 'value')
+  db.close()
 })
 
 const READS_BESIDE = `
