@@ -37,10 +37,17 @@ pub(super) fn with_store(setup: &Setup<'_>, work: Work<'_>) -> Result<()> {
 }
 
 impl Opened {
-    fn write(&self, work: impl FnOnce(&mut Transaction) -> Result<()>) -> Result<()> {
-        let mut transaction = self.tree.begin_with_mode(Mode::WriteOnly)?.with_durability(self.durability);
-        work(&mut transaction)?;
-        Ok(self.runtime.block_on(transaction.commit())?)
+    /// Also a write that has read nothing conflicts with another one of the same key, and is then made again.
+    fn write(&self, work: impl Fn(&mut Transaction) -> Result<()>) -> Result<()> {
+        loop {
+            let mut transaction =
+                self.tree.begin_with_mode(Mode::WriteOnly)?.with_durability(self.durability);
+            work(&mut transaction)?;
+            match self.runtime.block_on(transaction.commit()) {
+                Err(Error::TransactionWriteConflict | Error::TransactionRetry) => {}
+                committed => return Ok(committed?),
+            }
+        }
     }
 
     fn read(&self) -> Result<Transaction> {
