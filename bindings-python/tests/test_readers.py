@@ -109,23 +109,20 @@ def test_what_a_child_closes_and_drops_stays_the_parents(tmp_path: Path) -> None
             for number in range(1000):
                 batch.put("default", b"%03d" % number, b"value")
         reading.refresh()
-        transaction = db.begin_transaction()
-        transaction.put("default", b"key", b"value")
+        # Nothing else refers to them: the child drops the last reference.
+        transactions = [db.begin_transaction(), reading.begin_transaction()]
+        transactions[0].put("default", b"key", b"value")
         scans = [each.iter() for each in (db, reading, db.snapshot(), reading.snapshot())]
-        for scan in scans:
-            next(scan)
-        # All that there is of it: the child drops the last reference.
-        kept = [transaction, db.begin_transaction(), db.batch(), db.snapshot(), *scans]
+        firsts = [next(each) for each in scans]
+        others = [db.batch(), db.snapshot(), reading.snapshot(), db.keyspace("default")]
 
         def close_and_drop() -> None:
             for each in (db, reading):
                 with pytest.raises(opendb.ForkedError):
                     each.close()
-            for scan in kept[4:]:
-                assert isinstance(scan, opendb.Iter)
-                scan.close()
-            kept.clear()
-            scans.clear()
+            scans[0].close()
+            for kept in (transactions, scans, others):
+                kept.clear()
             gc.collect()
 
         for _ in range(3):
@@ -133,8 +130,9 @@ def test_what_a_child_closes_and_drops_stays_the_parents(tmp_path: Path) -> None
             command = [sys.executable, "-c", TRIES_TO_WRITE, str(tmp_path)]
             refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
             assert f"process {os.getpid()}" in refused.stdout, "the parent has its lock"
-        assert [len(list(scan)) for scan in scans] == [999] * 4
-        transaction.commit()
+        assert [len(list(each)) for each in scans] == [999] * len(firsts)
+        for transaction in transactions:
+            transaction.commit()
         reading.refresh()
         assert reading.get(b"key") == b"value"
         assert db.verify().violations == reading.verify().violations == []
