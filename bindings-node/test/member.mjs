@@ -1,4 +1,5 @@
-// A process beside others on one database: `node member.mjs write PATH SEED` or `node member.mjs read PATH`.
+// A process beside others on one database: `node member.mjs ROLE PATH`, and a seed for the one that writes.
+import assert from 'node:assert/strict'
 import { open } from 'opendb'
 
 export const ACCOUNTS = 20
@@ -62,6 +63,54 @@ function read(path) {
   process.send('listens')
 }
 
+/** Looks without a refresh until many commits have come: whole ones only, and none before an earlier one. */
+function follow(path) {
+  const db = open(path, { readOnly: true })
+  let [changes, last] = [0, 0]
+  while (changes < 50) {
+    const snapshot = db.snapshot()
+    const { total, count } = look(snapshot)
+    snapshot.close()
+    assert.equal(total, 0)
+    assert.ok(count >= last, `${count} behind ${last}, which was seen before`)
+    if (count > last) changes++
+    last = count
+  }
+  db.close()
+  try {
+    open(path).close()
+  } catch ({ code, message }) {
+    process.send([code, message])
+  }
+}
+
+/** Looks again and again, and ends by itself where something is wrong. It is told what was acknowledged. */
+function watch(path) {
+  const db = open(path, { readOnly: true })
+  let [acknowledged, seen, looks, over] = [0, 0, 0, false]
+  process.on('message', (message) => {
+    if (message === 'end') over = true
+    else acknowledged = message
+  })
+  process.on('disconnect', () => process.exit())
+  const step = () => {
+    // What had come by now was committed before this refresh, so what is seen may not be behind it.
+    db.refreshSync()
+    const snapshot = db.snapshot()
+    const { total, count } = look(snapshot)
+    snapshot.close()
+    assert.equal(total, 0)
+    assert.ok(count >= acknowledged, `${count} behind ${acknowledged}, which was acknowledged`)
+    assert.ok(count >= seen, `${count} behind ${seen}, which was seen before`)
+    seen = count
+    looks++
+    if (!over) return setImmediate(step)
+    db.close()
+    process.send({ looks, seen }, () => process.disconnect())
+  }
+  step()
+}
+
 const [, , role, path, seed] = process.argv
-if (role === 'write') write(path, Number(seed))
-else if (role === 'read') read(path)
+const roles = { write, read, follow, watch }
+roles[role]?.(path, Number(seed))
