@@ -1,5 +1,6 @@
 //! `OpenDB` and `Keyspace`, and the writing calls that they have in common.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -543,11 +544,12 @@ impl OpenDB {
         Ok(format!("<opendb.{class} {:?}{state}>", opened.path()))
     }
 
-    /// What the unpickling and copying of Python hands to `__new__`.
-    fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((PathBuf,), Bound<'py, PyDict>)> {
+    /// What the unpickling and copying of Python hands to `__new__`. The path is text: a `Path` would have `pathlib` imported, and
+    /// the worker of a pool that is forked while its parent's thread imports a module waits for that module for ever.
+    fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((OsString,), Bound<'py, PyDict>)> {
         let arguments = self.opened.arguments(py)?;
         arguments.set_item("_at_first_use", true)?;
-        Ok(((self.opened.path().to_owned(),), arguments))
+        Ok(((self.opened.path().into(),), arguments))
     }
 }
 

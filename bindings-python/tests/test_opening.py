@@ -98,6 +98,23 @@ def test_what_was_pickled_or_copied_opens_with_its_first_use(tmp_path: Path) -> 
         later.get(b"key")
 
 
+IMPORTS_NOTHING = """
+import copyreg, pickle, sys, opendb
+with opendb.open(sys.argv[1]) as db:
+    before = set(sys.modules)
+    pickle.loads(pickle.dumps(db)).get(b"key")
+    print(sorted(set(sys.modules) - before))
+"""
+
+
+# A pool pickles in a thread of its own, while another one forks a worker. The path was pickled as a Path, for which pathlib was imported:
+# the worker had the lock of that import, which nobody would give back, and waited for it when it unpickled.
+def test_nothing_is_imported_for_a_pickled_database(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", IMPORTS_NOTHING, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 def test_one_that_is_closed_before_its_first_use_is_never_opened(tmp_path: Path) -> None:
     db = opendb.open(tmp_path / "db")
     pickled = pickle.dumps(db)

@@ -84,8 +84,7 @@ if __name__ == "__main__":
         print([pool.apply(count, (theirs, number)) for number in range(5)])
         print(pool.apply(count, (ours, 0)))
         # What was pickled opens with its first use, there, with the options that it was opened with here.
-        # Of a handle that writes this hangs in a forked worker, for a reason that is not found yet.
-        print("locked" if method == "fork" else pool.apply(use, (db,)))
+        print(pool.apply(use, (db,)))
         with opendb.open(ours, read_only=True) as reading:
             print(pool.apply(use, (reading,)))
         print(db.get(b"k"))
