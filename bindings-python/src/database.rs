@@ -253,7 +253,8 @@ impl OpenDB {
         value: Value<'_>,
         durability: Option<DurabilityName>,
     ) -> PyResult<()> {
-        put(py, self.handle(py)?, &self.handle(py)?.database, (&key, &value), durability)
+        let handle = self.handle(py)?;
+        put(py, handle, &handle.database, (&key, &value), durability)
     }
 
     /// The newest committed value of a key, or None where the key is absent.
@@ -274,7 +275,8 @@ impl OpenDB {
 
     /// The newest committed value of a key, to be read piece by piece, or None where the key is absent.
     fn value_reader(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Option<ValueReader>> {
-        value_reader(py, self.handle(py)?, &self.handle(py)?.database, &key)
+        let handle = self.handle(py)?;
+        value_reader(py, handle, &handle.database, &key)
     }
 
     /// Begins a value of so many bytes, which is written piece by piece and stored under the key when it is finished.
@@ -288,7 +290,8 @@ impl OpenDB {
         length: Length,
         durability: Option<DurabilityName>,
     ) -> PyResult<ValueWriter> {
-        value_writer(py, self.handle(py)?, &self.handle(py)?.database, (&key, length), durability)
+        let handle = self.handle(py)?;
+        value_writer(py, handle, &handle.database, (&key, length), durability)
     }
 
     /// Removes a key. An absent key is no error.
@@ -296,7 +299,8 @@ impl OpenDB {
     /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
     #[pyo3(signature = (key, durability=None))]
     fn delete(&self, py: Python<'_>, key: Key<'_>, durability: Option<DurabilityName>) -> PyResult<()> {
-        delete(py, self.handle(py)?, &self.handle(py)?.database, &key, durability)
+        let handle = self.handle(py)?;
+        delete(py, handle, &handle.database, &key, durability)
     }
 
     /// Whether a key is present. Cheaper than get: the value is not read. The same as `key in db`.
@@ -330,7 +334,8 @@ impl OpenDB {
         limit: Option<Limit>,
     ) -> PyResult<Iter> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
-        iter(py, self.handle(py)?, &self.handle(py)?.database, scan)
+        let handle = self.handle(py)?;
+        iter(py, handle, &handle.database, scan)
     }
 
     /// As iter, but over the keys alone: values are never read.
@@ -347,7 +352,8 @@ impl OpenDB {
         limit: Option<Limit>,
     ) -> PyResult<Keys> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
-        keys(py, self.handle(py)?, &self.handle(py)?.database, scan)
+        let handle = self.handle(py)?;
+        keys(py, handle, &handle.database, scan)
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
@@ -547,7 +553,7 @@ impl OpenDB {
     /// What the unpickling and copying of Python hands to `__new__`. The path is text: a `Path` would have `pathlib` imported, and
     /// the worker of a pool that is forked while its parent's thread imports a module waits for that module for ever.
     fn __getnewargs_ex__<'py>(&self, py: Python<'py>) -> PyResult<((OsString,), Bound<'py, PyDict>)> {
-        let arguments = self.opened.arguments(py)?;
+        let arguments = self.opened.arguments().named(py)?;
         arguments.set_item("_at_first_use", true)?;
         Ok(((self.opened.path().into(),), arguments))
     }

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use opendb::{Durability, Error, Options};
+use opendb::{Error, Options};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use crate::database::Handle;
 use crate::error::{exception, exception_at, guard};
-use crate::options::{CacheBytes, OpenArguments, SegmentBytes, append_name};
+use crate::options::OpenArguments;
 
 /// While an opening waits for another process, Python's signal handlers run about as often as this.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(50);
@@ -73,27 +72,8 @@ impl Opened {
         self.used().map_or(&self.path, |handle| handle.database.path())
     }
 
-    /// What it was opened with, by the names of the arguments.
-    pub(crate) fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let arguments = &self.arguments;
-        let named = PyDict::new(py);
-        named.set_item("create", arguments.create)?;
-        named.set_item("durability", durability_name(arguments.durability))?;
-        named.set_item("append", append_name(arguments.append))?;
-        named.set_item("mapped_reads", arguments.mapped_reads)?;
-        named.set_item("cache_bytes", arguments.cache_bytes.map(|CacheBytes(bytes)| bytes))?;
-        named.set_item("segment_bytes", arguments.segment_bytes.map(|SegmentBytes(bytes)| bytes))?;
-        named.set_item("read_damaged", arguments.read_damaged)?;
-        named.set_item("read_only", arguments.read_only)?;
-        named.set_item("lock_timeout", arguments.lock_timeout.seconds())?;
-        Ok(named)
-    }
-}
-
-fn durability_name(durability: Durability) -> &'static str {
-    match durability {
-        Durability::Buffered => "buffered",
-        Durability::Sync => "sync",
+    pub(crate) fn arguments(&self) -> &OpenArguments {
+        &self.arguments
     }
 }
 

@@ -10,7 +10,7 @@ use opendb::{
 use pyo3::Borrowed;
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyString};
 
 use crate::error::exception;
 
@@ -158,6 +158,14 @@ impl FromPyObject<'_, '_> for DurabilityName {
     }
 }
 
+/// The name that [`DurabilityName`] reads.
+fn durability_name(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Buffered => "buffered",
+        Durability::Sync => "sync",
+    }
+}
+
 /// `"auto"`, `"mapped"` or `"write"`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct AppendName(pub(crate) AppendMode);
@@ -269,7 +277,7 @@ fn number(
 pub(crate) struct LockTimeout(pub(crate) Duration);
 
 impl LockTimeout {
-    pub(crate) fn seconds(self) -> f64 {
+    fn seconds(self) -> f64 {
         if self.0 == Duration::MAX { f64::INFINITY } else { self.0.as_secs_f64() }
     }
 }
@@ -302,6 +310,23 @@ pub(crate) struct OpenArguments {
     pub(crate) read_damaged: bool,
     pub(crate) read_only: bool,
     pub(crate) lock_timeout: LockTimeout,
+}
+
+impl OpenArguments {
+    /// By the names of the arguments.
+    pub(crate) fn named<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let named = PyDict::new(py);
+        named.set_item("create", self.create)?;
+        named.set_item("durability", durability_name(self.durability))?;
+        named.set_item("append", append_name(self.append))?;
+        named.set_item("mapped_reads", self.mapped_reads)?;
+        named.set_item("cache_bytes", self.cache_bytes.map(|CacheBytes(bytes)| bytes))?;
+        named.set_item("segment_bytes", self.segment_bytes.map(|SegmentBytes(bytes)| bytes))?;
+        named.set_item("read_damaged", self.read_damaged)?;
+        named.set_item("read_only", self.read_only)?;
+        named.set_item("lock_timeout", self.lock_timeout.seconds())?;
+        Ok(named)
+    }
 }
 
 impl From<&OpenArguments> for Options {

@@ -189,11 +189,18 @@ def test_a_child_follows_by_itself_what_a_thread_of_its_parent_writes(tmp_path: 
 
 
 class Samples:
-    """A data set as the loaders of training frameworks take it."""
+    """A data set as the loaders of training frameworks take it, opened by the first item that it is asked for or before."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the database."""
-        self.db = opendb.open(path, read_only=True)
+        """Opens nothing yet."""
+        self.path = path
+        self.opened: opendb.OpenDB | None = None
+
+    @property
+    def db(self) -> opendb.OpenDB:
+        if self.opened is None:
+            self.opened = opendb.open(self.path, read_only=True)
+        return self.opened
 
     def __len__(self) -> int:
         return len(self.db)
@@ -237,6 +244,7 @@ def test_eight_workers_load_a_data_set_while_it_is_written(tmp_path: Path, metho
         write()
         # Made before the thread is: a fork has no other threads of its parent, and is warned of where there are some.
         samples = Samples(tmp_path)
+        assert len(samples) == count, "it is open, and pickled as it is"
         context = multiprocessing.get_context(method)
         with context.Pool(workers) as pool, beside(write):
             for _ in range(3):
@@ -246,34 +254,10 @@ def test_eight_workers_load_a_data_set_while_it_is_written(tmp_path: Path, metho
         samples.db.close()
 
 
-class LazySamples:
-    """The same, opened by the first item that a worker is asked for."""
-
-    def __init__(self, path: Path) -> None:
-        """Opens nothing yet."""
-        self.path = path
-        self.opened: opendb.OpenDB | None = None
-
-    @property
-    def db(self) -> opendb.OpenDB:
-        if self.opened is None:
-            self.opened = opendb.open(self.path, read_only=True)
-        return self.opened
-
-    def __len__(self) -> int:
-        return len(self.db)
-
-    def __getitem__(self, index: int) -> bytes:
-        value = self.db.get(b"%d" % index)
-        if value is None:
-            raise IndexError(index)
-        return value
+given: list[Samples] = []
 
 
-given: list[LazySamples] = []
-
-
-def give(samples: LazySamples) -> None:
+def give(samples: Samples) -> None:
     """What a worker of a loader begins with."""
     given.append(samples)
 
@@ -290,7 +274,7 @@ def test_eight_workers_each_open_a_data_set_with_their_first_item(tmp_path: Path
         write = overwrites(db, count)
         write()
         context = multiprocessing.get_context("spawn")
-        with context.Pool(workers, give, (LazySamples(tmp_path),)) as pool, beside(write):
+        with context.Pool(workers, give, (Samples(tmp_path),)) as pool, beside(write):
             for _ in range(3):
                 random.shuffle(indices)
                 items = pool.map_async(item, indices, chunksize=10).get(60)
