@@ -77,6 +77,12 @@ export interface WriteOptions {
   durability?: Durability | undefined
 }
 
+/** How work is run in transactions. */
+export interface TransactOptions extends WriteOptions {
+  /** How often it is run again after a conflict, at most (default: 99). */
+  retries?: number | undefined
+}
+
 /** How a keyspace is created, or changed. */
 export interface KeyspaceOptions {
   /**
@@ -394,6 +400,38 @@ export interface Writable {
   delete(key: Bytes, options?: WriteOptions): void
   /** As `delete`, on the thread pool. */
   deleteAsync(key: Bytes, options?: WriteOptions): Promise<void>
+  /**
+   * Stores `replacement` under a key where its value is `expected`, and tells whether it was; nobody else changes the key in
+   * between. `undefined` stands for a key that is not there: it is created only where it is missing, or removed.
+   *
+   * @throws what `put` and `get` throw
+   */
+  compareAndSwap(
+    key: Bytes,
+    expected: Bytes | undefined,
+    replacement: Bytes | undefined,
+    options?: WriteOptions,
+  ): boolean
+  /**
+   * Removes a key and returns the value that it had: of those who take the same key at once one gets it. `undefined`, and nothing
+   * is written, where it is absent.
+   *
+   * @throws what `put` and `get` throw
+   */
+  take(key: Bytes, options?: WriteOptions): Buffer | undefined
+  /**
+   * Adds to the number under a key, 0 where it is absent, and returns the sum; nobody else changes the key in between. Numbers
+   * are 8 bytes, little endian, signed: what `Buffer.writeBigInt64LE` writes. The sum is a `bigint` where `by` is one;
+   * otherwise it is a `number`, which is exact up to 2^53 - 1.
+   *
+   * @throws what `put` and `get` throw; `OPENDB_INVALID_ARGUMENT`, with nothing written, where the value does not have 8 bytes
+   *   or the sum is beyond what they hold
+   */
+  increment<N extends number | bigint = number>(
+    key: Bytes,
+    by?: N,
+    options?: WriteOptions,
+  ): N extends bigint ? bigint : number
 }
 
 export interface OpenDB extends Readable, Writable {}
@@ -456,7 +494,7 @@ export class OpenDB {
    *
    * @throws what the work throws; `OPENDB_TRANSACTION` where conflicts do not end
    */
-  transact<T>(work: (transaction: Transaction) => T): T
+  transact<T>(work: (transaction: Transaction) => T, options?: TransactOptions): T
   /** A view of the database as it is now. It looks at `"default"`; its `keyspace` gives the other ones. */
   snapshot(): Snapshot
   /**

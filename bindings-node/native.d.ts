@@ -169,6 +169,9 @@ export declare function errorRaiseAsync(kind: number): Promise<void>
 /** Gives up a keyspace. */
 export declare function keyspaceClose(keyspace: KeyspaceHandle): void
 
+/** Stores a value under a key, or removes it, where it has the value that is expected of it; nothing stands for absence. */
+export declare function keyspaceCompareAndSwap(keyspace: KeyspaceHandle, key: Uint8Array, expected?: Uint8Array | undefined | null, replacement?: Uint8Array | undefined | null, durability?: DurabilityName | undefined | null): boolean
+
 /** How values are stored that are written from now on. */
 export declare function keyspaceCompression(keyspace: KeyspaceHandle): CompressionName
 
@@ -196,6 +199,9 @@ export declare function keyspaceGetMany(keyspace: KeyspaceHandle, keys: Uint8Arr
 /** As `keyspaceGet`, of a key that stands in the room. A value that fits takes its place. */
 export declare function keyspaceGetRoom(keyspace: KeyspaceHandle, keyBytes: number): number | Buffer | undefined
 
+/** Adds to the number under a key, which JavaScript has seen to be one of 64 bits. */
+export declare function keyspaceIncrement(keyspace: KeyspaceHandle, key: Uint8Array, by: bigint, durability?: DurabilityName | undefined | null): bigint
+
 /** Begins a scan of keys and values. */
 export declare function keyspaceIter(keyspace: KeyspaceHandle, scan: ScanSettings, cursor: CursorHandle): void
 
@@ -216,6 +222,9 @@ export declare function keyspaceReader(keyspace: KeyspaceHandle, key: Uint8Array
 
 /** How many keys there are. */
 export declare function keyspaceSize(keyspace: KeyspaceHandle): number
+
+/** Removes a key, and gives its value as `keyspaceGet` does. */
+export declare function keyspaceTake(keyspace: KeyspaceHandle, key: Uint8Array, room: Buffer, durability?: DurabilityName | undefined | null): number | Buffer | undefined
 
 /** Begins a value of this length. */
 export declare function keyspaceWriter(keyspace: KeyspaceHandle, key: Uint8Array, length: number, writer: WriterHandle): void
@@ -468,7 +477,15 @@ export declare function transactionRollback(transaction: TransactionHandle): voi
  * Runs `work` in the core's own `transact`, which knows when to try again and for how long. While `work` runs, `lent`
  * holds the transaction; `work` says how it went.
  */
-export declare function transactionRun(database: DatabaseHandle, lent: TransactionHandle, work: () => number): void
+export declare function transactionRun(database: DatabaseHandle, lent: TransactionHandle, work: () => number, settings: TransactSettings): void
+
+/** How work is run in transactions. */
+export interface TransactSettings {
+  /** How often it is run again after a conflict, at most. */
+  retries?: number
+  /** What the commit waits for. */
+  durability?: DurabilityName
+}
 
 /** What was found when everything was looked at. */
 export interface VerificationObject {

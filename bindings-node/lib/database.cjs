@@ -4,15 +4,18 @@ const { native } = require('./error.cjs')
 const { batches, snapshots } = require('./handles.cjs')
 const { packKeys, takeValues } = require('./many.cjs')
 const {
+  toBigInt,
   toBytes,
   toCount,
   toDurability,
   toKeyspaceSettings,
   toName,
   toOpenSettings,
+  toOptionalBytes,
   toPath,
   toProgress,
   toScanSettings,
+  toTransactSettings,
   toWork,
 } = require('./options.cjs')
 const { intoRoom, room, toBuffer, toText } = require('./room.cjs')
@@ -74,6 +77,21 @@ class Store {
 
   async deleteAsync(key, options) {
     await native.keyspaceDeleteAsync(this.#keyspace, toBytes(key, 'key'), toDurability(options))
+  }
+
+  compareAndSwap(key, expected, replacement, options) {
+    const values = [toOptionalBytes(expected, 'expected'), toOptionalBytes(replacement, 'replacement')]
+    return native.keyspaceCompareAndSwap(this.#keyspace, toBytes(key, 'key'), ...values, toDurability(options))
+  }
+
+  take(key, options) {
+    const durability = toDurability(options)
+    return toBuffer(native.keyspaceTake(this.#keyspace, toBytes(key, 'key'), room, durability))
+  }
+
+  increment(key, by = 1, options) {
+    const sum = native.keyspaceIncrement(this.#keyspace, toBytes(key, 'key'), toBigInt(by, 'by'), toDurability(options))
+    return typeof by === 'bigint' ? sum : Number(sum)
   }
 
   valueReader(key) {
@@ -172,8 +190,8 @@ class OpenDB extends Store {
     return runOnce(this.#database, toWork(work), options)
   }
 
-  transact(work) {
-    return runUntilCommitted(this.#database, toWork(work))
+  transact(work, options) {
+    return runUntilCommitted(this.#database, toWork(work), toTransactSettings(options))
   }
 
   snapshot() {

@@ -22,6 +22,9 @@ const OPEN = {
 /** What a write or a commit takes. */
 const WRITE = { durability: DURABILITY }
 
+/** What `transact` takes. */
+const TRANSACT = { ...WRITE, retries: 'count' }
+
 /** What a keyspace takes. */
 const KEYSPACE = { compression: ['none', 'lz4'] }
 
@@ -50,6 +53,11 @@ function toBytes(value, name) {
   }
   // Another thread may write to shared memory while the native layer reads it, so that gets a copy.
   return types.isSharedArrayBuffer(value.buffer) ? Buffer.from(value) : value
+}
+
+/** The bytes of a value, `undefined` for one that is not there. */
+function toOptionalBytes(value, name) {
+  return value === undefined ? undefined : toBytes(value, name)
 }
 
 function toName(value) {
@@ -102,6 +110,13 @@ function toCount(value, name) {
   throw invalidArgument(`${name} must be a whole number from 0 to 2^53 - 1`)
 }
 
+/** A whole number of 64 bits with a sign. */
+function toBigInt(value, name) {
+  if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return value
+  if (Number.isSafeInteger(value)) return BigInt(value)
+  throw invalidArgument(`${name} must be a whole number up to 2^53 - 1, or a bigint of 64 bits with a sign`)
+}
+
 function toSetting(value, type, name) {
   if (type === 'bytes') return toBytes(value, name)
   if (Array.isArray(type)) {
@@ -140,6 +155,7 @@ function toSettings(options, table) {
 
 const toOpenSettings = (options) => toSettings(options, OPEN)
 const toKeyspaceSettings = (options) => toSettings(options, KEYSPACE)
+const toTransactSettings = (options) => toSettings(options, TRANSACT)
 const toScanSettings = (options) => toSettings(options, SCAN)
 
 /** The durability that a write asks for, if it asks for one. */
@@ -149,14 +165,17 @@ function toDurability(options) {
 
 module.exports = {
   refusePromise,
+  toBigInt,
   toBytes,
   toCount,
   toDurability,
   toKeyspaceSettings,
   toName,
   toOpenSettings,
+  toOptionalBytes,
   toPath,
   toProgress,
   toScanSettings,
+  toTransactSettings,
   toWork,
 }

@@ -192,7 +192,7 @@ function runOnce(database, work, options) {
 }
 
 /** Runs work in transactions until one commits; the core knows when to try again and for how long. */
-function runUntilCommitted(database, work) {
+function runUntilCommitted(database, work, settings) {
   let result
   let failure
   const attempt = (handle) => {
@@ -211,7 +211,7 @@ function runUntilCommitted(database, work) {
   }
   try {
     transactions.release(
-      transactions.fill((handle) => native.transactionRun(database.handle, handle, () => attempt(handle))),
+      transactions.fill((handle) => native.transactionRun(database.handle, handle, () => attempt(handle), settings)),
     )
   } catch (error) {
     throw failure === undefined ? error : failure.error

@@ -1,6 +1,8 @@
 //! Opening, closing, keyspaces, snapshots, and the key-value calls.
 
-use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice, Either, Env, External, ExternalRef, Result};
+use napi::bindgen_prelude::{
+    AsyncTask, BigInt, Buffer, BufferSlice, Either, Env, External, ExternalRef, Result, i64n,
+};
 use napi_derive::napi;
 use opendb::{Error, Keyspace, KeyspaceOptions, OpenDB, Options, Snapshot};
 
@@ -238,6 +240,55 @@ pub(crate) fn keyspace_delete_async(
         None => keyspace.delete(&key),
     };
     Ok(Background::run(deleted, done))
+}
+
+/// Stores a value under a key, or removes it, where it has the value that is expected of it; nothing stands for absence.
+#[napi(catch_unwind)]
+pub(crate) fn keyspace_compare_and_swap(
+    env: &Env,
+    keyspace: &KeyspaceHandle,
+    key: &[u8],
+    expected: Option<&[u8]>,
+    replacement: Option<&[u8]>,
+    durability: Option<DurabilityName>,
+) -> Result<bool> {
+    keyspace.call(env, |open| match durability {
+        Some(wait) => open.keyspace.compare_and_swap_with(key, expected, replacement, wait.into()),
+        None => open.keyspace.compare_and_swap(key, expected, replacement),
+    })
+}
+
+/// Removes a key, and gives its value as `keyspaceGet` does.
+#[napi(catch_unwind, ts_return_type = "number | Buffer | undefined")]
+pub(crate) fn keyspace_take<'env>(
+    env: &'env Env,
+    keyspace: &KeyspaceHandle,
+    key: &[u8],
+    mut room: BufferSlice<'_>,
+    durability: Option<DurabilityName>,
+) -> Result<Found<'env>> {
+    let taken = keyspace.call(env, |open| match durability {
+        Some(wait) => open.keyspace.take_with(key, wait.into()),
+        None => open.keyspace.take(key),
+    })?;
+    taken.map(|value| hand_out(env, &value, &mut room)).transpose()
+}
+
+/// Adds to the number under a key, which JavaScript has seen to be one of 64 bits.
+#[napi(catch_unwind, ts_return_type = "bigint")]
+pub(crate) fn keyspace_increment(
+    env: &Env,
+    keyspace: &KeyspaceHandle,
+    key: &[u8],
+    by: BigInt,
+    durability: Option<DurabilityName>,
+) -> Result<i64n> {
+    let (by, _) = by.get_i64();
+    let sum = keyspace.call(env, |open| match durability {
+        Some(wait) => open.keyspace.increment_with(key, by, wait.into()),
+        None => open.keyspace.increment(key, by),
+    });
+    sum.map(i64n)
 }
 
 /// The value of a key, copied into `room` where it fits.

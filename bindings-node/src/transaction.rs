@@ -4,7 +4,7 @@ use std::mem;
 
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Env, External, Function, Result};
 use napi_derive::napi;
-use opendb::{Batch, Error, Transaction};
+use opendb::{Batch, Error, TransactOptions, Transaction};
 
 use crate::database::{DatabaseHandle, Found, hand_out};
 use crate::error::{number, thrown};
@@ -32,6 +32,28 @@ impl Content for Batch {
     }
 }
 
+/// How work is run in transactions.
+#[napi(object, object_to_js = false)]
+pub(crate) struct TransactSettings {
+    /// How often it is run again after a conflict, at most.
+    pub retries: Option<i64>,
+    /// What the commit waits for.
+    pub durability: Option<DurabilityName>,
+}
+
+impl From<TransactSettings> for TransactOptions {
+    fn from(settings: TransactSettings) -> TransactOptions {
+        let mut options = TransactOptions::new();
+        if let Some(retries) = settings.retries {
+            options = options.retries(u32::try_from(retries).unwrap_or(u32::MAX));
+        }
+        if let Some(durability) = settings.durability {
+            options = options.durability(durability.into());
+        }
+        options
+    }
+}
+
 /// A handle for a transaction.
 #[napi(catch_unwind)]
 pub(crate) fn transaction_new() -> TransactionHandle {
@@ -50,16 +72,20 @@ pub(crate) fn transaction_begin(
 
 /// Runs `work` in the core's own `transact`, which knows when to try again and for how long. While `work` runs, `lent`
 /// holds the transaction; `work` says how it went.
-#[napi(catch_unwind, ts_args_type = "database: DatabaseHandle, lent: TransactionHandle, work: () => number")]
+#[napi(
+    catch_unwind,
+    ts_args_type = "database: DatabaseHandle, lent: TransactionHandle, work: () => number, settings: TransactSettings"
+)]
 pub(crate) fn transaction_run(
     env: &Env,
     database: &DatabaseHandle,
     lent: &TransactionHandle,
     work: Function<'_, (), u32>,
+    settings: TransactSettings,
 ) -> Result<()> {
     // The work may close the database.
     let database = database.copy(env)?;
-    let result = database.transact(|transaction| {
+    let result = database.transact_with(settings.into(), |transaction| {
         let spare = database.begin_transaction()?;
         attempt(&work, lent, transaction, spare)
     });

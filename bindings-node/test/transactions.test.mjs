@@ -377,3 +377,21 @@ test('a conflict is an OpenDBError like any other', (context) => {
   db.put('key', '2')
   assert.throws(() => transaction.commit(), OpenDBError)
 })
+
+test('transact gives up after as many retries as it was told', (context) => {
+  const db = database(context)
+  let runs = 0
+  const never = (transaction) => {
+    runs++
+    transaction.get('default', 'k')
+    db.put('k', String(runs))
+    transaction.put('default', 'k', 'never')
+  }
+  thrown('OPENDB_TRANSACTION', () => db.transact(never, { retries: 2, durability: 'sync' }))
+  assert.equal(runs, 3)
+  thrown('OPENDB_TRANSACTION', () => db.transact(never, { retries: 0 }))
+  assert.equal(runs, 4)
+  assert.equal(db.getString('k'), '4')
+  for (const retries of [-1, 0.5, '1']) thrown('OPENDB_INVALID_ARGUMENT', () => db.transact(never, { retries }))
+  assert.equal(runs, 4)
+})

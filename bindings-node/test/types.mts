@@ -2,7 +2,7 @@
 
 import opendb, { open, openAsync, OpenDB, OpenDBError } from 'opendb'
 import type { Backup, Bytes, Compaction, Entry, ErrorCode, OpenOptions, ScanOptions, Stats, Transaction } from 'opendb'
-import type { Verification, Violation } from 'opendb'
+import type { TransactOptions, Verification, Violation } from 'opendb'
 
 const options: OpenOptions = { create: true, durability: 'sync', append: 'write', cacheBytes: 1 << 20 }
 const db: OpenDB = open('./db', options)
@@ -48,6 +48,12 @@ const increment = (transaction: Transaction): number => {
 }
 const count: number = db.transact(increment)
 const once: number = db.transaction(increment, { durability: 'sync' })
+const retries: TransactOptions = { retries: 3, durability: 'sync' }
+const patient: number = db.transact(increment, retries)
+const swapped: boolean = users.compareAndSwap('key', undefined, 'value', { durability: 'sync' })
+const taken: Buffer | undefined = users.take(key)
+const [sum, exact]: [number, bigint] = [db.increment('n'), db.increment('n', 2n ** 60n)]
+console.log(patient, swapped, taken, sum, exact)
 
 {
   using transaction = db.beginTransaction()

@@ -275,3 +275,41 @@ test('a class that runs a call of its own when it is asked for its length change
   assert.deepEqual(db.get('key'), Buffer.from([1, 2, 3]))
   assert.equal(db.getString('busy'), 'value')
 })
+
+test('a key is read and written in one step', (context) => {
+  const db = database(context)
+  const logs = db.keyspace('logs')
+  assert.equal(db.compareAndSwap('lock', undefined, 'mine'), true)
+  assert.equal(db.compareAndSwap('lock', undefined, 'yours'), false)
+  assert.equal(db.compareAndSwap('lock', 'mine', '', { durability: 'sync' }), true)
+  assert.equal(db.compareAndSwap('lock', new Uint8Array(), undefined), true)
+  assert.equal(db.exists('lock'), false)
+  logs.put('job', Buffer.alloc(100_000, 7))
+  assert.deepEqual(logs.take('job'), Buffer.alloc(100_000, 7))
+  assert.equal(logs.take('job', { durability: 'sync' }), undefined)
+  logs.put('job', 'small')
+  assert.equal(logs.take('job').toString(), 'small')
+  for (const wrong of [null, 5, {}]) {
+    thrown('OPENDB_INVALID_ARGUMENT', () => db.compareAndSwap('k', wrong, 'v'))
+    thrown('OPENDB_INVALID_ARGUMENT', () => db.compareAndSwap('k', undefined, wrong))
+  }
+  assert.equal(db.size, 0)
+})
+
+test('numbers are added to', (context) => {
+  const db = database(context)
+  assert.equal(db.increment('visits'), 1)
+  assert.equal(db.increment('visits', 41, { durability: 'sync' }), 42)
+  assert.equal(db.increment('visits', -(2n ** 40n)), 42n - 2n ** 40n)
+  assert.equal(db.get('visits').readBigInt64LE(), 42n - 2n ** 40n)
+  assert.equal(db.increment('high', 2n ** 63n - 1n), 2n ** 63n - 1n)
+  thrown('OPENDB_INVALID_ARGUMENT', () => db.increment('high'))
+  assert.equal(db.increment('low', -(2n ** 63n)), -(2n ** 63n))
+  assert.equal(db.increment('high', 0n), 2n ** 63n - 1n)
+  for (const wrong of [0.5, 2 ** 53, 2n ** 63n, -(2n ** 63n) - 1n, '1', null]) {
+    thrown('OPENDB_INVALID_ARGUMENT', () => db.increment('visits', wrong))
+  }
+  db.put('text', 'words')
+  thrown('OPENDB_INVALID_ARGUMENT', () => db.increment('text'))
+  assert.equal(db.getString('text'), 'words')
+})

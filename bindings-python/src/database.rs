@@ -6,22 +6,26 @@ use std::sync::Arc;
 
 use opendb::{Durability, Error, KeyspaceOptions, Result, ValueWriter as Writer};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
 
 use crate::error::{call, call_detached, call_maybe_detached, guard};
 use crate::held::Holders;
 use crate::maintenance::{self, Backup, Compaction, Salvage, Verification};
+use crate::mapping::{self, View};
 use crate::opening::Opened;
 use crate::options::{
-    AppendName, Bytes, CacheBytes, CompressionName, DurabilityName, Key, Length, Limit, LockTimeout,
-    ManyKeys, OpenArguments, Prefix, ScanArguments, SegmentBytes, Start, StartAfter, Stop, Value,
-    compression_name,
+    AppendName, By, Bytes, CacheBytes, CompressionName, DurabilityName, Expected, Key, Length, Limit,
+    LockTimeout, ManyKeys, New, OpenArguments, Prefix, Retries, ScanArguments, SegmentBytes, Start,
+    StartAfter, Stop, Value, compression_name,
 };
-use crate::scan::{Iter, Keys};
-use crate::snapshot::{Snapshot, exists, get, get_many, iter, keys, scan_prefix, value_reader};
+use crate::scan::{Iter, Keys, to_bytes};
+use crate::snapshot::{Snapshot, exists, get_many, get_view, iter, keys, scan_prefix, value_reader};
 use crate::stats::Stats;
 use crate::stream::{ValueReader, ValueWriter};
-use crate::transaction::{Batch, Transaction, transact};
+use crate::transaction::{Batch, Transaction, decorator, transact};
+
+/// The keyspace that the calls of a database work on.
+const DEFAULT: &str = "default";
 
 /// The core's handle, shared by a Python database and everything made from it: the database stays open while any of
 /// them is alive, also where the program has let go of the `OpenDB` object.
@@ -80,9 +84,18 @@ impl Drop for Handle {
 }
 
 /// The writing calls that a database and a keyspace share.
-trait Write: Sync {
+pub(crate) trait Write: Sync {
     fn put(&self, key: &[u8], value: &[u8], durability: Option<Durability>) -> Result<()>;
     fn delete(&self, key: &[u8], durability: Option<Durability>) -> Result<()>;
+    fn compare_and_swap(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+        durability: Option<Durability>,
+    ) -> Result<bool>;
+    fn take(&self, key: &[u8], durability: Option<Durability>) -> Result<Option<Vec<u8>>>;
+    fn increment(&self, key: &[u8], by: i64, durability: Option<Durability>) -> Result<i64>;
     fn value_writer(&self, key: &[u8], length: u64) -> Result<Writer>;
     fn len(&self) -> Result<u64>;
 }
@@ -102,6 +115,30 @@ macro_rules! write {
                     None => <$writer>::delete(self, key),
                 }
             }
+            fn compare_and_swap(
+                &self,
+                key: &[u8],
+                expected: Option<&[u8]>,
+                new: Option<&[u8]>,
+                durability: Option<Durability>,
+            ) -> Result<bool> {
+                match durability {
+                    Some(durability) => self.compare_and_swap_with(key, expected, new, durability),
+                    None => <$writer>::compare_and_swap(self, key, expected, new),
+                }
+            }
+            fn take(&self, key: &[u8], durability: Option<Durability>) -> Result<Option<Vec<u8>>> {
+                match durability {
+                    Some(durability) => self.take_with(key, durability),
+                    None => <$writer>::take(self, key),
+                }
+            }
+            fn increment(&self, key: &[u8], by: i64, durability: Option<Durability>) -> Result<i64> {
+                match durability {
+                    Some(durability) => self.increment_with(key, by, durability),
+                    None => <$writer>::increment(self, key, by),
+                }
+            }
             fn value_writer(&self, key: &[u8], length: u64) -> Result<Writer> {
                 <$writer>::value_writer(self, key, length)
             }
@@ -114,7 +151,7 @@ macro_rules! write {
 
 write!(opendb::OpenDB, opendb::Keyspace);
 
-fn put(
+pub(crate) fn put(
     py: Python<'_>,
     handle: &Handle,
     writer: &impl Write,
@@ -138,6 +175,42 @@ fn delete(
     let blocks = durability.unwrap_or(handle.durability) == Durability::Sync;
     let key = key.get();
     call_maybe_detached(py, blocks, || writer.delete(key, durability))
+}
+
+/// Other threads run meanwhile: it may rest until those have got on that change the same key.
+fn compare_and_swap(
+    py: Python<'_>,
+    writer: &impl Write,
+    key: &Bytes<'_>,
+    (expected, new): (Option<&Bytes<'_>>, Option<&Bytes<'_>>),
+    durability: Option<DurabilityName>,
+) -> PyResult<bool> {
+    let (key, expected, new) = (key.get(), expected.map(Bytes::get), new.map(Bytes::get));
+    let durability = durability.map(|name| name.0);
+    call_detached(py, || writer.compare_and_swap(key, expected, new, durability))
+}
+
+/// As [`compare_and_swap`].
+pub(crate) fn take<'py>(
+    py: Python<'py>,
+    writer: &impl Write,
+    key: &Bytes<'_>,
+    durability: Option<DurabilityName>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let (key, durability) = (key.get(), durability.map(|name| name.0));
+    let taken = call_detached(py, || writer.take(key, durability))?;
+    taken.map(|value| to_bytes(py, &value)).transpose()
+}
+
+/// As [`compare_and_swap`].
+fn increment(
+    py: Python<'_>,
+    writer: &impl Write,
+    (key, by): (&Bytes<'_>, By),
+    durability: Option<DurabilityName>,
+) -> PyResult<i64> {
+    let (key, durability) = (key.get(), durability.map(|name| name.0));
+    call_detached(py, || writer.increment(key, by.0, durability))
 }
 
 fn value_writer(
@@ -257,9 +330,26 @@ impl OpenDB {
         put(py, handle, &handle.database, (&key, &value), durability)
     }
 
-    /// The newest committed value of a key, or None where the key is absent.
-    fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        get(py, &self.handle(py)?.database, &key)
+    /// The newest committed value of a key, or the default where the key is absent.
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        mapping::get_or(py, &self.handle(py)?.database, &key, default)
+    }
+
+    /// The newest committed value of a key where it lies, as a read-only memoryview, or None where the key is absent.
+    ///
+    /// Nothing is copied, which pays from some KiB on. The bytes stay there and as they are for as long as the memoryview, or
+    /// anything that was made of it, is held, also after the key is overwritten or removed and the database closed; as long
+    /// the space on the device is not given back.
+    ///
+    /// >>> numpy.frombuffer(db.get_view(b"embedding:1"), dtype="f4")
+    fn get_view<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
+        get_view(py, &self.handle(py)?.database, &key)
     }
 
     /// The newest committed values of many keys, as of one moment: a list in the order of the keys, with None for each
@@ -303,6 +393,62 @@ impl OpenDB {
         delete(py, handle, &handle.database, &key, durability)
     }
 
+    /// Stores the value `new` under a key where its value is `expected`, and tells whether it was. Nobody else changes the key
+    /// in between.
+    ///
+    /// None stands for a key that is not there: it is created only where it is missing, or removed.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    ///
+    /// >>> db.compare_and_swap(b"lock", None, b"mine")
+    #[pyo3(signature = (key, expected, new, durability=None))]
+    fn compare_and_swap(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        expected: Option<Expected<'_>>,
+        new: Option<New<'_>>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<bool> {
+        let values = (expected.as_deref(), new.as_deref());
+        compare_and_swap(py, &self.handle(py)?.database, &key, values, durability)
+    }
+
+    /// Removes a key and returns the value that it had: of those who take the same key at once one gets it. None, and nothing is
+    /// written, where the key is absent.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    ///
+    /// >>> db.take(b"job:1")
+    #[pyo3(signature = (key, durability=None))]
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        take(py, &self.handle(py)?.database, &key, durability)
+    }
+
+    /// Adds to the number under a key, 0 where the key is absent, and returns the sum. Nobody else changes the key in between.
+    ///
+    /// Numbers are 8 bytes, little endian, signed: what int.to_bytes(8, "little", signed=True) makes. InvalidArgumentError, with
+    /// nothing written, where the value does not have 8 bytes or the sum is beyond what they hold.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    ///
+    /// >>> db.increment(b"visits")
+    #[pyo3(signature = (key, by=By(1), durability=None), text_signature = "($self, key, by=1, durability=None)")]
+    fn increment(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        by: By,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<i64> {
+        increment(py, &self.handle(py)?.database, (&key, by), durability)
+    }
+
     /// Whether a key is present. Cheaper than get: the value is not read. The same as `key in db`.
     fn exists(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
         exists(py, &self.handle(py)?.database, &key)
@@ -341,7 +487,7 @@ impl OpenDB {
     /// As iter, but over the keys alone: values are never read.
     #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
     #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
-    fn keys(
+    fn iter_keys(
         &self,
         py: Python<'_>,
         prefix: Option<Prefix<'_>>,
@@ -354,6 +500,136 @@ impl OpenDB {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
         let handle = self.handle(py)?;
         keys(py, handle, &handle.database, scan)
+    }
+
+    /// A view of the keys, in their order, also a set. It shows what is there when it is looked at, as of one moment for each
+    /// loop over it; the arguments are those of iter. Its length is known without a scan where there are no bounds.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    fn keys<'py>(
+        slf: &Bound<'py, Self>,
+        prefix: Option<Prefix<'py>>,
+        start: Option<Start<'py>>,
+        stop: Option<Stop<'py>>,
+        reverse: bool,
+        start_after: Option<StartAfter<'py>>,
+        limit: Option<Limit>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        mapping::check_open(py, slf.get().handle(py)?)?;
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        mapping::view(slf.as_any(), View::Keys, &scan)
+    }
+
+    /// A view of the values, in the order of their keys. See keys.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    fn values<'py>(
+        slf: &Bound<'py, Self>,
+        prefix: Option<Prefix<'py>>,
+        start: Option<Start<'py>>,
+        stop: Option<Stop<'py>>,
+        reverse: bool,
+        start_after: Option<StartAfter<'py>>,
+        limit: Option<Limit>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        mapping::check_open(py, slf.get().handle(py)?)?;
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        mapping::view(slf.as_any(), View::Values, &scan)
+    }
+
+    /// A view of the (key, value) tuples, in the order of the keys. See keys.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    fn items<'py>(
+        slf: &Bound<'py, Self>,
+        prefix: Option<Prefix<'py>>,
+        start: Option<Start<'py>>,
+        stop: Option<Stop<'py>>,
+        reverse: bool,
+        start_after: Option<StartAfter<'py>>,
+        limit: Option<Limit>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        mapping::check_open(py, slf.get().handle(py)?)?;
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        mapping::view(slf.as_any(), View::Items, &scan)
+    }
+
+    /// Stores many values, all together or not at all.
+    ///
+    /// entries: a mapping, or an iterable of (key, value) tuples. Of several values for one key the last one counts.
+    ///
+    /// durability: what the commit waits for, "buffered" or "sync"; without, what the database was opened with.
+    ///
+    /// >>> db.put_many({b"user:1": b"Ada", b"user:2": b"Bob"})
+    #[pyo3(signature = (entries, durability=None))]
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        entries: Bound<'_, PyAny>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<()> {
+        mapping::put_many(py, self.handle(py)?, DEFAULT, &entries, durability)
+    }
+
+    /// The same as put_many, under the name that it has in Python's mappings.
+    #[pyo3(signature = (entries, /))]
+    fn update(&self, py: Python<'_>, entries: Bound<'_, PyAny>) -> PyResult<()> {
+        mapping::put_many(py, self.handle(py)?, DEFAULT, &entries, None)
+    }
+
+    /// Removes a key and returns the value that it had. The default, or KeyError without one, where the key is absent.
+    #[pyo3(signature = (key, /, *default), text_signature = "($self, key, default=..., /)")]
+    fn pop<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        default: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        mapping::pop(py, &self.handle(py)?.database, &key, default)
+    }
+
+    /// Removes the first key and returns it with the value that it had. KeyError where there is none.
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        mapping::pop_item(py, &self.handle(py)?.database)
+    }
+
+    /// The value of a key. Where the key is absent, the default, which is stored under it. Nobody else changes the key in between.
+    fn setdefault<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        default: Value<'py>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        mapping::set_default(py, &self.handle(py)?.database, &key, &default)
+    }
+
+    /// Removes all keys, in steps of some of them.
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        let handle = self.handle(py)?;
+        mapping::clear(py, handle, DEFAULT, &handle.database)
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, key: Key<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        mapping::item(py, &self.handle(py)?.database, &key)
+    }
+
+    fn __setitem__(&self, py: Python<'_>, key: Key<'_>, value: Value<'_>) -> PyResult<()> {
+        let handle = self.handle(py)?;
+        mapping::set(py, handle, &handle.database, &key, &value)
+    }
+
+    fn __delitem__(&self, py: Python<'_>, key: Key<'_>) -> PyResult<()> {
+        mapping::remove(py, &self.handle(py)?.database, &key)
+    }
+
+    fn __iter__(&self, py: Python<'_>) -> PyResult<Keys> {
+        let handle = self.handle(py)?;
+        keys(py, handle, &handle.database, ScanArguments::all())
+    }
+
+    fn __reversed__(&self, py: Python<'_>) -> PyResult<Keys> {
+        let handle = self.handle(py)?;
+        keys(py, handle, &handle.database, ScanArguments { reverse: true, ..ScanArguments::all() })
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
@@ -401,6 +677,12 @@ impl OpenDB {
         Batch::new(py, self.handle(py)?, durability)
     }
 
+    /// The same as batch, under the name that others give it.
+    #[pyo3(signature = (durability=None))]
+    fn write_batch(&self, py: Python<'_>, durability: Option<DurabilityName>) -> PyResult<Batch> {
+        Batch::new(py, self.handle(py)?, durability)
+    }
+
     /// Begins a serializable transaction: it reads its own writes and one snapshot.
     ///
     /// What was read must not have changed by the commit, which otherwise raises TransactionError and applies nothing.
@@ -422,8 +704,29 @@ impl OpenDB {
     ///
     /// On a conflict work is called again in a new transaction, a bounded number of times, so it should have no effect
     /// besides the transaction. An exception rolls back and is raised. work may not commit or roll back itself.
-    fn transact(&self, py: Python<'_>, work: Py<PyAny>) -> PyResult<Py<PyAny>> {
-        transact(py, self.handle(py)?, &work)
+    ///
+    /// - retries: how often work is called again, at most (default: 99).
+    /// - durability: what the commit waits for, "buffered" or "sync"; without, what the database was opened with.
+    ///
+    /// Without work it is a decorator: each call of the function is run so, with the transaction before its own arguments.
+    ///
+    /// >>> @db.transact(retries=3)
+    /// ... def move(transaction, amount): ...
+    #[pyo3(signature = (work=None, *, retries=None, durability=None))]
+    fn transact<'py>(
+        slf: &Bound<'py, Self>,
+        work: Option<Bound<'py, PyAny>>,
+        retries: Option<Retries>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match work {
+            Some(work) => {
+                let outcome = transact(py, slf.get().handle(py)?, &work.unbind(), retries, durability)?;
+                Ok(outcome.into_bound(py))
+            }
+            None => decorator(slf.as_any(), retries, durability),
+        }
     }
 
     /// A consistent read-only view of the database at this moment, of the keyspace "default".
@@ -433,7 +736,7 @@ impl OpenDB {
     fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
         let handle = self.handle(py)?;
         let snapshot = call(py, || handle.database.snapshot())?;
-        Ok(Snapshot::new(self.handle(py)?, snapshot, "default"))
+        Ok(Snapshot::new(self.handle(py)?, snapshot, DEFAULT))
     }
 
     /// Returns when everything written so far is on the device.
@@ -454,7 +757,7 @@ impl OpenDB {
     /// What the database holds and has done, at this moment.
     fn stats(&self, py: Python<'_>) -> PyResult<Stats> {
         let handle = self.handle(py)?;
-        call_detached(py, || handle.database.stats()).map(Stats::from)
+        call_detached(py, || handle.database.stats()).map(Stats)
     }
 
     /// Gives back, at once, the room of everything that was overwritten or deleted.
@@ -595,9 +898,20 @@ impl Keyspace {
         put(py, &self.handle, &self.keyspace, (&key, &value), durability)
     }
 
-    /// The newest committed value of a key, or None where the key is absent.
-    fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        get(py, &self.keyspace, &key)
+    /// The newest committed value of a key, or the default where the key is absent.
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        mapping::get_or(py, &self.keyspace, &key, default)
+    }
+
+    /// The newest committed value of a key where it lies, as a memoryview, or None where the key is absent. See OpenDB.get_view.
+    fn get_view<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
+        get_view(py, &self.keyspace, &key)
     }
 
     /// The newest committed values of many keys, as of one moment: a list in the order of the keys, with None for each
@@ -638,6 +952,62 @@ impl Keyspace {
         delete(py, &self.handle, &self.keyspace, &key, durability)
     }
 
+    /// Stores the value `new` under a key where its value is `expected`, and tells whether it was. Nobody else changes the key
+    /// in between.
+    ///
+    /// None stands for a key that is not there: it is created only where it is missing, or removed.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    ///
+    /// >>> db.compare_and_swap(b"lock", None, b"mine")
+    #[pyo3(signature = (key, expected, new, durability=None))]
+    fn compare_and_swap(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        expected: Option<Expected<'_>>,
+        new: Option<New<'_>>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<bool> {
+        let values = (expected.as_deref(), new.as_deref());
+        compare_and_swap(py, &self.keyspace, &key, values, durability)
+    }
+
+    /// Removes a key and returns the value that it had: of those who take the same key at once one gets it. None, and nothing is
+    /// written, where the key is absent.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    ///
+    /// >>> db.take(b"job:1")
+    #[pyo3(signature = (key, durability=None))]
+    fn take<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        take(py, &self.keyspace, &key, durability)
+    }
+
+    /// Adds to the number under a key, 0 where the key is absent, and returns the sum. Nobody else changes the key in between.
+    ///
+    /// Numbers are 8 bytes, little endian, signed: what int.to_bytes(8, "little", signed=True) makes. InvalidArgumentError, with
+    /// nothing written, where the value does not have 8 bytes or the sum is beyond what they hold.
+    ///
+    /// durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+    ///
+    /// >>> db.increment(b"visits")
+    #[pyo3(signature = (key, by=By(1), durability=None), text_signature = "($self, key, by=1, durability=None)")]
+    fn increment(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        by: By,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<i64> {
+        increment(py, &self.keyspace, (&key, by), durability)
+    }
+
     /// Whether a key is present. Cheaper than get: the value is not read. The same as `key in keyspace`.
     fn exists(&self, py: Python<'_>, key: Key<'_>) -> PyResult<bool> {
         exists(py, &self.keyspace, &key)
@@ -665,10 +1035,10 @@ impl Keyspace {
         iter(py, &self.handle, &self.keyspace, scan)
     }
 
-    /// A lazy iterator over the keys alone: values are never read. See OpenDB.iter.
+    /// A lazy iterator over the keys alone: values are never read. See OpenDB.iter_keys.
     #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
     #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
-    fn keys(
+    fn iter_keys(
         &self,
         py: Python<'_>,
         prefix: Option<Prefix<'_>>,
@@ -680,6 +1050,125 @@ impl Keyspace {
     ) -> PyResult<Keys> {
         let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
         keys(py, &self.handle, &self.keyspace, scan)
+    }
+
+    /// A view of the keys, in their order. See OpenDB.keys.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    fn keys<'py>(
+        slf: &Bound<'py, Self>,
+        prefix: Option<Prefix<'py>>,
+        start: Option<Start<'py>>,
+        stop: Option<Stop<'py>>,
+        reverse: bool,
+        start_after: Option<StartAfter<'py>>,
+        limit: Option<Limit>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        mapping::check_open(py, &slf.get().handle)?;
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        mapping::view(slf.as_any(), View::Keys, &scan)
+    }
+
+    /// A view of the values, in the order of their keys. See OpenDB.keys.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    fn values<'py>(
+        slf: &Bound<'py, Self>,
+        prefix: Option<Prefix<'py>>,
+        start: Option<Start<'py>>,
+        stop: Option<Stop<'py>>,
+        reverse: bool,
+        start_after: Option<StartAfter<'py>>,
+        limit: Option<Limit>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        mapping::check_open(py, &slf.get().handle)?;
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        mapping::view(slf.as_any(), View::Values, &scan)
+    }
+
+    /// A view of the (key, value) tuples, in the order of the keys. See OpenDB.keys.
+    #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
+    fn items<'py>(
+        slf: &Bound<'py, Self>,
+        prefix: Option<Prefix<'py>>,
+        start: Option<Start<'py>>,
+        stop: Option<Stop<'py>>,
+        reverse: bool,
+        start_after: Option<StartAfter<'py>>,
+        limit: Option<Limit>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        mapping::check_open(py, &slf.get().handle)?;
+        let scan = ScanArguments { prefix, start, stop, reverse, start_after, limit };
+        mapping::view(slf.as_any(), View::Items, &scan)
+    }
+
+    /// Stores many values, all together or not at all. See OpenDB.put_many.
+    #[pyo3(signature = (entries, durability=None))]
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        entries: Bound<'_, PyAny>,
+        durability: Option<DurabilityName>,
+    ) -> PyResult<()> {
+        mapping::put_many(py, &self.handle, self.keyspace.name(), &entries, durability)
+    }
+
+    /// The same as put_many, under the name that it has in Python's mappings.
+    #[pyo3(signature = (entries, /))]
+    fn update(&self, py: Python<'_>, entries: Bound<'_, PyAny>) -> PyResult<()> {
+        mapping::put_many(py, &self.handle, self.keyspace.name(), &entries, None)
+    }
+
+    /// Removes a key and returns the value that it had. The default, or KeyError without one, where the key is absent.
+    #[pyo3(signature = (key, /, *default), text_signature = "($self, key, default=..., /)")]
+    fn pop<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        default: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        mapping::pop(py, &self.keyspace, &key, default)
+    }
+
+    /// Removes the first key and returns it with the value that it had. KeyError where there is none.
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        mapping::pop_item(py, &self.keyspace)
+    }
+
+    /// The value of a key. Where the key is absent, the default, which is stored under it. Nobody else changes the key in between.
+    fn setdefault<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        default: Value<'py>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        mapping::set_default(py, &self.keyspace, &key, &default)
+    }
+
+    /// Removes all keys, in steps of some of them.
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        mapping::clear(py, &self.handle, self.keyspace.name(), &self.keyspace)
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, key: Key<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        mapping::item(py, &self.keyspace, &key)
+    }
+
+    fn __setitem__(&self, py: Python<'_>, key: Key<'_>, value: Value<'_>) -> PyResult<()> {
+        mapping::set(py, &self.handle, &self.keyspace, &key, &value)
+    }
+
+    fn __delitem__(&self, py: Python<'_>, key: Key<'_>) -> PyResult<()> {
+        mapping::remove(py, &self.keyspace, &key)
+    }
+
+    fn __iter__(&self, py: Python<'_>) -> PyResult<Keys> {
+        keys(py, &self.handle, &self.keyspace, ScanArguments::all())
+    }
+
+    fn __reversed__(&self, py: Python<'_>) -> PyResult<Keys> {
+        keys(py, &self.handle, &self.keyspace, ScanArguments { reverse: true, ..ScanArguments::all() })
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

@@ -11,7 +11,9 @@
 //! - [`scan`]: the lazy iterators `Iter` and `Keys`
 //! - [`stream`]: `ValueReader` and `ValueWriter`
 //! - [`held`]: what the objects hold of the core until it is finished or the database closed
-//! - [`stats`]: `Stats` and `Recovery`
+//! - [`mapping`]: what makes `OpenDB` and `Keyspace` mappings of Python
+//! - [`view`]: values that are read where they lie; the one module with `unsafe`
+//! - [`stats`]: `Stats` and `Recovery`, and how the core's records become dataclasses
 //! - [`maintenance`]: compaction, verification, backups and salvage, and what they return
 //! - [`options`]: what Python hands in (bytes, durability, the bounds of a scan) as the core's own types
 //! - [`error`]: every error kind as its exception class, and panics as one of them
@@ -27,6 +29,7 @@ mod database;
 mod error;
 mod held;
 mod maintenance;
+mod mapping;
 mod opening;
 mod options;
 mod scan;
@@ -34,6 +37,7 @@ mod snapshot;
 mod stats;
 mod stream;
 mod transaction;
+mod view;
 
 /// The extension module. Its documentation for readers is in the package's `_opendb.pyi`.
 #[pyo3::pymodule]
@@ -43,13 +47,9 @@ mod _opendb {
     #[pymodule_export]
     use crate::error::{_kinds, _panic, _raise_kind};
     #[pymodule_export]
-    use crate::maintenance::{Backup, Compaction, Salvage, Verification, Violation};
-    #[pymodule_export]
     use crate::scan::{Iter, Keys};
     #[pymodule_export]
     use crate::snapshot::Snapshot;
-    #[pymodule_export]
-    use crate::stats::{Recovery, Stats};
     #[pymodule_export]
     use crate::stream::{ValueReader, ValueWriter};
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! What Python hands in, as the core's own types: bytes-like objects, settings, the bounds of a scan.
 
+use std::fmt::Display;
 use std::ops::{Deref, RangeInclusive};
 use std::time::Duration;
 
@@ -21,9 +22,14 @@ const LARGE_BYTES: usize = 64 << 10;
 /// core reads it, so that is copied first.
 pub(crate) struct Bytes<'py>(Bound<'py, PyBytes>);
 
-impl Bytes<'_> {
+impl<'py> Bytes<'py> {
     pub(crate) fn get(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// The same as Python has it.
+    pub(crate) fn object(&self) -> &Bound<'py, PyBytes> {
+        &self.0
     }
 
     /// Whether writing this is worth letting other threads run.
@@ -62,6 +68,8 @@ bytes! {
     Start: "start";
     Stop: "stop";
     StartAfter: "start_after";
+    Expected: "expected";
+    New: "new";
     Data: "data";
 }
 
@@ -158,6 +166,13 @@ impl FromPyObject<'_, '_> for DurabilityName {
     }
 }
 
+impl DurabilityName {
+    /// The word itself.
+    pub(crate) fn name(self) -> &'static str {
+        durability_name(self.0)
+    }
+}
+
 /// The name that [`DurabilityName`] reads.
 fn durability_name(durability: Durability) -> &'static str {
     match durability {
@@ -223,9 +238,9 @@ pub(crate) fn append_name(mode: AppendMode) -> &'static str {
 /// A size or count under the name that Python gives it. One outside its limits is refused with both, where PyO3 alone
 /// would raise `OverflowError` and say neither.
 macro_rules! number {
-    ($($type:ident: $name:literal, $range:expr, $none:expr;)*) => {$(
+    ($($type:ident($number:ty): $name:literal, $range:expr, $none:expr;)*) => {$(
         #[derive(Clone, Copy)]
-        pub(crate) struct $type(pub(crate) u64);
+        pub(crate) struct $type(pub(crate) $number);
 
         impl FromPyObject<'_, '_> for $type {
             type Error = PyErr;
@@ -238,19 +253,21 @@ macro_rules! number {
 }
 
 number! {
-    Limit: "limit", 0..=u64::MAX, Some("no limit");
-    CacheBytes: "cache_bytes", 0..=u64::MAX, Some("the default");
-    SegmentBytes: "segment_bytes", SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX, Some("the default");
-    Length: "length", 0..=VALUE_BYTES_MAX as u64, None;
+    Limit(u64): "limit", 0..=u64::MAX, Some("no limit");
+    CacheBytes(u64): "cache_bytes", 0..=u64::MAX, Some("the default");
+    SegmentBytes(u64): "segment_bytes", SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX, Some("the default");
+    Length(u64): "length", 0..=VALUE_BYTES_MAX as u64, None;
+    Retries(u32): "retries", 0..=u32::MAX, Some("the default");
+    By(i64): "by", i64::MIN..=i64::MAX, None;
 }
 
 /// `none` is what `None` stands for, where it may be given.
-fn number(
+fn number<N: TryFrom<i128> + PartialOrd + Display>(
     object: &Bound<'_, PyAny>,
     name: &str,
-    range: RangeInclusive<u64>,
+    range: RangeInclusive<N>,
     none: Option<&str>,
-) -> PyResult<u64> {
+) -> PyResult<N> {
     let py = object.py();
     let number: Option<i128> = match object.extract() {
         Ok(number) => Some(number),
@@ -263,7 +280,7 @@ fn number(
             )));
         }
     };
-    let inside = number.and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number));
+    let inside = number.and_then(|number| N::try_from(number).ok()).filter(|number| range.contains(number));
     inside.ok_or_else(|| {
         let given = number.map_or_else(|| "beyond every limit".into(), |number| number.to_string());
         let (first, last) = range.into_inner();
@@ -349,7 +366,7 @@ impl From<&OpenArguments> for Options {
     }
 }
 
-/// What `iter` and `keys` take, besides the keyspace in a transaction.
+/// What scans and views take, besides the keyspace in a transaction.
 pub(crate) struct ScanArguments<'py> {
     pub(crate) prefix: Option<Prefix<'py>>,
     pub(crate) start: Option<Start<'py>>,
@@ -357,6 +374,43 @@ pub(crate) struct ScanArguments<'py> {
     pub(crate) reverse: bool,
     pub(crate) start_after: Option<StartAfter<'py>>,
     pub(crate) limit: Option<Limit>,
+}
+
+impl<'py> ScanArguments<'py> {
+    /// No bounds.
+    pub(crate) fn all() -> ScanArguments<'py> {
+        ScanArguments {
+            prefix: None,
+            start: None,
+            stop: None,
+            reverse: false,
+            start_after: None,
+            limit: None,
+        }
+    }
+
+    /// Those that were given, by the names of the arguments.
+    pub(crate) fn named(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let named = PyDict::new(py);
+        let bounds = [
+            ("prefix", self.prefix.as_deref()),
+            ("start", self.start.as_deref()),
+            ("stop", self.stop.as_deref()),
+            ("start_after", self.start_after.as_deref()),
+        ];
+        for (name, bound) in bounds {
+            if let Some(bound) = bound {
+                named.set_item(name, bound.object())?;
+            }
+        }
+        if self.reverse {
+            named.set_item("reverse", true)?;
+        }
+        if let Some(Limit(entries)) = self.limit {
+            named.set_item("limit", entries)?;
+        }
+        Ok(named)
+    }
 }
 
 impl From<ScanArguments<'_>> for Scan {

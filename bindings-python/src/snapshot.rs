@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use opendb::{Result, Scan, ValueReader as Reader, ValueRef};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyMemoryView};
 
 use crate::database::Handle;
 use crate::error::{call, call_maybe_detached};
 use crate::held::Slot;
+use crate::mapping::get_or;
 use crate::options::{Bytes, Key, Limit, ManyKeys, Prefix, ScanArguments, Start, StartAfter, Stop};
 use crate::scan::{Iter, Keys, collect, list_of, to_bytes};
 use crate::stream::ValueReader;
+use crate::view::ViewedValue;
 
 /// The reading calls that a database, a keyspace and a snapshot share.
 pub(crate) trait Read {
@@ -56,6 +58,16 @@ pub(crate) fn get<'py>(
     key: &Bytes<'_>,
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
     call(py, || reader.get_ref(key.get()))?.map(|value| to_bytes(py, &value)).transpose()
+}
+
+/// A `memoryview` of the value where it lies.
+pub(crate) fn get_view<'py>(
+    py: Python<'py>,
+    reader: &impl Read,
+    key: &Bytes<'_>,
+) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
+    let Some(value) = call(py, || reader.get_ref(key.get()))? else { return Ok(None) };
+    PyMemoryView::from(Bound::new(py, ViewedValue(value))?.as_any()).map(Some)
 }
 
 pub(crate) fn get_many<'py>(
@@ -132,9 +144,20 @@ impl Snapshot {
 #[pymethods]
 #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands extracted arguments over by value")]
 impl Snapshot {
-    /// The value of a key at that moment, or None where the key was absent.
-    fn get<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        get(py, &self.held(py)?, &key)
+    /// The value of a key at that moment, or the default where the key was absent.
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: Key<'_>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        get_or(py, &self.held(py)?, &key, default)
+    }
+
+    /// The value of a key at that moment where it lies, as a memoryview, or None where the key was absent. See OpenDB.get_view.
+    fn get_view<'py>(&self, py: Python<'py>, key: Key<'_>) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
+        get_view(py, &self.held(py)?, &key)
     }
 
     /// The values of many keys at that moment, in a list in the order of the keys, with None for each absent key. See
@@ -175,10 +198,10 @@ impl Snapshot {
         iter(py, &self.slot.handle, &self.held(py)?, scan)
     }
 
-    /// A lazy iterator over the keys alone: values are never read. See OpenDB.iter.
+    /// A lazy iterator over the keys alone: values are never read. See OpenDB.iter_keys.
     #[pyo3(signature = (prefix=None, *, start=None, stop=None, reverse=false, start_after=None, limit=None))]
     #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
-    fn keys(
+    fn iter_keys(
         &self,
         py: Python<'_>,
         prefix: Option<Prefix<'_>>,

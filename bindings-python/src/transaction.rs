@@ -3,18 +3,18 @@
 use std::mem;
 use std::sync::Arc;
 
-use opendb::{Durability, Error, Scan};
+use opendb::{Durability, Error, Scan, TransactOptions};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyType};
+use pyo3::types::{PyBytes, PyDict, PyList, PyType};
 
 use crate::database::Handle;
 use crate::error::{call, call_detached, exception, guard};
 use crate::held::Slot;
 use crate::options::{
-    DurabilityName, Key, Limit, ManyKeys, Prefix, ScanArguments, Start, StartAfter, Stop, Value,
+    DurabilityName, Key, Limit, ManyKeys, Prefix, Retries, ScanArguments, Start, StartAfter, Stop, Value,
 };
 use crate::scan::{Iter, Keys, collect, list_of};
 
@@ -158,7 +158,7 @@ impl Transaction {
     #[pyo3(signature = (keyspace, prefix=None, *, start=None, stop=None, reverse=false, start_after=None,
         limit=None))]
     #[expect(clippy::too_many_arguments, reason = "the bounds are keyword arguments in Python")]
-    fn keys(
+    fn iter_keys(
         &self,
         py: Python<'_>,
         keyspace: &str,
@@ -225,12 +225,25 @@ impl Transaction {
 }
 
 /// Runs `work` in the core's own `transact`, which knows when to try again and for how long.
-pub(crate) fn transact(py: Python<'_>, handle: &Arc<Handle>, work: &Py<PyAny>) -> PyResult<Py<PyAny>> {
+pub(crate) fn transact(
+    py: Python<'_>,
+    handle: &Arc<Handle>,
+    work: &Py<PyAny>,
+    retries: Option<Retries>,
+    durability: Option<DurabilityName>,
+) -> PyResult<Py<PyAny>> {
+    let mut options = TransactOptions::new();
+    if let Some(Retries(retries)) = retries {
+        options = options.retries(retries);
+    }
+    if let Some(DurabilityName(durability)) = durability {
+        options = options.durability(durability);
+    }
     // The exception of the last attempt, which is more than the core's error can carry.
     let mut raised = None;
     let outcome = py.detach(|| {
         guard(|| {
-            handle.database.transact(|transaction| {
+            handle.database.transact_with(options, |transaction| {
                 let tried = Python::try_attach(|py| {
                     raised = None;
                     let spare = handle.database.begin_transaction()?;
@@ -246,6 +259,20 @@ pub(crate) fn transact(py: Python<'_>, handle: &Arc<Handle>, work: &Py<PyAny>) -
         })
     });
     outcome.map_err(|error| raised.unwrap_or_else(|| exception(py, &error)))
+}
+
+/// What `transact` gives without work: it makes of a function one that is run in a transaction each time it is called.
+pub(crate) fn decorator<'py>(
+    database: &Bound<'py, PyAny>,
+    retries: Option<Retries>,
+    durability: Option<DurabilityName>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static DECORATOR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = database.py();
+    let settings = PyDict::new(py);
+    settings.set_item("retries", retries.map(|Retries(retries)| retries))?;
+    settings.set_item("durability", durability.map(DurabilityName::name))?;
+    DECORATOR.import(py, "opendb._transact", "Transacting")?.call((database,), Some(&settings))
 }
 
 /// Calls `work` with the core's transaction in a Python object, and takes the transaction back afterwards. The core

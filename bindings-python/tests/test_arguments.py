@@ -40,7 +40,7 @@ def test_bytes_like(db: opendb.OpenDB, make: Callable[[bytes], Any]) -> None:
     assert db.exists(make(key))
     assert make(key) in db
     assert db.scan_prefix(make(key)) == [(key, value)]
-    assert list(db.keys(make(key), start=make(key), stop=b"9")) == [key]
+    assert list(db.iter_keys(make(key), start=make(key), stop=b"9")) == [key]
     with db.transaction() as transaction:
         assert transaction.get("default", make(key)) == value
         transaction.put("default", make(key), make(key))
@@ -62,7 +62,7 @@ def test_what_was_handed_in_may_change_afterwards(db: opendb.OpenDB) -> None:
     batch, transaction = db.batch(), db.begin_transaction()
     batch.put("default", b"batch", value)
     transaction.put("default", b"transaction", value)
-    keys = db.keys(start=value)
+    keys = db.iter_keys(start=value)
     value[:] = b"AFTER!"
     batch.commit()
     transaction.commit()
@@ -86,7 +86,7 @@ def every_call_with_a_key(db: opendb.OpenDB, key: Any) -> list[Callable[[], obje
         lambda: db.iter(key),
         lambda: db.iter(start=key),
         lambda: db.iter(stop=key),
-        lambda: db.keys(start_after=key),
+        lambda: db.iter_keys(start_after=key),
         lambda: db.keyspace("other").put(key, b"v"),
         lambda: db.keyspace("other").get(key),
         lambda: transaction.get("default", key),
@@ -95,7 +95,7 @@ def every_call_with_a_key(db: opendb.OpenDB, key: Any) -> list[Callable[[], obje
         lambda: transaction.delete("default", key),
         lambda: transaction.exists("default", key),
         lambda: transaction.scan_prefix("default", key),
-        lambda: transaction.keys("default", key),
+        lambda: transaction.iter_keys("default", key),
         lambda: batch.put("default", key, b"v"),
         lambda: batch.delete("default", key),
         lambda: snapshot.get(key),
@@ -122,9 +122,9 @@ def test_the_argument_that_is_refused_is_named(db: opendb.OpenDB) -> None:
         ("key", lambda: text in db.snapshot()),
         ("prefix", lambda: db.scan_prefix(text)),
         ("prefix", lambda: db.iter(text)),
-        ("start", lambda: db.keys(start=text)),
-        ("stop", lambda: db.keys(stop=text)),
-        ("start_after", lambda: db.keys(start_after=text)),
+        ("start", lambda: db.iter_keys(start=text)),
+        ("stop", lambda: db.iter_keys(stop=text)),
+        ("start_after", lambda: db.iter_keys(start_after=text)),
         ("value", lambda: db.batch().put("default", b"k", text)),
     ]
     for name, call in calls:
@@ -139,7 +139,7 @@ def test_what_has_no_bytes_is_refused(db: opendb.OpenDB, wrong: object) -> None:
         with pytest.raises(TypeError, match=message):
             call()
     with pytest.raises(TypeError, match="NoneType"):
-        db.get(None)  # type: ignore[arg-type]
+        db.get(None)  # type: ignore[call-overload]
 
 
 def test_a_buffer_that_is_not_contiguous_is_refused(db: opendb.OpenDB) -> None:
@@ -269,12 +269,12 @@ def test_bounds_of_a_wrong_type(db: opendb.OpenDB) -> None:
             with pytest.raises(opendb.InvalidArgumentError, match=allowed):
                 scan.iter(limit=limit)
             with pytest.raises(opendb.InvalidArgumentError, match=allowed):
-                scan.keys(limit=limit)
+                scan.iter_keys(limit=limit)
     with pytest.raises(opendb.InvalidArgumentError, match="limit is -1"):
-        db.begin_transaction().keys("default", limit=-1)
+        db.begin_transaction().iter_keys("default", limit=-1)
     with pytest.raises(opendb.InvalidArgumentError, match="limit is beyond every limit: give a number"):
         db.begin_transaction().iter("default", limit=2**200)
-    assert list(db.keys(limit=2**64 - 1)) == []
+    assert list(db.iter_keys(limit=2**64 - 1)) == []
     with pytest.raises(TypeError, match="^limit: a number or None is required, not 'str'"):
         db.iter(limit="10")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="reverse"):

@@ -90,7 +90,7 @@ def test_empty_key_and_empty_value(store: Store) -> None:
 
 def test_binary_keys_are_sorted_by_byte(store: Store) -> None:
     fill(store, b"\xff", b"\x00", b"a\x00", b"a", b"\x80")
-    assert list(store.keys()) == [b"\x00", b"a", b"a\x00", b"\x80", b"\xff"]
+    assert list(store.iter_keys()) == [b"\x00", b"a", b"a\x00", b"\x80", b"\xff"]
 
 
 @pytest.mark.parametrize("durability", ["buffered", "sync", None])
@@ -115,7 +115,7 @@ def test_len_and_contains(store: Store) -> None:
     store.put(b"a", b"again")
     assert len(store) == 2
     assert b"a" in store
-    assert bytearray(b"a") in store
+    assert bytearray(b"a") in store  # type: ignore[comparison-overlap]
     assert b"c" not in store
     store.delete(b"a")
     assert len(store) == 1
@@ -132,7 +132,7 @@ def test_bounds_of_a_scan(store: Store) -> None:
     fill(store, b"a", b"b1", b"b2", b"b3", b"c")
 
     def both(expected: list[bytes], **bounds: object) -> None:
-        assert list(store.keys(**bounds)) == expected  # type: ignore[arg-type]
+        assert list(store.iter_keys(**bounds)) == expected  # type: ignore[arg-type]
         assert list(store.iter(**bounds)) == [  # type: ignore[arg-type]
             (key, b"value of " + key) for key in expected
         ]
@@ -177,7 +177,7 @@ def test_snapshot(db: opendb.OpenDB) -> None:
         assert b"a" in snapshot and b"b" not in snapshot
         assert snapshot.scan_prefix(b"") == [(b"a", b"before")]
         assert list(snapshot.iter(start=b"a", stop=b"z", reverse=True, limit=9)) == [(b"a", b"before")]
-        assert list(snapshot.keys(b"a")) == [b"a"]
+        assert list(snapshot.iter_keys(b"a")) == [b"a"]
         other = snapshot.keyspace("other")
         assert other.get(b"o") == b"before"
         with pytest.raises(opendb.KeyspaceNotFoundError, match="nowhere"):
@@ -197,7 +197,7 @@ def test_a_released_snapshot_says_so(db: opendb.OpenDB) -> None:
         lambda: snapshot.exists(b"a"),
         lambda: snapshot.scan_prefix(b"a"),
         lambda: snapshot.iter(),
-        lambda: snapshot.keys(),
+        lambda: snapshot.iter_keys(),
         lambda: snapshot.keyspace("default"),
         lambda: b"a" in snapshot,
         lambda: snapshot.__enter__(),
@@ -245,7 +245,7 @@ def test_stats(db: opendb.OpenDB) -> None:
     assert stats.append in ("mapped", "write")
     assert stats.poisoned is False
     assert isinstance(stats.recovery, opendb.Recovery)
-    assert stats.recovery.damaged == []
+    assert stats.recovery.damaged == ()
     assert stats == stats and hash(stats) == hash(stats)
     assert repr(stats).startswith("Stats(keys=11, keyspaces=2, ")
     assert "recovery=Recovery(clean=" in repr(stats)
@@ -259,7 +259,7 @@ def test_close(tmp_path: Path) -> None:
     db = opendb.open(tmp_path)
     db.put(b"k", b"v")
     keyspace, batch, snapshot = db.keyspace("other"), db.batch(), db.snapshot()
-    transaction, entries, keys = db.begin_transaction(), db.iter(), db.keys()
+    transaction, entries, keys = db.begin_transaction(), db.iter(), db.iter_keys()
     db.close()
     db.close()
     for call in (
@@ -269,7 +269,7 @@ def test_close(tmp_path: Path) -> None:
         lambda: db.exists(b"k"),
         lambda: db.scan_prefix(b""),
         lambda: db.iter(),
-        lambda: db.keys(),
+        lambda: db.iter_keys(),
         lambda: len(db),
         lambda: b"k" in db,
         lambda: db.keyspace("other"),

@@ -68,7 +68,7 @@ with opendb.open(path) as db, db.transaction() as transaction, db.snapshot(), db
         sys.exit(3)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
 with opendb.open(path) as db:
-    print(list(db.keys()))
+    print(list(db.iter_keys()))
 """
 
 
@@ -81,7 +81,7 @@ def test_a_child_that_ends_inside_the_blocks(tmp_path: Path) -> None:
 # The child was given the rest of the page that the parent had read ahead, and only then ForkedError.
 @pytest.mark.parametrize("consumed", [0, 1, 4, 5, 20])
 def test_an_iterator_is_refused_at_its_first_step_in_the_child(many: opendb.OpenDB, consumed: int) -> None:
-    for scan in (many.iter(), many.keys(), many.snapshot().iter(), many.begin_transaction().keys("default")):
+    for scan in (many.iter(), many.iter_keys(), many.snapshot().iter(), many.begin_transaction().iter_keys("default")):
         for _ in range(consumed):
             next(scan)
         assert isinstance(in_child(lambda: next(scan)), opendb.ForkedError)
@@ -90,7 +90,7 @@ def test_an_iterator_is_refused_at_its_first_step_in_the_child(many: opendb.Open
 
 
 def test_closing_in_the_child_does_not_close_its_iterators(many: opendb.OpenDB) -> None:
-    keys = many.keys()
+    keys = many.iter_keys()
     next(keys)
 
     def work() -> None:

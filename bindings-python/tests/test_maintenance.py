@@ -31,7 +31,7 @@ def wear(db: opendb.OpenDB) -> None:
 def check(db: opendb.OpenDB) -> opendb.Verification:
     """The database is whole and has what `worn` left."""
     found = db.verify()
-    assert found.violations == []
+    assert found.violations == ()
     assert found.counts_compared
     assert dict(db.iter()) == dict.fromkeys(KEYS[::2], bytes([3]) * 1000)
     return found
@@ -63,7 +63,7 @@ def test_a_snapshot_keeps_its_moment_across_a_compaction(worn: opendb.OpenDB) ->
         assert snapshot.get(KEYS[0]) == bytes([3]) * 1000
         assert worn.get(KEYS[0]) is None
     worn.compact()
-    assert worn.verify().violations == []
+    assert worn.verify().violations == ()
 
 
 def test_progress_is_told_how_far_it_has_come(worn: opendb.OpenDB) -> None:
@@ -222,7 +222,7 @@ def test_a_closed_database_does_none_of_it(worn: opendb.OpenDB, tmp_path: Path) 
 def test_what_is_only_readable_is_verified_and_not_compacted(worn: opendb.OpenDB) -> None:
     worn.close()
     with opendb.open(worn.path, read_damaged=True) as db:
-        assert db.verify().violations == []
+        assert db.verify().violations == ()
         with pytest.raises(opendb.ReadOnlyError):
             db.compact()
 
@@ -247,7 +247,7 @@ def test_salvage_brings_over_what_can_be_read(worn: opendb.OpenDB, tmp_path: Pat
     assert done.keys == len(KEYS) // 2
     assert done.keyspaces == 1
     assert all("MANIFEST" in sentence or "manifest" in sentence for sentence in done.lost)
-    assert repr(done).startswith("Salvage(keys=250, keyspaces=1, lost=[")
+    assert repr(done).startswith("Salvage(keys=250, keyspaces=1, lost=(")
     with opendb.open(tmp_path / "new") as db:
         check(db)
     with pytest.raises(opendb.InvalidArgumentError, match="not empty"):

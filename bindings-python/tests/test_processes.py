@@ -117,7 +117,7 @@ def work(number):
         db.transact(lambda transaction: transaction.put("default", b"%d" % number, b"v"))
         with db.snapshot() as snapshot:
             list(snapshot.iter())
-        list(db.keys())
+        list(db.iter_keys())
         db.flush()
         if number == 0:
             db.compact()
@@ -140,7 +140,7 @@ for number in range(30):
 over.set()
 for thread in threads:
     thread.join()
-assert db.verify().violations == []
+assert db.verify().violations == ()
 db.close()
 print(opendb.open(theirs).get(b"k"))
 """
@@ -188,7 +188,7 @@ for _ in range(5):
 assert db.get(b"from the block") is None
 assert db.stats().snapshots == 0
 found = db.verify()
-assert found.violations == [] and len(db) == 3000
+assert found.violations == () and len(db) == 3000
 db.close()
 with opendb.open(path) as db:
     print(len(db), db.verify().violations)
@@ -197,7 +197,7 @@ with opendb.open(path) as db:
 
 @pytest.mark.parametrize("what", ["scan", "iterator", "compact", "transact", "block"])
 def test_a_signal_in_the_middle_leaves_everything_whole(tmp_path: Path, what: str) -> None:
-    assert run(INTERRUPTED, tmp_path, what) == "3000 []\n"
+    assert run(INTERRUPTED, tmp_path, what) == "3000 ()\n"
 
 
 # Compaction looks at signals by itself: no function has to be given for that.
@@ -218,7 +218,7 @@ except KeyboardInterrupt:
 
 
 def test_a_compaction_without_a_function_can_be_interrupted(tmp_path: Path) -> None:
-    assert run(LONG_COMPACTION, tmp_path) == "[None] [] True 500\n"
+    assert run(LONG_COMPACTION, tmp_path) == "[None] () True 500\n"
 
 
 # A thread that is a daemon stays inside of its call when the interpreter goes.
@@ -266,7 +266,7 @@ def test_an_interpreter_ends_while_threads_are_inside_of_calls(tmp_path: Path, h
         # Whoever was inside of a call may say what happened to it, in Python's words.
         assert "panic" not in done.stderr and "Fatal" not in done.stderr
         with opendb.open(tmp_path / "db") as db:
-            assert db.verify().violations == []
+            assert db.verify().violations == ()
             assert db.get(b"late") is None
 
 
@@ -278,7 +278,7 @@ def test_what_is_left_is_dropped_in_other_threads_while_the_database_is_closed(t
         def things(database: opendb.OpenDB = db) -> list[object]:
             made: list[object] = []
             for _ in range(40):
-                made += [database.iter(), database.keys(), database.begin_transaction(), database.batch()]
+                made += [database.iter(), database.iter_keys(), database.begin_transaction(), database.batch()]
                 made.append(database.snapshot())
             return made
 
@@ -343,7 +343,7 @@ def test_what_is_not_there_or_not_writable_is_told_apart(tmp_path: Path) -> None
         with opendb.open(path, read_only=True) as db:
             assert db.get(b"key") == b"value"
             assert db.scan_prefix(b"") == [(b"key", b"value")]
-            assert db.verify().violations == []
+            assert db.verify().violations == ()
     finally:
         path.chmod(0o700)
     assert {file: file.read_bytes() for file in path.iterdir()} == before

@@ -135,7 +135,7 @@ def test_what_a_child_closes_and_drops_stays_the_parents(tmp_path: Path) -> None
             transaction.commit()
         reading.refresh()
         assert reading.get(b"key") == b"value"
-        assert db.verify().violations == reading.verify().violations == []
+        assert db.verify().violations == reading.verify().violations == ()
 
 
 def follow(path: Path) -> None:
@@ -441,4 +441,4 @@ def test_readers_beside_a_writer_any_of_which_is_killed(tmp_path: Path) -> None:
             reader.process.communicate(timeout=60)
     with opendb.open(tmp_path) as db:
         assert int(db.get(b"count") or 0) >= writer.acknowledged
-        assert db.verify().violations == []
+        assert db.verify().violations == ()

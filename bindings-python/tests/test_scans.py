@@ -26,20 +26,20 @@ def many(db: opendb.OpenDB) -> opendb.OpenDB:
 
 
 Scan = Callable[[opendb.OpenDB], opendb.Iter | opendb.Keys]
-SCANS: list[Scan] = [lambda db: db.iter(), lambda db: db.keys(), lambda db: db.snapshot().iter()]
+SCANS: list[Scan] = [lambda db: db.iter(), lambda db: db.iter_keys(), lambda db: db.snapshot().iter()]
 
 
 def test_every_entry_once_and_in_order(many: opendb.OpenDB) -> None:
     expected = [(key(number), b"%d" % number) for number in range(MANY)]
     assert list(many.iter()) == expected == many.scan_prefix(b"key:")
-    assert list(many.keys()) == [entry[0] for entry in expected]
+    assert list(many.iter_keys()) == [entry[0] for entry in expected]
     assert list(many.iter(reverse=True)) == expected[::-1]
     assert list(many.begin_transaction().iter("default")) == expected
 
 
 @pytest.mark.parametrize("limit", [1, 3, 4, 5, 12, 13, 500, MANY, MANY + 1])
 def test_limits_around_the_batches(many: opendb.OpenDB, limit: int) -> None:
-    assert list(many.keys(limit=limit)) == [key(number) for number in range(min(limit, MANY))]
+    assert list(many.iter_keys(limit=limit)) == [key(number) for number in range(min(limit, MANY))]
 
 
 def test_large_entries_end_a_batch_early(db: opendb.OpenDB) -> None:
@@ -68,7 +68,7 @@ def test_one_moment(many: opendb.OpenDB) -> None:
 
 def test_resuming(many: opendb.OpenDB) -> None:
     seen: list[bytes] = []
-    while page := list(many.keys(start_after=seen[-1] if seen else None, limit=700)):
+    while page := list(many.iter_keys(start_after=seen[-1] if seen else None, limit=700)):
         seen += page
     assert seen == [key(number) for number in range(MANY)]
 
@@ -166,7 +166,7 @@ def test_iterators_keep_the_database_open(tmp_path: Path) -> None:
     db = opendb.open(tmp_path)
     for number in range(100):
         db.put(key(number), b"v")
-    entries, keys, snapshot = db.iter(), db.keys(), db.snapshot()
+    entries, keys, snapshot = db.iter(), db.iter_keys(), db.snapshot()
     transaction, batch, keyspace = db.begin_transaction(), db.batch(), db.keyspace("other")
     del db
     gc.collect()
@@ -189,7 +189,7 @@ def test_collected_in_any_order(tmp_path: Path, closed: bool) -> None:
         db.put(b"k", b"v")
         things: list[object] = [
             db.iter(),
-            db.keys(),
+            db.iter_keys(),
             db.begin_transaction(),
             db.batch(),
             db.snapshot(),
@@ -228,4 +228,4 @@ def test_entries_of_every_length_around_what_is_packed_come_as_they_were_put(db:
         db.put(key, value)
     assert list(db.iter()) == entries
     assert db.scan_prefix(b"key") == entries
-    assert list(db.keys()) == [key for key, _ in entries]
+    assert list(db.iter_keys()) == [key for key, _ in entries]

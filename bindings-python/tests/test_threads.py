@@ -75,7 +75,7 @@ def test_one_iterator_in_many_threads_gives_each_entry_once(db: opendb.OpenDB) -
     with db.batch() as batch:
         for key in expected:
             batch.put("default", key, b"")
-    keys, seen = db.keys(), list[bytes]()
+    keys, seen = db.iter_keys(), list[bytes]()
 
     def work(number: int) -> None:
         for key in keys:
@@ -206,7 +206,7 @@ class Blocking:
         self.db.scan_prefix(b"")
 
     def call_long_iterator(self) -> None:
-        list(self.db.keys())
+        list(self.db.iter_keys())
 
 
 @pytest.mark.parametrize("name", [name for name in vars(Blocking) if name.startswith("call_")])
@@ -232,7 +232,7 @@ def test_the_interpreter_is_kept_for_short_calls(db: opendb.OpenDB) -> None:
             db.exists(b"k")
             db.delete(b"absent")
             db.scan_prefix(b"k")
-            list(db.keys(b"k", limit=1))
+            list(db.iter_keys(b"k", limit=1))
             keyspace.put(b"k", b"v")
             snapshot.get(b"k")
             transaction.get("default", b"k")
@@ -259,11 +259,11 @@ def test_a_long_scan_can_be_interrupted(db: opendb.OpenDB) -> None:
         for number in range(2000):
             batch.put("default", b"%04d" % number, b"v")
     assert len(interrupted(db.iter())) < 2000
-    assert len(interrupted(db.keys())) < 2000
+    assert len(interrupted(db.iter_keys())) < 2000
     assert interrupted(map(db.scan_prefix, [b""])) == []
-    keys = db.keys()
+    keys = db.iter_keys()
     given = interrupted(keys)
-    assert [*given, *keys] == list(db.keys()), "nothing is lost: the iterator goes on where it was"
+    assert [*given, *keys] == list(db.iter_keys()), "nothing is lost: the iterator goes on where it was"
 
 
 def test_transact_can_be_interrupted(db: opendb.OpenDB) -> None:

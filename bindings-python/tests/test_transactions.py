@@ -16,7 +16,7 @@ def finished_calls(transaction: opendb.Transaction) -> list[Callable[[], object]
         lambda: transaction.exists("default", b"k"),
         lambda: transaction.scan_prefix("default", b""),
         lambda: transaction.iter("default"),
-        lambda: transaction.keys("default"),
+        lambda: transaction.iter_keys("default"),
         lambda: transaction.commit(),
         lambda: transaction.rollback(),
         lambda: transaction.__enter__(),
@@ -45,8 +45,8 @@ def test_reads_its_own_writes_and_nobody_elses(db: opendb.OpenDB) -> None:
     assert transaction.scan_prefix("default", b"") == [(b"a", b"2"), (b"c", b"2")]
     assert list(transaction.iter("default", start=b"b")) == [(b"c", b"2")]
     assert list(transaction.iter("default", b"a", limit=1)) == [(b"a", b"2")]
-    assert list(transaction.keys("default", reverse=True)) == [b"c", b"a"]
-    assert list(transaction.keys("default", start_after=b"a", stop=b"z")) == [b"c"]
+    assert list(transaction.iter_keys("default", reverse=True)) == [b"c", b"a"]
+    assert list(transaction.iter_keys("default", start_after=b"a", stop=b"z")) == [b"c"]
     assert db.get(b"a") == b"1"
     transaction.rollback()
     assert db.get(b"a") == b"1"
@@ -56,7 +56,7 @@ def test_reads_its_own_writes_and_nobody_elses(db: opendb.OpenDB) -> None:
 def test_an_iterator_sees_the_writes_made_before_it(db: opendb.OpenDB) -> None:
     transaction = db.begin_transaction()
     transaction.put("default", b"a", b"1")
-    keys = transaction.keys("default")
+    keys = transaction.iter_keys("default")
     transaction.put("default", b"b", b"1")
     assert list(keys) == [b"a"]
     transaction.commit()
@@ -104,7 +104,7 @@ def test_unknown_keyspace(db: opendb.OpenDB) -> None:
         lambda: transaction.get("nowhere", b"k"),
         lambda: transaction.put("nowhere", b"k", b"v"),
         lambda: transaction.scan_prefix("nowhere", b"k"),
-        lambda: transaction.keys("nowhere"),
+        lambda: transaction.iter_keys("nowhere"),
         lambda: batch.put("nowhere", b"k", b"v"),
         lambda: batch.delete("nowhere", b"k"),
     ):
@@ -264,7 +264,7 @@ def test_transact_raises_what_the_store_raised(db: opendb.OpenDB) -> None:
     with pytest.raises(opendb.KeyspaceNotFoundError):
         db.transact(lambda transaction: transaction.get("nowhere", b"k"))
     with pytest.raises(TypeError):
-        db.transact(7)  # type: ignore[arg-type]
+        db.transact(7)  # type: ignore[call-overload]
     with pytest.raises(TypeError):
         db.transact(lambda: None)  # type: ignore[arg-type, misc]
     with pytest.raises(opendb.ClosedError):

@@ -84,7 +84,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use options::{
     AppendMode, COMMIT_BYTES_MAX, COMMIT_KEPT_BYTES_MAX, COMMIT_VALUE_BYTES_KEPT, Compression, Durability,
     KEY_BYTES_MAX, KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX, KeyspaceOptions, Options, SEGMENT_BYTES_MAX,
-    SEGMENT_BYTES_MIN, VALUE_BYTES_MAX,
+    SEGMENT_BYTES_MIN, TransactOptions, VALUE_BYTES_MAX,
 };
 pub use recovery::Recovery;
 pub use scan::Scan;

@@ -13,6 +13,8 @@ pub const KEYSPACE_NAME_BYTES_MAX: usize = 255;
 /// Most keyspaces of one database, `"default"` included: the keyspace is a 12-bit field of the record and the last
 /// number is kept back.
 pub const KEYSPACES_MAX: usize = (1 << 12) - 1;
+/// How often a transaction's work is run again, unless something else is said.
+const TRANSACT_RETRIES: u32 = 99;
 /// Smallest size of a segment that [`Options::segment_bytes`] takes.
 pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 /// Largest size of a segment: a location in the index has 25 bits for the offset, in units of 8 bytes.
@@ -226,6 +228,47 @@ impl KeyspaceOptions {
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> KeyspaceOptions {
         self.compression = compression;
+        self
+    }
+}
+
+/// How `OpenDB::transact_with` runs its work. Every setting has a default that is right for most uses.
+///
+/// ```
+/// use opendb::TransactOptions;
+/// let options = TransactOptions::new().retries(3);
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TransactOptions {
+    pub(crate) retries: u32,
+    pub(crate) durability: Option<Durability>,
+}
+
+impl Default for TransactOptions {
+    fn default() -> TransactOptions {
+        TransactOptions { retries: TRANSACT_RETRIES, durability: None }
+    }
+}
+
+impl TransactOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> TransactOptions {
+        TransactOptions::default()
+    }
+
+    /// How often the work is run again after a conflict, at most (default: 99).
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> TransactOptions {
+        self.retries = retries;
+        self
+    }
+
+    /// What the commit waits for (default: what the database was opened with).
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> TransactOptions {
+        self.durability = Some(durability);
         self
     }
 }

@@ -946,6 +946,73 @@ opendb_status opendb_delete_with(const opendb_database *database,
                                  opendb_error **error_out);
 
 /**
+ * Stores a replacement under a key where its value is the expected one; nobody else changes the key in between. NULL stands for a
+ * key that is not there, on either side: it is created only where it is missing, or removed. `OPENDB_NOT_FOUND`, with nothing
+ * written, where the key has another value. Otherwise like `opendb_put`.
+ */
+opendb_status opendb_compare_and_swap(const opendb_database *database,
+                                      const void *key,
+                                      size_t key_length,
+                                      const opendb_view *expected,
+                                      const opendb_view *replacement,
+                                      opendb_error **error_out);
+
+/**
+ * Like `opendb_compare_and_swap`, with a durability for this write.
+ */
+opendb_status opendb_compare_and_swap_with(const opendb_database *database,
+                                           const void *key,
+                                           size_t key_length,
+                                           const opendb_view *expected,
+                                           const opendb_view *replacement,
+                                           opendb_durability durability,
+                                           opendb_error **error_out);
+
+/**
+ * Removes a key and gives the value that it had, which `opendb_bytes_free` frees: of those who take the same key at once one gets
+ * it. `OPENDB_NOT_FOUND`, with nothing written, where the key is not there. Otherwise like `opendb_delete`.
+ */
+opendb_status opendb_take(const opendb_database *database,
+                          const void *key,
+                          size_t key_length,
+                          opendb_bytes *value_out,
+                          opendb_error **error_out);
+
+/**
+ * Like `opendb_take`, with a durability for this delete.
+ */
+opendb_status opendb_take_with(const opendb_database *database,
+                               const void *key,
+                               size_t key_length,
+                               opendb_durability durability,
+                               opendb_bytes *value_out,
+                               opendb_error **error_out);
+
+/**
+ * Adds to the number under a key and gives the sum; nobody else changes the key in between. A key that is not there counts as
+ * 0. Numbers are 8 bytes, little endian, signed (two's complement): an unsigned one below 2^63 is the same bytes.
+ * `OPENDB_ERROR_INVALID_ARGUMENT`, with nothing written, where the value does not have 8 bytes or the sum is beyond what they
+ * hold. Otherwise like `opendb_put`.
+ */
+opendb_status opendb_increment(const opendb_database *database,
+                               const void *key,
+                               size_t key_length,
+                               int64_t by,
+                               int64_t *sum_out,
+                               opendb_error **error_out);
+
+/**
+ * Like `opendb_increment`, with a durability for this write.
+ */
+opendb_status opendb_increment_with(const opendb_database *database,
+                                    const void *key,
+                                    size_t key_length,
+                                    int64_t by,
+                                    opendb_durability durability,
+                                    int64_t *sum_out,
+                                    opendb_error **error_out);
+
+/**
  * Reads the newest value of a key into bytes of the caller's own, which `opendb_bytes_free` frees.
  * `OPENDB_NOT_FOUND` where there is no such key.
  */
@@ -1134,6 +1201,67 @@ opendb_status opendb_keyspace_delete_with(const opendb_keyspace *keyspace,
                                           size_t key_length,
                                           opendb_durability durability,
                                           opendb_error **error_out);
+
+/**
+ * Like `opendb_compare_and_swap`, in the keyspace.
+ */
+opendb_status opendb_keyspace_compare_and_swap(const opendb_keyspace *keyspace,
+                                               const void *key,
+                                               size_t key_length,
+                                               const opendb_view *expected,
+                                               const opendb_view *replacement,
+                                               opendb_error **error_out);
+
+/**
+ * Like `opendb_keyspace_compare_and_swap`, with a durability for this write.
+ */
+opendb_status opendb_keyspace_compare_and_swap_with(const opendb_keyspace *keyspace,
+                                                    const void *key,
+                                                    size_t key_length,
+                                                    const opendb_view *expected,
+                                                    const opendb_view *replacement,
+                                                    opendb_durability durability,
+                                                    opendb_error **error_out);
+
+/**
+ * Like `opendb_take`, in the keyspace.
+ */
+opendb_status opendb_keyspace_take(const opendb_keyspace *keyspace,
+                                   const void *key,
+                                   size_t key_length,
+                                   opendb_bytes *value_out,
+                                   opendb_error **error_out);
+
+/**
+ * Like `opendb_keyspace_take`, with a durability for this delete.
+ */
+opendb_status opendb_keyspace_take_with(const opendb_keyspace *keyspace,
+                                        const void *key,
+                                        size_t key_length,
+                                        opendb_durability durability,
+                                        opendb_bytes *value_out,
+                                        opendb_error **error_out);
+
+/**
+ * Like `opendb_increment`, in the keyspace.
+ */
+opendb_status opendb_keyspace_increment(const opendb_keyspace *keyspace,
+                                        const void *key,
+                                        size_t key_length,
+                                        int64_t by,
+                                        int64_t *sum_out,
+                                        opendb_error **error_out);
+
+/**
+ * Like `opendb_keyspace_increment`, with a durability for this write.
+ */
+opendb_status opendb_keyspace_increment_with(const opendb_keyspace *keyspace,
+                                             const void *key,
+                                             size_t key_length,
+                                             int64_t by,
+                                             opendb_durability durability,
+                                             int64_t *sum_out,
+                                             opendb_error **error_out);
 
 /**
  * Reads the newest value of a key in the keyspace into bytes of the caller's own, which `opendb_bytes_free`
@@ -1379,6 +1507,17 @@ opendb_status opendb_transact(const opendb_database *database,
                               opendb_work work,
                               void *user_data,
                               opendb_error **error_out);
+
+/**
+ * Like `opendb_transact`, with how often the work is run again after a conflict, at most (99 there), and with a durability for the
+ * commit.
+ */
+opendb_status opendb_transact_with(const opendb_database *database,
+                                   uint32_t retries,
+                                   opendb_durability durability,
+                                   opendb_work work,
+                                   void *user_data,
+                                   opendb_error **error_out);
 
 /**
  * Holds the database as it is at this moment and looks at the keyspace `default` of it.

@@ -450,6 +450,12 @@ struct Calls<opendb_database> {
     static constexpr auto put_with = opendb_put_with;
     static constexpr auto delete_ = opendb_delete;
     static constexpr auto delete_with = opendb_delete_with;
+    static constexpr auto compare_and_swap = opendb_compare_and_swap;
+    static constexpr auto compare_and_swap_with = opendb_compare_and_swap_with;
+    static constexpr auto take = opendb_take;
+    static constexpr auto take_with = opendb_take_with;
+    static constexpr auto increment = opendb_increment;
+    static constexpr auto increment_with = opendb_increment_with;
     static constexpr auto get = opendb_get;
     static constexpr auto get_many = opendb_get_many;
     static constexpr auto get_pinned = opendb_get_pinned;
@@ -467,6 +473,12 @@ struct Calls<opendb_keyspace> {
     static constexpr auto put_with = opendb_keyspace_put_with;
     static constexpr auto delete_ = opendb_keyspace_delete;
     static constexpr auto delete_with = opendb_keyspace_delete_with;
+    static constexpr auto compare_and_swap = opendb_keyspace_compare_and_swap;
+    static constexpr auto compare_and_swap_with = opendb_keyspace_compare_and_swap_with;
+    static constexpr auto take = opendb_keyspace_take;
+    static constexpr auto take_with = opendb_keyspace_take_with;
+    static constexpr auto increment = opendb_keyspace_increment;
+    static constexpr auto increment_with = opendb_keyspace_increment_with;
     static constexpr auto get = opendb_keyspace_get;
     static constexpr auto get_many = opendb_keyspace_get_many;
     static constexpr auto get_pinned = opendb_keyspace_get_pinned;
@@ -487,6 +499,20 @@ struct Calls<opendb_snapshot> {
     static constexpr auto iter = opendb_snapshot_iter;
     static constexpr auto scan_prefix = opendb_snapshot_scan_prefix;
     static constexpr auto value_reader = opendb_snapshot_value_reader;
+};
+
+/** A view for a call that takes NULL for what is not there. */
+class MaybeView {
+public:
+    explicit MaybeView(std::optional<std::string_view> bytes) noexcept {
+        if (bytes) {
+            view_ = opendb_view{reinterpret_cast<const std::uint8_t *>(bytes->data()), bytes->size()};
+        }
+    }
+    operator const opendb_view *() const noexcept { return view_ ? &*view_ : nullptr; }
+
+private:
+    std::optional<opendb_view> view_;
 };
 
 /** The calls that read one keyspace. */
@@ -605,12 +631,68 @@ public:
         error.found(Calls<Type>::delete_with(this->handle(), key.data(), key.size(), wait, error));
     }
 
+    /**
+     * Stores a replacement under a key where its value is the expected one, and tells whether it was; nobody else changes
+     * the key in between. std::nullopt stands for a key that is not there, on either side.
+     */
+    bool compare_and_swap(std::string_view key, std::optional<std::string_view> expected,
+                          std::optional<std::string_view> replacement) const {
+        ErrorPlace error(this->handle());
+        MaybeView old(expected), next(replacement);
+        return error.found(Calls<Type>::compare_and_swap(this->handle(), key.data(), key.size(), old, next, error));
+    }
+
+    bool compare_and_swap_with(std::string_view key, std::optional<std::string_view> expected,
+                               std::optional<std::string_view> replacement, Durability durability) const {
+        ErrorPlace error(this->handle());
+        MaybeView old(expected), next(replacement);
+        auto wait = static_cast<opendb_durability>(durability);
+        return error.found(
+            Calls<Type>::compare_and_swap_with(this->handle(), key.data(), key.size(), old, next, wait, error));
+    }
+
+    /** Removes a key and gives the value that it had: of those who take the same key at once one gets it. */
+    std::optional<std::string> take(std::string_view key) const {
+        ErrorPlace error(this->handle());
+        opendb_bytes value;
+        return taken(error.found(Calls<Type>::take(this->handle(), key.data(), key.size(), &value, error)), value);
+    }
+
+    std::optional<std::string> take_with(std::string_view key, Durability durability) const {
+        ErrorPlace error(this->handle());
+        auto wait = static_cast<opendb_durability>(durability);
+        opendb_bytes value;
+        auto status = Calls<Type>::take_with(this->handle(), key.data(), key.size(), wait, &value, error);
+        return taken(error.found(status), value);
+    }
+
+    /** Adds to the number under a key, 8 bytes, little endian, signed, and gives the sum; 0 where the key is not there. */
+    std::int64_t increment(std::string_view key, std::int64_t by = 1) const {
+        ErrorPlace error(this->handle());
+        std::int64_t sum;
+        error.found(Calls<Type>::increment(this->handle(), key.data(), key.size(), by, &sum, error));
+        return sum;
+    }
+
+    std::int64_t increment_with(std::string_view key, std::int64_t by, Durability durability) const {
+        ErrorPlace error(this->handle());
+        auto wait = static_cast<opendb_durability>(durability);
+        std::int64_t sum;
+        error.found(Calls<Type>::increment_with(this->handle(), key.data(), key.size(), by, wait, &sum, error));
+        return sum;
+    }
+
     /** How many keys there are. */
     std::uint64_t len() const {
         ErrorPlace error(this->handle());
         std::uint64_t count;
         error.found(Calls<Type>::len(this->handle(), &count, error));
         return count;
+    }
+
+private:
+    static std::optional<std::string> taken(bool found, opendb_bytes value) {
+        return found ? std::optional<std::string>(Bytes(value).string()) : std::nullopt;
     }
 };
 
@@ -974,15 +1056,17 @@ public:
      */
     template <typename Work>
     auto transact(Work &&work) const -> std::invoke_result_t<Work &, Transaction &> {
-        using Result = std::invoke_result_t<Work &, Transaction &>;
-        if constexpr (std::is_void_v<Result>) {
-            run(work);
-        } else {
-            std::optional<Result> result;
-            auto keep = [&](Transaction &transaction) { result.emplace(work(transaction)); };
-            run(keep);
-            return std::move(*result);
-        }
+        return transacted(work, opendb_transact);
+    }
+
+    /** The same, with how often the work is run again after a conflict, at most, and a durability for the commit. */
+    template <typename Work>
+    auto transact_with(std::uint32_t retries, Durability durability, Work &&work) const
+        -> std::invoke_result_t<Work &, Transaction &> {
+        auto wait = static_cast<opendb_durability>(durability);
+        return transacted(work, [=](const opendb_database *database, opendb_work run, void *data, opendb_error **error) {
+            return opendb_transact_with(database, retries, wait, run, data, error);
+        });
     }
 
     /** Gives back, at once, the room of everything that was overwritten or deleted. Reads and writes go on meanwhile. */
@@ -1061,11 +1145,24 @@ private:
         return Database(database);
     }
 
-    template <typename Work>
-    void run(Work &work) const {
+    template <typename Work, typename Call>
+    auto transacted(Work &work, Call call) const -> std::invoke_result_t<Work &, Transaction &> {
+        using Result = std::invoke_result_t<Work &, Transaction &>;
+        if constexpr (std::is_void_v<Result>) {
+            run(work, call);
+        } else {
+            std::optional<Result> result;
+            auto keep = [&](Transaction &transaction) { result.emplace(work(transaction)); };
+            run(keep, call);
+            return std::move(*result);
+        }
+    }
+
+    template <typename Work, typename Call>
+    void run(Work &work, Call call) const {
         detail::ErrorPlace error(handle());
         detail::Carrier<Work> carrier{work};
-        opendb_status status = opendb_transact(handle(), detail::Carrier<Work>::run, &carrier, error);
+        opendb_status status = call(handle(), detail::Carrier<Work>::run, &carrier, error);
         if (carrier.thrown) {
             std::rethrow_exception(carrier.thrown);
         }

@@ -8,7 +8,7 @@ use engine::{Error, OpenDB, Result, Scan};
 
 use crate::bytes::{Bytes, Names, Pinned, View, found, found_pinned};
 use crate::error::{Failure, Status, c_string};
-use crate::guard::{counted, done, guard_or, input, inputs, made, present, read_text};
+use crate::guard::{counted, done, guard_or, input, inputs, made, optional_input, present, read_text, told};
 use crate::handle::{self, Handle, Table};
 use crate::many::Values;
 use crate::options::{self, Durability, OpenOptions};
@@ -155,6 +155,110 @@ pub unsafe extern "C" fn opendb_delete_with(
     done(error_out, || {
         let durability = options::durability(durability)?;
         handle::borrow(database)?.engine().delete_with(input!(key, key_length), durability)
+    })
+}
+
+/// Stores a replacement under a key where its value is the expected one; nobody else changes the key in between. NULL stands for a
+/// key that is not there, on either side: it is created only where it is missing, or removed. `OPENDB_NOT_FOUND`, with nothing
+/// written, where the key has another value. Otherwise like `opendb_put`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_compare_and_swap(
+    database: *const Database,
+    key: *const c_void,
+    key_length: usize,
+    expected: *const View,
+    replacement: *const View,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    present(error_out, || {
+        let (expected, replacement) = (optional_input!(expected), optional_input!(replacement));
+        handle::borrow(database)?.engine().compare_and_swap(input!(key, key_length), expected, replacement)
+    })
+}
+
+/// Like `opendb_compare_and_swap`, with a durability for this write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_compare_and_swap_with(
+    database: *const Database,
+    key: *const c_void,
+    key_length: usize,
+    expected: *const View,
+    replacement: *const View,
+    durability: Durability,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    present(error_out, || {
+        let (expected, replacement) = (optional_input!(expected), optional_input!(replacement));
+        handle::borrow(database)?.engine().compare_and_swap_with(
+            input!(key, key_length),
+            expected,
+            replacement,
+            options::durability(durability)?,
+        )
+    })
+}
+
+/// Removes a key and gives the value that it had, which `opendb_bytes_free` frees: of those who take the same key at once one gets
+/// it. `OPENDB_NOT_FOUND`, with nothing written, where the key is not there. Otherwise like `opendb_delete`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_take(
+    database: *const Database,
+    key: *const c_void,
+    key_length: usize,
+    value_out: Option<&mut MaybeUninit<Bytes>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    found(value_out, error_out, || handle::borrow(database)?.engine().take(input!(key, key_length)))
+}
+
+/// Like `opendb_take`, with a durability for this delete.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_take_with(
+    database: *const Database,
+    key: *const c_void,
+    key_length: usize,
+    durability: Durability,
+    value_out: Option<&mut MaybeUninit<Bytes>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    found(value_out, error_out, || {
+        let durability = options::durability(durability)?;
+        handle::borrow(database)?.engine().take_with(input!(key, key_length), durability)
+    })
+}
+
+/// Adds to the number under a key and gives the sum; nobody else changes the key in between. A key that is not there counts as
+/// 0. Numbers are 8 bytes, little endian, signed (two's complement): an unsigned one below 2^63 is the same bytes.
+/// `OPENDB_ERROR_INVALID_ARGUMENT`, with nothing written, where the value does not have 8 bytes or the sum is beyond what they
+/// hold. Otherwise like `opendb_put`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_increment(
+    database: *const Database,
+    key: *const c_void,
+    key_length: usize,
+    by: i64,
+    sum_out: Option<&mut MaybeUninit<i64>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    told("sum_out", sum_out, error_out, || {
+        handle::borrow(database)?.engine().increment(input!(key, key_length), by)
+    })
+}
+
+/// Like `opendb_increment`, with a durability for this write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_increment_with(
+    database: *const Database,
+    key: *const c_void,
+    key_length: usize,
+    by: i64,
+    durability: Durability,
+    sum_out: Option<&mut MaybeUninit<i64>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    told("sum_out", sum_out, error_out, || {
+        let durability = options::durability(durability)?;
+        handle::borrow(database)?.engine().increment_with(input!(key, key_length), by, durability)
     })
 }
 

@@ -68,9 +68,19 @@ pub(crate) fn counted(
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
     count: impl FnOnce() -> Result<u64>,
 ) -> Status {
+    told("count_out", count_out, error_out, count)
+}
+
+/// Runs the body of an export that answers with a number.
+pub(crate) fn told<N: Default>(
+    name: &str,
+    place: Option<&mut MaybeUninit<N>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+    tell: impl FnOnce() -> Result<N>,
+) -> Status {
     guard(error_out, || {
-        let count_out = required("count_out", count_out, 0)?;
-        *count_out = count()?;
+        let place = required(name, place, N::default())?;
+        *place = tell()?;
         Ok(OPENDB_OK)
     })
 }
@@ -199,6 +209,17 @@ macro_rules! inputs {
     };
 }
 
+/// The bytes of the view in the parameter `$view`, none for NULL, or a return with the error.
+macro_rules! optional_input {
+    ($view:ident) => {
+        match $view.is_null() {
+            true => None,
+            // SAFETY: convention 4 of the header: an input has its length in readable bytes while the call runs.
+            false => unsafe { $crate::guard::read_views(stringify!($view), $view, 1) }?.first().copied(),
+        }
+    };
+}
+
 /// The buffer of the parameters `$data` and `$length`, or a return with the error.
 macro_rules! output {
     ($data:ident, $length:ident) => {
@@ -215,7 +236,7 @@ macro_rules! utf8 {
     };
 }
 
-pub(crate) use {input, inputs, output, utf8};
+pub(crate) use {input, inputs, optional_input, output, utf8};
 
 #[cfg(test)]
 mod tests {

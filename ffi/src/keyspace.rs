@@ -8,7 +8,7 @@ use engine::{KeyspaceOptions, Scan};
 use crate::bytes::{Bytes, Pinned, View, found, found_pinned};
 use crate::database::Database;
 use crate::error::{Failure, Status, c_string};
-use crate::guard::{counted, done, guard_or, input, inputs, made, present, utf8};
+use crate::guard::{counted, done, guard_or, input, inputs, made, optional_input, present, told, utf8};
 use crate::handle::{self, Handle, Table};
 use crate::many::Values;
 use crate::options::{self, Compression, Durability, OPENDB_COMPRESSION_NONE};
@@ -149,6 +149,104 @@ pub unsafe extern "C" fn opendb_keyspace_delete_with(
     done(error_out, || {
         let durability = options::durability(durability)?;
         handle::borrow(keyspace)?.engine().delete_with(input!(key, key_length), durability)
+    })
+}
+
+/// Like `opendb_compare_and_swap`, in the keyspace.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_compare_and_swap(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    expected: *const View,
+    replacement: *const View,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    present(error_out, || {
+        let (expected, replacement) = (optional_input!(expected), optional_input!(replacement));
+        handle::borrow(keyspace)?.engine().compare_and_swap(input!(key, key_length), expected, replacement)
+    })
+}
+
+/// Like `opendb_keyspace_compare_and_swap`, with a durability for this write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_compare_and_swap_with(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    expected: *const View,
+    replacement: *const View,
+    durability: Durability,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    present(error_out, || {
+        let (expected, replacement) = (optional_input!(expected), optional_input!(replacement));
+        handle::borrow(keyspace)?.engine().compare_and_swap_with(
+            input!(key, key_length),
+            expected,
+            replacement,
+            options::durability(durability)?,
+        )
+    })
+}
+
+/// Like `opendb_take`, in the keyspace.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_take(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    value_out: Option<&mut MaybeUninit<Bytes>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    found(value_out, error_out, || handle::borrow(keyspace)?.engine().take(input!(key, key_length)))
+}
+
+/// Like `opendb_keyspace_take`, with a durability for this delete.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_take_with(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    durability: Durability,
+    value_out: Option<&mut MaybeUninit<Bytes>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    found(value_out, error_out, || {
+        let durability = options::durability(durability)?;
+        handle::borrow(keyspace)?.engine().take_with(input!(key, key_length), durability)
+    })
+}
+
+/// Like `opendb_increment`, in the keyspace.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_increment(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    by: i64,
+    sum_out: Option<&mut MaybeUninit<i64>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    told("sum_out", sum_out, error_out, || {
+        handle::borrow(keyspace)?.engine().increment(input!(key, key_length), by)
+    })
+}
+
+/// Like `opendb_keyspace_increment`, with a durability for this write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_keyspace_increment_with(
+    keyspace: *const Keyspace,
+    key: *const c_void,
+    key_length: usize,
+    by: i64,
+    durability: Durability,
+    sum_out: Option<&mut MaybeUninit<i64>>,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
+    told("sum_out", sum_out, error_out, || {
+        let durability = options::durability(durability)?;
+        handle::borrow(keyspace)?.engine().increment_with(input!(key, key_length), by, durability)
     })
 }
 

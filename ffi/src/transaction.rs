@@ -5,7 +5,7 @@ use std::mem::{self, MaybeUninit};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use engine::{Error, Result, Scan};
+use engine::{Error, Result, Scan, TransactOptions};
 use parking_lot::Mutex;
 
 use crate::bytes::{Bytes, View, found};
@@ -299,23 +299,48 @@ pub unsafe extern "C" fn opendb_transact(
     user_data: *mut c_void,
     error_out: Option<&mut MaybeUninit<*mut Failure>>,
 ) -> Status {
+    guard(error_out, || transact(database, TransactOptions::new(), work, user_data))
+}
+
+/// Like `opendb_transact`, with how often the work is run again after a conflict, at most (99 there), and with a durability for the
+/// commit.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendb_transact_with(
+    database: *const Database,
+    retries: u32,
+    durability: Durability,
+    work: Work,
+    user_data: *mut c_void,
+    error_out: Option<&mut MaybeUninit<*mut Failure>>,
+) -> Status {
     guard(error_out, || {
-        let work = work.ok_or_else(|| Error::InvalidArgument("work is NULL".to_owned()))?;
-        let engine = handle::borrow(database)?.engine().clone();
-        let mut stopped = None;
-        let outcome = engine.transact(|transaction| {
-            let lending = Lending::new(transaction)?;
-            // SAFETY: convention 8 of the header: the work takes these two and returns.
-            let status = unsafe { work(lending.handle, user_data) };
-            drop(lending);
-            stopped = (status != OPENDB_OK && status != OPENDB_ERROR_TRANSACTION).then_some(status);
-            worked(status)
-        });
-        match stopped {
-            Some(status) => Ok(status),
-            None => outcome.map(|()| OPENDB_OK),
-        }
+        let durability = options::durability(durability)?;
+        let options = TransactOptions::new().retries(retries).durability(durability);
+        transact(database, options, work, user_data)
     })
+}
+
+fn transact(
+    database: *const Database,
+    options: TransactOptions,
+    work: Work,
+    user_data: *mut c_void,
+) -> Result<Status> {
+    let work = work.ok_or_else(|| Error::InvalidArgument("work is NULL".to_owned()))?;
+    let engine = handle::borrow(database)?.engine().clone();
+    let mut stopped = None;
+    let outcome = engine.transact_with(options, |transaction| {
+        let lending = Lending::new(transaction)?;
+        // SAFETY: convention 8 of the header: the work takes these two and returns.
+        let status = unsafe { work(lending.handle, user_data) };
+        drop(lending);
+        stopped = (status != OPENDB_OK && status != OPENDB_ERROR_TRANSACTION).then_some(status);
+        worked(status)
+    });
+    match stopped {
+        Some(status) => Ok(status),
+        None => outcome.map(|()| OPENDB_OK),
+    }
 }
 
 /// What the engine is told about a run of the work.

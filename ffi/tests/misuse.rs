@@ -19,6 +19,8 @@ const MAY_BE_NULL: &[(&str, &str)] = &[
     ("", "scan"),
     ("", "progress"),
     ("", "user_data"),
+    ("", "expected"),
+    ("", "replacement"),
     ("opendb_open", "options"),
     ("opendb_iterator_next", "value_out"),
     ("opendb_compact", "compaction"),
@@ -55,6 +57,8 @@ enum Kind {
     Out(&'static str),
     /// Views of keys whose count is the next parameter.
     Views,
+    /// A view, or NULL.
+    MaybeView,
     Count,
     /// Bytes whose length is the next parameter.
     Bytes(&'static str),
@@ -121,7 +125,7 @@ fn right(parameter: &Parameter, views: &mut u32) -> String {
         Kind::Out(place) => format!("&{place}"),
         Kind::Bytes(expression) | Kind::Text(expression) | Kind::Any(expression) => (*expression).to_owned(),
         Kind::Callback(function) => (*function).to_owned(),
-        Kind::Views => "&key_view".to_owned(),
+        Kind::Views | Kind::MaybeView => "&key_view".to_owned(),
         Kind::Length | Kind::Count => "1".to_owned(),
         Kind::Sized(variable, _) => format!("&{variable}"),
         Kind::Checked(right) => (*right).to_owned(),
@@ -184,10 +188,16 @@ fn kind_of(function: &str, kind: &str, name: &str, handles: &[String]) -> Kind {
         ("opendb_bytes *", _) => Kind::Out("bytes_out"),
         ("opendb_view *", "keys") => Kind::Views,
         ("size_t", "count") => Kind::Count,
+        ("opendb_view *", "expected" | "replacement") => Kind::MaybeView,
         ("opendb_view *", _) => Kind::Out("view_out"),
+        ("int64_t *", _) => Kind::Out("sum_out"),
+        ("int64_t", "by") => Kind::Any("1"),
+        ("uint32_t", "retries") => Kind::Any("1"),
         ("uint64_t *", _) => Kind::Out("count_out"),
         ("void *", "user_data") => Kind::Any("NULL"),
         ("void *", "buffer") => Kind::Bytes("buffer"),
+        // What is there already is no number.
+        ("void *", "key") if function.contains("increment") => Kind::Bytes("\"n\""),
         ("void *", "key" | "prefix") => Kind::Bytes("\"k\""),
         ("void *", "value" | "piece") => Kind::Bytes("\"v\""),
         ("size_t", name) if name.ends_with("_length") => Kind::Length,
@@ -271,7 +281,7 @@ fn settle() -> String {
         writeln!(text, "    opendb_{handle}_free({handle}_out);\n    {handle}_out = POISON;").unwrap();
     }
     text.push_str("    opendb_close(database_out, NULL);\n    database_out = POISON;\n");
-    text.push_str("    opendb_bytes_free(&bytes_out);\n    count_out = 77;\n}\n\n");
+    text.push_str("    opendb_bytes_free(&bytes_out);\n    count_out = 77;\n    sum_out = 77;\n}\n\n");
     text
 }
 
@@ -361,6 +371,7 @@ fn places_are_empty(function: &Function, but: Option<(usize, &str)>) -> String {
         match &parameter.kind {
             Kind::HandleOut(handle) => writeln!(text, "    CHECK({handle}_out == NULL);").unwrap(),
             Kind::Out("count_out") => text.push_str("    CHECK(count_out == 0);\n"),
+            Kind::Out("sum_out") => text.push_str("    CHECK(sum_out == 0);\n"),
             Kind::Out("bytes_out") => text.push_str("    CHECK(bytes_out.data == NULL);\n"),
             _ => {}
         }
@@ -395,6 +406,11 @@ fn wrong(function: &Function, parameter: &Parameter) -> Vec<(String, Expected)> 
         Kind::Count => return vec![refused("SIZE_MAX", "keys: no memory".to_owned())],
         Kind::Views => vec![
             refused("NULL", format!("{name} is no address")),
+            refused("(const opendb_view *)((const char *)&key_view + 1)", format!("{name} is no address")),
+            refused("&wrong_view", format!("{name} is NULL and its length is 1")),
+        ],
+        Kind::MaybeView => vec![
+            ("NULL".to_owned(), Expected::Taken),
             refused("(const opendb_view *)((const char *)&key_view + 1)", format!("{name} is no address")),
             refused("&wrong_view", format!("{name} is NULL and its length is 1")),
         ],
@@ -520,7 +536,11 @@ fn any_call(function: &Function) -> String {
                 format!("&{name}")
             }
             Kind::Out(place) => {
-                let kind = if *place == "view_out" { "opendb_view" } else { "uint64_t" };
+                let kind = match *place {
+                    "view_out" => "opendb_view",
+                    "sum_out" => "int64_t",
+                    _ => "uint64_t",
+                };
                 writeln!(places, "        {kind} {name};").unwrap();
                 format!("&{name}")
             }

@@ -142,6 +142,17 @@ static void answer(opendb_status status, opendb_error *error) {
     opendb_error_free(error);
 }
 
+/* The answer of a call that gives a value, which is freed here. */
+static void print_value(opendb_status status, opendb_bytes value, opendb_error *error) {
+    if (status > OPENDB_OK) return answer(status, error);
+    if (status == OPENDB_NOT_FOUND) fprintf(out, "none");
+    else {
+        fprintf(out, "value ");
+        print_bytes(value.data, value.length);
+    }
+    opendb_bytes_free(&value);
+}
+
 /* The keyspace of a database, opened at its first use; NULL is "default", which the database's own calls serve. */
 static opendb_status keyspace_of(object *database, const char *name, opendb_keyspace **found, opendb_error **error) {
     *found = NULL;
@@ -328,6 +339,54 @@ static void do_write(bool put) {
     answer(status, error);
 }
 
+/* swap, take and increment: each reads and writes a key in one step. */
+static void do_update(const char *verb) {
+    bool swap = strcmp(verb, "swap") == 0, takes = strcmp(verb, "take") == 0;
+    object *target = named(1);
+    bytes key = decode(3);
+    const char *wait = word(swap ? 6 : takes ? 4 : 5);
+    opendb_error *error = NULL;
+    opendb_keyspace *keyspace = NULL;
+    opendb_status status = keyspace_of(target, decode_text(2), &keyspace, &error);
+    if (status != OPENDB_OK) return answer(status, error);
+    const void *k = key.data;
+    size_t n = key.length;
+    void *h = keyspace != NULL ? keyspace : target->handle;
+    opendb_durability d = durability(wait);
+    bool plain = waits_as_opened(wait);
+    if (swap) {
+        opendb_view views[2];
+        const opendb_view *e[2] = {NULL, NULL};
+        for (size_t i = 0; i < 2; i++) {
+            if (strcmp(word(4 + i), "-") == 0) continue;
+            bytes value = decode(4 + i);
+            views[i] = (opendb_view){value.data, value.length};
+            e[i] = &views[i];
+        }
+        if (keyspace != NULL && plain) status = opendb_keyspace_compare_and_swap(h, k, n, e[0], e[1], &error);
+        else if (keyspace != NULL) status = opendb_keyspace_compare_and_swap_with(h, k, n, e[0], e[1], d, &error);
+        else if (plain) status = opendb_compare_and_swap(h, k, n, e[0], e[1], &error);
+        else status = opendb_compare_and_swap_with(h, k, n, e[0], e[1], d, &error);
+        if (status > OPENDB_OK) return answer(status, error);
+        fprintf(out, status == OPENDB_OK ? "yes" : "no");
+    } else if (takes) {
+        opendb_bytes value;
+        if (keyspace != NULL && plain) status = opendb_keyspace_take(h, k, n, &value, &error);
+        else if (keyspace != NULL) status = opendb_keyspace_take_with(h, k, n, d, &value, &error);
+        else if (plain) status = opendb_take(h, k, n, &value, &error);
+        else status = opendb_take_with(h, k, n, d, &value, &error);
+        print_value(status, value, error);
+    } else {
+        int64_t by = strtoll(word(4), NULL, 10), sum = 0;
+        if (keyspace != NULL && plain) status = opendb_keyspace_increment(h, k, n, by, &sum, &error);
+        else if (keyspace != NULL) status = opendb_keyspace_increment_with(h, k, n, by, d, &sum, &error);
+        else if (plain) status = opendb_increment(h, k, n, by, &sum, &error);
+        else status = opendb_increment_with(h, k, n, by, d, &sum, &error);
+        if (status != OPENDB_OK) return answer(status, error);
+        fprintf(out, "number %lld", (long long)sum);
+    }
+}
+
 /* What a read goes to: a keyspace of a database or snapshot, made for it where it has to be. */
 typedef struct {
     object *target;
@@ -372,14 +431,9 @@ static void do_get(bool exists) {
                         : opendb_get(at.target->handle, k, n, &value, &error);
     }
     opendb_snapshot_free(at.made);
+    if (!exists) return print_value(status, value, error);
     if (status > OPENDB_OK) return answer(status, error);
-    if (exists) fprintf(out, status == OPENDB_OK ? "yes" : "no");
-    else if (status == OPENDB_NOT_FOUND) fprintf(out, "none");
-    else {
-        fprintf(out, "value ");
-        print_bytes(value.data, value.length);
-    }
-    opendb_bytes_free(&value);
+    fprintf(out, status == OPENDB_OK ? "yes" : "no");
 }
 
 static void do_many(void) {
@@ -558,6 +612,7 @@ static void perform(const char *verb) {
                                            "keyspace", "compress", "keyspaces", "len"};
     static const char *const makes[] = {"begin", "snapshot", "batch"};
     static const char *const scans[] = {"scan", "iter", "keys", "cursor"};
+    static const char *const updates[] = {"swap", "take", "increment"};
 #define IS_ONE_OF(list, call) \
     for (size_t at = 0; at < sizeof(list) / sizeof(list[0]); at++) \
         if (strcmp(verb, list[at]) == 0) return call
@@ -571,6 +626,7 @@ static void perform(const char *verb) {
     if (strcmp(verb, "writer") == 0) return do_writer();
     if (strcmp(verb, "write") == 0) return do_piece();
     if (strcmp(verb, "put") == 0 || strcmp(verb, "delete") == 0) return do_write(verb[0] == 'p');
+    IS_ONE_OF(updates, do_update(verb));
     if (strcmp(verb, "many") == 0) return do_many();
     if (strcmp(verb, "get") == 0 || strcmp(verb, "exists") == 0) return do_get(verb[0] == 'e');
     if (strcmp(verb, "next") == 0) {

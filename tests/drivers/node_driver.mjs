@@ -207,6 +207,17 @@ const verbs = {
     else target.put(...bytes, writeOptions(wait))
     return 'ok'
   },
+  swap(name, keyspace, key, expected, replacement, wait) {
+    const values = [expected, replacement].map((word) => (word === '-' ? undefined : fromWord(word)))
+    return reader(name, keyspace)[0].compareAndSwap(fromWord(key), ...values, writeOptions(wait)) ? 'yes' : 'no'
+  },
+  take(name, keyspace, key, wait) {
+    const value = reader(name, keyspace)[0].take(fromWord(key), writeOptions(wait))
+    return value === undefined ? 'none' : `value ${toWord(value)}`
+  },
+  increment(name, keyspace, key, by, wait) {
+    return `number ${reader(name, keyspace)[0].increment(fromWord(key), BigInt(by), writeOptions(wait))}`
+  },
   async delete(name, keyspace, key, wait) {
     const [target, first] = reader(name, keyspace)
     if (wait === 'default') target.delete(...first, fromWord(key))

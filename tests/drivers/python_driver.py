@@ -116,7 +116,7 @@ class Driver:
 
     def do_cursor(self, name: str, source: str, keyspace: str, what: str, *scan: str) -> str:
         target, first = self.reader(source, to_text(keyspace))
-        call = target.keys if what == "keys" else target.iter
+        call = target.iter_keys if what == "keys" else target.iter
         self.objects[name] = call(*first, **scan_arguments(list(scan)))
         return "ok"
 
@@ -225,7 +225,7 @@ class Driver:
 
     def do_keys(self, name: str, keyspace: str, *scan: str) -> str:
         target, first = self.reader(name, to_text(keyspace))
-        return keys(target.keys(*first, **scan_arguments(list(scan))))
+        return keys(target.iter_keys(*first, **scan_arguments(list(scan))))
 
     def do_next(self, name: str, count: str) -> str:
         cursor = self.object(name)
@@ -241,6 +241,21 @@ class Driver:
         target, first = self.reader(name, to_text(keyspace))
         target.delete(*first, from_word(key), **durability(wait))
         return "ok"
+
+    def do_swap(self, name: str, keyspace: str, key: str, expected: str, new: str, wait: str) -> str:
+        target, _ = self.reader(name, to_text(keyspace))
+        old, replacement = (None if word == "-" else from_word(word) for word in (expected, new))
+        swapped = target.compare_and_swap(from_word(key), old, replacement, **durability(wait))
+        return "yes" if swapped else "no"
+
+    def do_take(self, name: str, keyspace: str, key: str, wait: str) -> str:
+        target, _ = self.reader(name, to_text(keyspace))
+        value = target.take(from_word(key), **durability(wait))
+        return "none" if value is None else f"value {to_word(value)}"
+
+    def do_increment(self, name: str, keyspace: str, key: str, by: str, wait: str) -> str:
+        target, _ = self.reader(name, to_text(keyspace))
+        return f"number {target.increment(from_word(key), int(by), **durability(wait))}"
 
     def answer(self, line: str) -> str:
         verb, *words = line.split(" ")

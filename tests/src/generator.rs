@@ -56,7 +56,8 @@ impl Generator {
             16..=30 => return self.make(model),
             31..=50 => return self.end(model),
             51..=65 => return self.cursor(model),
-            66..=120 => return vec![self.write(model)],
+            66..=112 => return vec![self.write(model)],
+            113..=120 => return vec![self.update(model)],
             _ => return vec![self.read(model)],
         };
         vec![Command { name: DATABASE.to_owned(), call }]
@@ -164,6 +165,30 @@ impl Generator {
             Call::Put { keyspace, key: self.key(), value: self.value(), durability }
         };
         Command { name: name.unwrap_or(DATABASE.to_owned()), call }
+    }
+
+    /// Reads and writes a key of the database in one step. Few keys have numbers, so that sums come about; the other ones are
+    /// refused by `increment`.
+    fn update(&mut self, model: &Model) -> Command {
+        let (keyspace, durability) = (self.keyspace_name(model), self.wait());
+        let is_number = self.random.one_in(2);
+        let key = if is_number { vec![b'n', b'0' + self.random.index(3) as u8] } else { self.key() };
+        let call = if is_number && !self.random.one_in(4) {
+            let by = [1, -1, 1_000_000, i64::MAX, i64::MIN][self.random.index(5)];
+            Call::Increment { keyspace, key, by, durability }
+        } else if self.random.one_in(4) {
+            Call::Take { keyspace, key, durability }
+        } else {
+            // What is there, more often than chance would have it.
+            let found = model.value_of(&keyspace, &key);
+            let expected = if self.random.one_in(4) { self.value_or_none() } else { found };
+            Call::Swap { keyspace, key, expected, new: self.value_or_none(), durability }
+        };
+        Command { name: DATABASE.to_owned(), call }
+    }
+
+    fn value_or_none(&mut self) -> Option<Vec<u8>> {
+        if self.random.one_in(3) { None } else { Some(self.value()) }
     }
 
     fn read(&mut self, model: &Model) -> Command {

@@ -124,6 +124,12 @@ impl Model {
         self.spaces.keys().cloned().collect()
     }
 
+    /// The value that a key of the database has.
+    #[must_use]
+    pub fn value_of(&self, keyspace: &str, key: &[u8]) -> Option<Vec<u8>> {
+        Some(self.spaces.get(keyspace)?.get(key)?.value.clone())
+    }
+
     /// Whether a command is about objects that are there (a shortened run may have lost the one that made them).
     #[must_use]
     pub fn understands(&self, command: &Command) -> bool {
@@ -177,6 +183,18 @@ impl Model {
             Call::Batch { .. } => self.keep(name, Object::Batch(Vec::new())),
             Call::Put { keyspace, key, value, .. } => return self.write(&name, keyspace, key, Some(value)),
             Call::Delete { keyspace, key, .. } => return self.write(&name, keyspace, key, None),
+            Call::Swap { keyspace, key, expected, new, .. } => {
+                return self.swap(&name, keyspace, key, (expected.as_ref(), new.as_ref()));
+            }
+            Call::Take { keyspace, key, .. } => {
+                let taken = match self.value(&name, keyspace, key)? {
+                    Ok(taken) => taken,
+                    Err(kind) => return Ok(Answer::error(kind)),
+                };
+                self.write(&name, keyspace, key, None)?;
+                return Ok(taken.map_or(Answer::None, Answer::Value));
+            }
+            Call::Increment { keyspace, key, by, .. } => return self.increment(&name, keyspace, key, *by),
             Call::Cursor { object, keyspace, keys_only, scan } => {
                 let what = What::Keys { scan: scan.clone(), presence_only: *keys_only };
                 match self.read(object, keyspace, what)? {
@@ -203,8 +221,8 @@ impl Model {
             return Ok(Answer::error(ErrorKind::KeyspaceNotFound));
         }
         for key in asked {
-            match self.read(name, keyspace, What::Key { key: key.clone(), presence_only: false })? {
-                Ok(entries) => values.push(entries.into_iter().next().map(|entry| entry.1)),
+            match self.value(name, keyspace, key)? {
+                Ok(value) => values.push(value),
                 Err(kind) => return Ok(Answer::error(kind)),
             }
         }
@@ -300,6 +318,47 @@ impl Model {
             _ => self.apply([(place, value.cloned())]),
         }
         Ok(Answer::Ok)
+    }
+
+    fn swap(
+        &mut self,
+        name: &str,
+        keyspace: &str,
+        key: &[u8],
+        (expected, new): (Option<&Vec<u8>>, Option<&Vec<u8>>),
+    ) -> Outcome<Answer> {
+        let found = match self.value(name, keyspace, key)? {
+            Ok(found) => found,
+            Err(kind) => return Ok(Answer::error(kind)),
+        };
+        let swaps = found.as_ref() == expected;
+        if swaps {
+            self.write(name, keyspace, key, new)?;
+        }
+        Ok(Answer::Flag(swaps))
+    }
+
+    fn increment(&mut self, name: &str, keyspace: &str, key: &[u8], by: i64) -> Outcome<Answer> {
+        let found = match self.value(name, keyspace, key)? {
+            Ok(found) => found.unwrap_or_else(|| 0_i64.to_le_bytes().to_vec()),
+            Err(kind) => return Ok(Answer::error(kind)),
+        };
+        let number = found.try_into().ok().map(i64::from_le_bytes);
+        let Some(sum) = number.and_then(|number| number.checked_add(by)) else {
+            return Ok(Answer::error(ErrorKind::InvalidArgument));
+        };
+        self.write(name, keyspace, key, Some(&sum.to_le_bytes().to_vec()))?;
+        Ok(Answer::Number(sum))
+    }
+
+    fn value(
+        &mut self,
+        name: &str,
+        keyspace: &str,
+        key: &[u8],
+    ) -> Outcome<Result<Option<Vec<u8>>, ErrorKind>> {
+        let entries = self.read(name, keyspace, What::Key { key: key.to_vec(), presence_only: false })?;
+        Ok(entries.map(|entries| entries.into_iter().next().map(|entry| entry.1)))
     }
 
     fn next(&mut self, name: &str, count: u64) -> Outcome<Answer> {

@@ -10,6 +10,7 @@
 //! | `compact NAME`, `verify NAME` | the calls of those names; the second answers with the number of violations |
 //! | `begin NAME DATABASE`, `snapshot NAME DATABASE`, `batch NAME DATABASE` | makes an object of a database |
 //! | `put NAME KEYSPACE KEY VALUE DURABILITY`, `delete NAME KEYSPACE KEY DURABILITY` | durability: `default`, `buffered`, `sync` |
+//! | `swap NAME KEYSPACE KEY EXPECTED NEW DURABILITY`, `take NAME KEYSPACE KEY DURABILITY`, `increment NAME KEYSPACE KEY NUMBER DURABILITY` | reads and writes a key in one step |
 //! | `get NAME KEYSPACE KEY`, `exists NAME KEYSPACE KEY`, `len NAME KEYSPACE`, `scan NAME KEYSPACE PREFIX` | reads of a database, transaction or snapshot |
 //! | `many NAME KEYSPACE KEY…` | reads many keys with one call |
 //! | `iter NAME KEYSPACE SCAN`, `keys NAME KEYSPACE SCAN` | everything that a lazy iterator gives |
@@ -21,10 +22,11 @@
 //!
 //! A SCAN is six words: `PREFIX FROM UNTIL START_AFTER LIMIT forward|reverse`.
 //!
-//! Answers: `ok`, `none`, `value BYTES`, `yes`, `no`, `count NUMBER`, `entries KEY=VALUE…`, `keys KEY…`,
+//! Answers: `ok`, `none`, `value BYTES`, `yes`, `no`, `count NUMBER`, `number NUMBER`, `entries KEY=VALUE…`, `keys KEY…`,
 //! `values VALUE…`, `names NAME…`, `error NUMBER NAME`; and `failure TEXT` where the driver itself could not do as told.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use opendb::ErrorKind;
 
@@ -58,6 +60,9 @@ pub enum Call {
     Batch { database: String },
     Put { keyspace: String, key: Vec<u8>, value: Vec<u8>, durability: Wait },
     Delete { keyspace: String, key: Vec<u8>, durability: Wait },
+    Swap { keyspace: String, key: Vec<u8>, expected: Option<Vec<u8>>, new: Option<Vec<u8>>, durability: Wait },
+    Take { keyspace: String, key: Vec<u8>, durability: Wait },
+    Increment { keyspace: String, key: Vec<u8>, by: i64, durability: Wait },
     Get { keyspace: String, key: Vec<u8> },
     GetMany { keyspace: String, keys: Vec<Vec<u8>> },
     Exists { keyspace: String, key: Vec<u8> },
@@ -132,6 +137,7 @@ pub enum Answer {
     Value(Vec<u8>),
     Flag(bool),
     Count(u64),
+    Number(i64),
     Entries(Entries),
     Keys(Vec<Vec<u8>>),
     Values(Vec<Option<Vec<u8>>>),
@@ -161,13 +167,14 @@ impl Answer {
             Answer::Value(value) => format!("value {}", to_word(value)),
             Answer::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
             Answer::Count(count) => format!("count {count}"),
+            Answer::Number(number) => format!("number {number}"),
             Answer::Entries(entries) => entries.iter().fold("entries".to_owned(), |line, (key, value)| {
                 line + " " + &to_word(key) + "=" + &to_word(value)
             }),
             Answer::Keys(keys) => keys.iter().fold("keys".to_owned(), |line, key| line + " " + &to_word(key)),
-            Answer::Values(values) => values.iter().fold("values".to_owned(), |line, value| {
-                line + " " + &value.as_deref().map_or_else(|| "-".to_owned(), to_word)
-            }),
+            Answer::Values(values) => values
+                .iter()
+                .fold("values".to_owned(), |line, value| line + " " + &optional_to_word(value.as_deref())),
             Answer::Names(names) => {
                 names.iter().fold("names".to_owned(), |line, name| line + " " + &to_word(name.as_bytes()))
             }
@@ -190,6 +197,9 @@ impl Answer {
             "yes" => Answer::Flag(true),
             "no" => Answer::Flag(false),
             "count" => Answer::Count(rest.parse().map_err(|_| Failure(format!("not a count: {line:.80}")))?),
+            "number" => {
+                Answer::Number(rest.parse().map_err(|_| Failure(format!("not a number: {line:.80}")))?)
+            }
             "entries" => Answer::Entries(words().map(entry_from_word).collect::<Outcome<_>>()?),
             "keys" => Answer::Keys(words().map(from_word).collect::<Outcome<_>>()?),
             "values" => Answer::Values(words().map(optional_from_word).collect::<Outcome<_>>()?),
@@ -233,6 +243,7 @@ impl Command {
             Call::Delete { keyspace, key, durability } => {
                 format!("delete {name} {} {} {}", text(keyspace), to_word(key), durability.word())
             }
+            Call::Swap { .. } | Call::Take { .. } | Call::Increment { .. } => self.update_line(),
             Call::Get { keyspace, key } => format!("get {name} {} {}", text(keyspace), to_word(key)),
             Call::GetMany { keyspace, keys } => keys
                 .iter()
@@ -267,6 +278,29 @@ impl Command {
         }
     }
 
+    /// The line of a command that reads and writes a key in one step.
+    fn update_line(&self) -> String {
+        let name = &self.name;
+        let text = |text: &String| to_word(text.as_bytes());
+        match &self.call {
+            Call::Swap { keyspace, key, expected, new, durability } => format!(
+                "swap {name} {} {} {} {} {}",
+                text(keyspace),
+                to_word(key),
+                optional_to_word(expected.as_deref()),
+                optional_to_word(new.as_deref()),
+                durability.word()
+            ),
+            Call::Take { keyspace, key, durability } => {
+                format!("take {name} {} {} {}", text(keyspace), to_word(key), durability.word())
+            }
+            Call::Increment { keyspace, key, by, durability } => {
+                format!("increment {name} {} {} {by} {}", text(keyspace), to_word(key), durability.word())
+            }
+            _ => String::new(),
+        }
+    }
+
     /// Reads a line, as a driver does.
     ///
     /// # Errors
@@ -298,6 +332,22 @@ impl Command {
             "delete" => {
                 Call::Delete { keyspace: words.text()?, key: words.bytes()?, durability: words.durability()? }
             }
+            "swap" => Call::Swap {
+                keyspace: words.text()?,
+                key: words.bytes()?,
+                expected: words.optional_bytes()?,
+                new: words.optional_bytes()?,
+                durability: words.durability()?,
+            },
+            "take" => {
+                Call::Take { keyspace: words.text()?, key: words.bytes()?, durability: words.durability()? }
+            }
+            "increment" => Call::Increment {
+                keyspace: words.text()?,
+                key: words.bytes()?,
+                by: words.number()?,
+                durability: words.durability()?,
+            },
             "get" => Call::Get { keyspace: words.text()?, key: words.bytes()? },
             "many" => Call::GetMany { keyspace: words.text()?, keys: words.all_bytes()? },
             "exists" => Call::Exists { keyspace: words.text()?, key: words.bytes()? },
@@ -321,7 +371,7 @@ impl Command {
 
 impl Range {
     fn to_words(&self) -> String {
-        let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or("-".to_owned(), to_word);
+        let bytes = |bytes: &Option<Vec<u8>>| optional_to_word(bytes.as_deref());
         format!(
             "{} {} {} {} {} {}",
             bytes(&self.prefix),
@@ -380,7 +430,7 @@ impl<'a> Words<'a> {
         text_from_word(self.next()?)
     }
 
-    fn number(&mut self) -> Outcome<u64> {
+    fn number<N: FromStr>(&mut self) -> Outcome<N> {
         self.next()?.parse().map_err(|_| self.malformed())
     }
 
@@ -427,6 +477,10 @@ fn entry_from_word(word: &str) -> Outcome<(Vec<u8>, Vec<u8>)> {
     Ok((from_word(key)?, from_word(value)?))
 }
 
+fn optional_to_word(bytes: Option<&[u8]>) -> String {
+    bytes.map_or_else(|| "-".to_owned(), to_word)
+}
+
 fn optional_from_word(word: &str) -> Outcome<Option<Vec<u8>>> {
     if word == "-" { Ok(None) } else { from_word(word).map(Some) }
 }
@@ -449,6 +503,7 @@ mod tests {
             Answer::Flag(true),
             Answer::Flag(false),
             Answer::Count(u64::MAX),
+            Answer::Number(i64::MIN),
             Answer::Entries(vec![]),
             Answer::Entries(vec![(vec![], vec![]), (vec![1], vec![2, 3])]),
             Answer::Keys(vec![vec![], vec![9]]),

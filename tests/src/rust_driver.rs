@@ -374,6 +374,34 @@ impl Database {
                 self.keyspaces.insert(keyspace.clone(), handle);
                 Answer::Ok
             }
+            Call::Swap { keyspace, key, expected, new, durability } => {
+                let (expected, new) = (expected.as_deref(), new.as_deref());
+                Answer::Flag(match (keyspace.as_str(), to_durability(*durability)) {
+                    ("default", None) => self.handle.compare_and_swap(key, expected, new)?,
+                    ("default", Some(wait)) => self.handle.compare_and_swap_with(key, expected, new, wait)?,
+                    (_, None) => self.keyspace(keyspace)?.compare_and_swap(key, expected, new)?,
+                    (_, Some(wait)) => {
+                        self.keyspace(keyspace)?.compare_and_swap_with(key, expected, new, wait)?
+                    }
+                })
+            }
+            Call::Take { keyspace, key, durability } => {
+                let taken = match (keyspace.as_str(), to_durability(*durability)) {
+                    ("default", None) => self.handle.take(key)?,
+                    ("default", Some(wait)) => self.handle.take_with(key, wait)?,
+                    (_, None) => self.keyspace(keyspace)?.take(key)?,
+                    (_, Some(wait)) => self.keyspace(keyspace)?.take_with(key, wait)?,
+                };
+                taken.map_or(Answer::None, Answer::Value)
+            }
+            Call::Increment { keyspace, key, by, durability } => {
+                Answer::Number(match (keyspace.as_str(), to_durability(*durability)) {
+                    ("default", None) => self.handle.increment(key, *by)?,
+                    ("default", Some(wait)) => self.handle.increment_with(key, *by, wait)?,
+                    (_, None) => self.keyspace(keyspace)?.increment(key, *by)?,
+                    (_, Some(wait)) => self.keyspace(keyspace)?.increment_with(key, *by, wait)?,
+                })
+            }
             Call::Len { keyspace } if keyspace == "default" => Answer::Count(self.handle.len()?),
             Call::Len { keyspace } => Answer::Count(self.keyspace(keyspace)?.len()?),
             _ => return Err(wrong("of that kind")),

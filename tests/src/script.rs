@@ -7,6 +7,9 @@
 //! get default user:1
 //! => "Alice\x00"                    the recorded answer; nothing is recorded for a plain success
 //! many default user:1 user:2        many keys with one call
+//! swap default user:1 old=Bob new=Al  one that was not there has no `old`, one that is deleted no `new`
+//! take default user:1
+//! increment default visits by=-5
 //! iter default prefix=user: from=a until=z start_after=b limit=2 reverse
 //! t1: begin                         an object gets a name; `begin on d2` makes it of another database
 //! t1: put default user:1=Bob sync
@@ -26,6 +29,7 @@
 //! A line `#! except c: <reason>` says that the whole script does not apply to a door; the reason is printed.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use crate::bytes::{is_bare, pattern, to_literal, to_recording};
 use crate::protocol::{Answer, Call, Command, Range, Wait};
@@ -139,6 +143,7 @@ pub fn record(answer: &Answer) -> Vec<String> {
         Answer::Value(value) => vec![to_recording(value)],
         Answer::Flag(flag) => vec![if *flag { "yes" } else { "no" }.to_owned()],
         Answer::Count(count) => vec![count.to_string()],
+        Answer::Number(number) => vec![number.to_string()],
         Answer::Entries(entries) => several(
             entries
                 .iter()
@@ -190,6 +195,19 @@ pub fn to_source(command: &Command) -> String {
         }
         Call::Delete { keyspace, key, durability } => {
             format!("delete {} {}{}", text(keyspace), to_literal(key), wait(durability))
+        }
+        Call::Swap { keyspace, key, expected, new, durability } => {
+            let equation = |word: &str, bytes: &Option<Vec<u8>>| {
+                bytes.as_deref().map_or_else(String::new, |bytes| format!(" {word}={}", to_literal(bytes)))
+            };
+            let (expected, new) = (equation("old", expected), equation("new", new));
+            format!("swap {} {}{expected}{new}{}", text(keyspace), to_literal(key), wait(durability))
+        }
+        Call::Take { keyspace, key, durability } => {
+            format!("take {} {}{}", text(keyspace), to_literal(key), wait(durability))
+        }
+        Call::Increment { keyspace, key, by, durability } => {
+            format!("increment {} {} by={by}{}", text(keyspace), to_literal(key), wait(durability))
         }
         Call::Get { keyspace, key } => format!("get {} {}", text(keyspace), to_literal(key)),
         Call::GetMany { keyspace, keys } => keys
@@ -297,6 +315,24 @@ fn parse_call(verb: &str, tokens: &mut Tokens, directory: &Path) -> Outcome<Call
         "delete" => Call::Delete {
             keyspace: tokens.text("a keyspace")?,
             key: tokens.bytes("a key")?,
+            durability: tokens.wait()?,
+        },
+        "swap" => Call::Swap {
+            keyspace: tokens.text("a keyspace")?,
+            key: tokens.bytes("a key")?,
+            expected: tokens.equation(b"old"),
+            new: tokens.equation(b"new"),
+            durability: tokens.wait()?,
+        },
+        "take" => Call::Take {
+            keyspace: tokens.text("a keyspace")?,
+            key: tokens.bytes("a key")?,
+            durability: tokens.wait()?,
+        },
+        "increment" => Call::Increment {
+            keyspace: tokens.text("a keyspace")?,
+            key: tokens.bytes("a key")?,
+            by: number(&tokens.equation(b"by").ok_or("increment wants by=number")?)?,
             durability: tokens.wait()?,
         },
         "get" => Call::Get { keyspace: tokens.text("a keyspace")?, key: tokens.bytes("a key")? },
@@ -408,6 +444,11 @@ impl Tokens {
         Ok(DATABASE.to_owned())
     }
 
+    /// What is said to be equal to this word, if that comes next.
+    fn equation(&mut self, word: &[u8]) -> Option<Vec<u8>> {
+        self.entries.next_if(|token| token.left == word && token.right.is_some())?.right
+    }
+
     fn wait(&mut self) -> Outcome<Wait> {
         let Some(token) = self.entries.next() else {
             return Ok(Wait::Default);
@@ -434,7 +475,7 @@ impl Tokens {
     }
 }
 
-fn number(digits: &[u8]) -> Outcome<u64> {
+fn number<N: FromStr>(digits: &[u8]) -> Outcome<N> {
     std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).ok_or("a number is wanted".into())
 }
 
@@ -515,9 +556,8 @@ fn generated(rest: &mut &[u8]) -> Outcome<Vec<u8>> {
     let word = std::str::from_utf8(word).unwrap_or_default();
     let (what, arguments) = word.split_once('(').ok_or("a parenthesis is missing")?;
     let (length, seed) = arguments.split_once(',').unwrap_or((arguments, "0"));
-    let length = usize::try_from(number(length.as_bytes())?).map_err(|_| Failure("too long".into()))?;
-    let seed = u8::try_from(number(seed.as_bytes())?)
-        .map_err(|_| Failure("a pattern has a number to 255".into()))?;
+    let length: usize = number(length.as_bytes())?;
+    let seed: u8 = number(seed.as_bytes())?;
     match what {
         "@bytes" => Ok(pattern(length, seed)),
         "@text" => Ok(vec![b'n'; length]),
@@ -550,6 +590,7 @@ mod tests {
         put default user:1=\"Al\\x00ice\\\"\\\\\"\n\
         put logs \"\"=\"\" sync\n\
         delete default \"a b\" buffered\n\
+        swap default k old=a new=\"\" sync\nswap default k new=a\nswap default k old=a\ntake default k\nincrement default k by=-5\n\
         get default k\nexists default k\nlen logs\nscan default \"\"\n\
         iter default prefix=a from=a until=\"\\xff\" start_after=ab limit=2 reverse\n\
         keys default\n\

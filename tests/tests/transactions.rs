@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use opendb::{Error, ErrorKind, OpenDB, Options, Scan};
+use opendb::{Durability, Error, ErrorKind, OpenDB, Options, Scan, TransactOptions};
 use opendb_tests::place;
 use opendb_tests::random::Random;
 use tempfile::TempDir;
@@ -334,4 +334,87 @@ fn blind_writes_of_many_threads_never_conflict() {
         }
     });
     assert_eq!(db.len().unwrap(), THREADS * 100 + 1);
+}
+
+#[test]
+fn every_increment_counts() {
+    let (_directory, db) = database();
+    let logs = db.keyspace("logs").unwrap();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    db.increment(b"visits", 1).unwrap();
+                    logs.increment(b"visits", -3).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(db.increment(b"visits", 0).unwrap(), 500 * i64::try_from(THREADS).unwrap());
+    assert_eq!(logs.increment(b"visits", 0).unwrap(), -1500 * i64::try_from(THREADS).unwrap());
+}
+
+#[test]
+fn what_many_take_goes_to_one_of_them() {
+    let (_directory, db) = database();
+    let keys: Vec<[u8; 2]> = (0..2000_u16).map(u16::to_be_bytes).collect();
+    keys.iter().for_each(|key| db.put(key, key).unwrap());
+    let taken = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for key in &keys {
+                    if let Some(value) = db.take(key).unwrap() {
+                        assert_eq!(value, key);
+                        taken.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(taken.into_inner(), 2000);
+    assert!(db.is_empty().unwrap());
+}
+
+#[test]
+fn a_swap_is_a_lock() {
+    let (_directory, db) = database();
+    let inside = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (db, inside) = (&db, &inside);
+            scope.spawn(move || {
+                let mine = thread.to_le_bytes();
+                for _ in 0..100 {
+                    while !db.compare_and_swap(b"lock", None, Some(&mine)).unwrap() {
+                        thread::yield_now();
+                    }
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                    assert!(db.compare_and_swap(b"lock", Some(&mine), None).unwrap());
+                }
+            });
+        }
+    });
+    assert!(!db.exists(b"lock").unwrap());
+}
+
+#[test]
+fn transact_gives_up_after_as_many_retries_as_it_was_told() {
+    let (_directory, db) = database();
+    for retries in [0, 2] {
+        let mut runs = 0;
+        let outcome = db.transact_with(TransactOptions::new().retries(retries), |transaction| {
+            runs += 1;
+            transaction.get("default", b"k")?;
+            db.put(b"k", b"changed")?;
+            transaction.put("default", b"k", b"never")
+        });
+        assert!(matches!(outcome, Err(Error::Transaction(_))));
+        assert_eq!(runs, retries + 1);
+    }
+    let options = TransactOptions::new().durability(Durability::Sync);
+    let before = db.stats().unwrap().syncs;
+    db.transact_with(options, |transaction| transaction.put("default", b"k", b"v")).unwrap();
+    assert!(db.stats().unwrap().syncs > before, "the commit has not waited for the device");
 }

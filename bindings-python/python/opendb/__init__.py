@@ -3,17 +3,22 @@
     import opendb
 
     with opendb.open("./db") as db:
-        db.put(b"user:123", b"Alice")
-        for key, value in db.iter(b"user:"):
+        db[b"user:123"] = b"Alice"
+        for key, value in db.items(b"user:"):
             print(key, value)
 
-Keys and values are bytes. Everything is safe to use from many threads. See ``OpenDB`` for the calls and
-``opendb.errors`` for the exceptions.
+Keys and values are bytes. A database, and each keyspace of it, is a mapping in the order of its keys. Everything is safe to use
+from many threads. See ``OpenDB`` for the calls and ``opendb.errors`` for the exceptions.
 """
 
 import os as _os
+from collections.abc import MutableMapping as _MutableMapping
 from typing import Literal as _Literal
 
+# Imported here and not with the first call that needs them, which another thread may fork in the middle of: its child would
+# wait for ever for an import that nobody ends.
+import opendb._transact as _transact  # noqa: F401
+import opendb._views as _views  # noqa: F401
 from opendb._opendb import (
     KEY_BYTES_MAX,
     KEYSPACE_NAME_BYTES_MAX,
@@ -21,24 +26,18 @@ from opendb._opendb import (
     SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN,
     VALUE_BYTES_MAX,
-    Backup,
     Batch,
-    Compaction,
     Iter,
     Keys,
     Keyspace,
     OpenDB,
-    Recovery,
-    Salvage,
     Snapshot,
-    Stats,
     Transaction,
     ValueReader,
     ValueWriter,
-    Verification,
-    Violation,
     __version__,
 )
+from opendb._records import Backup, Compaction, Recovery, Salvage, Stats, Verification, Violation
 from opendb.errors import (
     CacheError,
     ClosedError,
@@ -100,6 +99,9 @@ __all__ = [
     "__version__",
     "open",
 ]
+
+_MutableMapping.register(OpenDB)
+_MutableMapping.register(Keyspace)
 
 
 def open(

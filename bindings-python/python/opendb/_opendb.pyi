@@ -1,12 +1,16 @@
 """The extension module of OpenDB. Import these names from the package ``opendb``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias, TypeVar, final
+from typing import Final, Literal, Protocol, Self, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import Buffer, disjoint_base
+
+from opendb._records import Backup, Compaction, Salvage, Stats, Verification
+from opendb._transact import Transacting
+from opendb._views import ItemsView, KeysView, ValuesView
 
 __all__ = [
     "Keyspace",
@@ -17,13 +21,6 @@ __all__ = [
     "Iter",
     "Keys",
     "Snapshot",
-    "Recovery",
-    "Stats",
-    "Backup",
-    "Compaction",
-    "Salvage",
-    "Verification",
-    "Violation",
     "ValueReader",
     "ValueWriter",
     "Batch",
@@ -42,6 +39,13 @@ _Durability: TypeAlias = Literal["buffered", "sync"]
 _AppendMode: TypeAlias = Literal["auto", "mapped", "write"]
 _Compression: TypeAlias = Literal["none", "lz4"]
 
+class _HasItems(Protocol):
+    """A mapping, as far as put_many looks at it."""
+
+    def items(self) -> Iterable[tuple[Buffer, Buffer]]: ...
+
+_Entries: TypeAlias = _HasItems | Iterable[tuple[Buffer, Buffer]]
+
 __version__: Final[str]
 KEY_BYTES_MAX: Final = 65535
 VALUE_BYTES_MAX: Final = 4294967295
@@ -51,7 +55,7 @@ SEGMENT_BYTES_MIN: Final = 65536
 SEGMENT_BYTES_MAX: Final = 268435456
 
 @disjoint_base
-class OpenDB:
+class OpenDB(MutableMapping[bytes, bytes]):
     """An embedded key-value store in one directory. Keys and values are bytes.
 
     OpenDB(path) opens the database in the directory `path`, creates both where they are missing, takes the
@@ -94,9 +98,89 @@ class OpenDB:
         lock_timeout: float = 0.0,
     ) -> Self: ...
 
+    def keys(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> KeysView:
+        """A view of the keys, in their order, also a set. It shows what is there when it is looked at, as of one moment for each
+        loop over it; the arguments are those of iter. Its length is known without a scan where there are no bounds.
+        """
+
+    def values(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> ValuesView:
+        """A view of the values, in the order of their keys. See keys."""
+
+    def items(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> ItemsView:
+        """A view of the (key, value) tuples, in the order of the keys. See keys."""
+
+    def put_many(self, entries: _Entries, durability: _Durability | None = None) -> None:
+        """Stores many values, all together or not at all.
+
+        entries: a mapping, or an iterable of (key, value) tuples. Of several values for one key the last one counts.
+
+        durability: what the commit waits for, "buffered" or "sync"; without, what the database was opened with.
+
+        >>> db.put_many({b"user:1": b"Ada", b"user:2": b"Bob"})
+        """
+
+    def update(self, entries: _Entries, /) -> None:  # type: ignore[override]
+        """The same as put_many, under the name that it has in Python's mappings."""
+
+    @overload
+    def pop(self, key: Buffer, /) -> bytes:
+        """Removes a key and returns the value that it had. The default, or KeyError without one, where the key is absent."""
+
+    @overload
+    def pop(self, key: Buffer, default: bytes, /) -> bytes: ...
+
+    @overload
+    def pop(self, key: Buffer, default: _T, /) -> bytes | _T: ...
+
+    def popitem(self) -> tuple[bytes, bytes]:
+        """Removes the first key and returns it with the value that it had. KeyError where there is none."""
+
+    def setdefault(self, key: Buffer, default: Buffer) -> bytes:
+        """The value of a key. Where the key is absent, the default, which is stored under it. Nobody else changes the key in between."""
+
+    def clear(self) -> None:
+        """Removes all keys, in steps of some of them."""
+
+    def __getitem__(self, key: Buffer, /) -> bytes: ...
+
+    def __setitem__(self, key: Buffer, value: Buffer, /) -> None: ...
+
+    def __delitem__(self, key: Buffer, /) -> None: ...
+
+    def __iter__(self) -> Keys: ...
+
+    def __reversed__(self) -> Keys: ...
+
     def __len__(self) -> int: ...
 
-    def __contains__(self, key: Buffer, /) -> bool: ...
+    def __contains__(self, key: Buffer, /) -> bool: ...  # type: ignore[override]
 
     def put(self, key: Buffer, value: Buffer, durability: _Durability | None = None) -> None:
         """Stores a value under a key. The write is in the log before the call returns.
@@ -104,8 +188,25 @@ class OpenDB:
         durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
         """
 
-    def get(self, key: Buffer) -> bytes | None:
-        """The newest committed value of a key, or None where the key is absent."""
+    @overload
+    def get(self, key: Buffer, default: None = None) -> bytes | None:
+        """The newest committed value of a key, or the default where the key is absent."""
+
+    @overload
+    def get(self, key: Buffer, default: bytes) -> bytes: ...
+
+    @overload
+    def get(self, key: Buffer, default: _T) -> bytes | _T: ...
+
+    def get_view(self, key: Buffer) -> memoryview | None:
+        """The newest committed value of a key where it lies, as a read-only memoryview, or None where the key is absent.
+
+        Nothing is copied, which pays from some KiB on. The bytes stay there and as they are for as long as the memoryview, or
+        anything that was made of it, is held, also after the key is overwritten or removed and the database closed; as long
+        the space on the device is not given back.
+
+        >>> numpy.frombuffer(db.get_view(b"embedding:1"), dtype="f4")
+        """
 
     def get_many(self, keys: Iterable[Buffer]) -> list[bytes | None]:
         """The newest committed values of many keys, as of one moment: a list in the order of the keys, with None for each
@@ -130,6 +231,39 @@ class OpenDB:
         """Removes a key. An absent key is no error.
 
         durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+        """
+
+    def compare_and_swap(
+        self, key: Buffer, expected: Buffer | None, new: Buffer | None, durability: _Durability | None = None
+    ) -> bool:
+        """Stores the value `new` under a key where its value is `expected`, and tells whether it was. Nobody else changes the key
+        in between.
+
+        None stands for a key that is not there: it is created only where it is missing, or removed.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+
+        >>> db.compare_and_swap(b"lock", None, b"mine")
+        """
+
+    def take(self, key: Buffer, durability: _Durability | None = None) -> bytes | None:
+        """Removes a key and returns the value that it had: of those who take the same key at once one gets it. None, and nothing is
+        written, where the key is absent.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+
+        >>> db.take(b"job:1")
+        """
+
+    def increment(self, key: Buffer, by: int = 1, durability: _Durability | None = None) -> int:
+        """Adds to the number under a key, 0 where the key is absent, and returns the sum. Nobody else changes the key in between.
+
+        Numbers are 8 bytes, little endian, signed: what int.to_bytes(8, "little", signed=True) makes. InvalidArgumentError, with
+        nothing written, where the value does not have 8 bytes or the sum is beyond what they hold.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+
+        >>> db.increment(b"visits")
         """
 
     def exists(self, key: Buffer) -> bool:
@@ -158,7 +292,7 @@ class OpenDB:
         - limit: at most so many.
         """
 
-    def keys(
+    def iter_keys(
         self,
         prefix: Buffer | None = None,
         *,
@@ -188,6 +322,9 @@ class OpenDB:
         durability: what its commit waits for, "buffered" or "sync"; without, what the database was opened with.
         """
 
+    def write_batch(self, durability: _Durability | None = None) -> Batch:
+        """The same as batch, under the name that others give it."""
+
     def begin_transaction(self, durability: _Durability | None = None) -> Transaction:
         """Begins a serializable transaction: it reads its own writes and one snapshot.
 
@@ -200,12 +337,32 @@ class OpenDB:
     def transaction(self, durability: _Durability | None = None) -> Transaction:
         """The same as begin_transaction, for use as `with db.transaction() as transaction:`."""
 
-    def transact(self, work: Callable[[Transaction], _T]) -> _T:
+    @overload
+    def transact(
+        self,
+        work: Callable[[Transaction], _T],
+        *,
+        retries: int | None = None,
+        durability: _Durability | None = None,
+    ) -> _T:
         """Calls work(transaction), commits, and returns what work has returned.
 
         On a conflict work is called again in a new transaction, a bounded number of times, so it should have no effect
         besides the transaction. An exception rolls back and is raised. work may not commit or roll back itself.
+
+        - retries: how often work is called again, at most (default: 99).
+        - durability: what the commit waits for, "buffered" or "sync"; without, what the database was opened with.
+
+        Without work it is a decorator: each call of the function is run so, with the transaction before its own arguments.
+
+        >>> @db.transact(retries=3)
+        ... def move(transaction, amount): ...
         """
+
+    @overload
+    def transact(
+        self, work: None = None, *, retries: int | None = None, durability: _Durability | None = None
+    ) -> Transacting: ...
 
     def snapshot(self) -> Snapshot:
         """A consistent read-only view of the database at this moment, of the keyspace "default".
@@ -298,12 +455,83 @@ class OpenDB:
         """The directory."""
 
 @final
-class Keyspace:
+class Keyspace(MutableMapping[bytes, bytes]):
     """A key space of its own within the database, made by OpenDB.keyspace. It has the database's key-value calls."""
+
+    def keys(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> KeysView:
+        """A view of the keys, in their order. See OpenDB.keys."""
+
+    def values(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> ValuesView:
+        """A view of the values, in the order of their keys. See OpenDB.keys."""
+
+    def items(
+        self,
+        prefix: Buffer | None = None,
+        *,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        reverse: bool = False,
+        start_after: Buffer | None = None,
+        limit: int | None = None,
+    ) -> ItemsView:
+        """A view of the (key, value) tuples, in the order of the keys. See OpenDB.keys."""
+
+    def put_many(self, entries: _Entries, durability: _Durability | None = None) -> None:
+        """Stores many values, all together or not at all. See OpenDB.put_many."""
+
+    def update(self, entries: _Entries, /) -> None:  # type: ignore[override]
+        """The same as put_many, under the name that it has in Python's mappings."""
+
+    @overload
+    def pop(self, key: Buffer, /) -> bytes:
+        """Removes a key and returns the value that it had. The default, or KeyError without one, where the key is absent."""
+
+    @overload
+    def pop(self, key: Buffer, default: bytes, /) -> bytes: ...
+
+    @overload
+    def pop(self, key: Buffer, default: _T, /) -> bytes | _T: ...
+
+    def popitem(self) -> tuple[bytes, bytes]:
+        """Removes the first key and returns it with the value that it had. KeyError where there is none."""
+
+    def setdefault(self, key: Buffer, default: Buffer) -> bytes:
+        """The value of a key. Where the key is absent, the default, which is stored under it. Nobody else changes the key in between."""
+
+    def clear(self) -> None:
+        """Removes all keys, in steps of some of them."""
+
+    def __getitem__(self, key: Buffer, /) -> bytes: ...
+
+    def __setitem__(self, key: Buffer, value: Buffer, /) -> None: ...
+
+    def __delitem__(self, key: Buffer, /) -> None: ...
+
+    def __iter__(self) -> Keys: ...
+
+    def __reversed__(self) -> Keys: ...
 
     def __len__(self) -> int: ...
 
-    def __contains__(self, key: Buffer, /) -> bool: ...
+    def __contains__(self, key: Buffer, /) -> bool: ...  # type: ignore[override]
 
     def put(self, key: Buffer, value: Buffer, durability: _Durability | None = None) -> None:
         """Stores a value under a key. The write is in the log before the call returns.
@@ -311,8 +539,18 @@ class Keyspace:
         durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
         """
 
-    def get(self, key: Buffer) -> bytes | None:
-        """The newest committed value of a key, or None where the key is absent."""
+    @overload
+    def get(self, key: Buffer, default: None = None) -> bytes | None:
+        """The newest committed value of a key, or the default where the key is absent."""
+
+    @overload
+    def get(self, key: Buffer, default: bytes) -> bytes: ...
+
+    @overload
+    def get(self, key: Buffer, default: _T) -> bytes | _T: ...
+
+    def get_view(self, key: Buffer) -> memoryview | None:
+        """The newest committed value of a key where it lies, as a memoryview, or None where the key is absent. See OpenDB.get_view."""
 
     def get_many(self, keys: Iterable[Buffer]) -> list[bytes | None]:
         """The newest committed values of many keys, as of one moment: a list in the order of the keys, with None for each
@@ -339,6 +577,39 @@ class Keyspace:
         durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
         """
 
+    def compare_and_swap(
+        self, key: Buffer, expected: Buffer | None, new: Buffer | None, durability: _Durability | None = None
+    ) -> bool:
+        """Stores the value `new` under a key where its value is `expected`, and tells whether it was. Nobody else changes the key
+        in between.
+
+        None stands for a key that is not there: it is created only where it is missing, or removed.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+
+        >>> db.compare_and_swap(b"lock", None, b"mine")
+        """
+
+    def take(self, key: Buffer, durability: _Durability | None = None) -> bytes | None:
+        """Removes a key and returns the value that it had: of those who take the same key at once one gets it. None, and nothing is
+        written, where the key is absent.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+
+        >>> db.take(b"job:1")
+        """
+
+    def increment(self, key: Buffer, by: int = 1, durability: _Durability | None = None) -> int:
+        """Adds to the number under a key, 0 where the key is absent, and returns the sum. Nobody else changes the key in between.
+
+        Numbers are 8 bytes, little endian, signed: what int.to_bytes(8, "little", signed=True) makes. InvalidArgumentError, with
+        nothing written, where the value does not have 8 bytes or the sum is beyond what they hold.
+
+        durability: what this write waits for, "buffered" or "sync"; without, what the database was opened with.
+
+        >>> db.increment(b"visits")
+        """
+
     def exists(self, key: Buffer) -> bool:
         """Whether a key is present. Cheaper than get: the value is not read. The same as `key in keyspace`."""
 
@@ -357,7 +628,7 @@ class Keyspace:
     ) -> Iter:
         """A lazy iterator over (key, value) tuples, sorted by key. See OpenDB.iter."""
 
-    def keys(
+    def iter_keys(
         self,
         prefix: Buffer | None = None,
         *,
@@ -367,7 +638,7 @@ class Keyspace:
         start_after: Buffer | None = None,
         limit: int | None = None,
     ) -> Keys:
-        """A lazy iterator over the keys alone: values are never read. See OpenDB.iter."""
+        """A lazy iterator over the keys alone: values are never read. See OpenDB.iter_keys."""
 
     @property
     def name(self) -> str:
@@ -421,7 +692,7 @@ class Transaction:
         The bounds are those of OpenDB.iter.
         """
 
-    def keys(
+    def iter_keys(
         self,
         keyspace: str,
         prefix: Buffer | None = None,
@@ -499,8 +770,18 @@ class Snapshot:
 
     def __contains__(self, key: Buffer, /) -> bool: ...
 
-    def get(self, key: Buffer) -> bytes | None:
-        """The value of a key at that moment, or None where the key was absent."""
+    @overload
+    def get(self, key: Buffer, default: None = None) -> bytes | None:
+        """The value of a key at that moment, or the default where the key was absent."""
+
+    @overload
+    def get(self, key: Buffer, default: bytes) -> bytes: ...
+
+    @overload
+    def get(self, key: Buffer, default: _T) -> bytes | _T: ...
+
+    def get_view(self, key: Buffer) -> memoryview | None:
+        """The value of a key at that moment where it lies, as a memoryview, or None where the key was absent. See OpenDB.get_view."""
 
     def get_many(self, keys: Iterable[Buffer]) -> list[bytes | None]:
         """The values of many keys at that moment, in a list in the order of the keys, with None for each absent key. See
@@ -528,7 +809,7 @@ class Snapshot:
     ) -> Iter:
         """A lazy iterator over (key, value) tuples, sorted by key. See OpenDB.iter."""
 
-    def keys(
+    def iter_keys(
         self,
         prefix: Buffer | None = None,
         *,
@@ -538,7 +819,7 @@ class Snapshot:
         start_after: Buffer | None = None,
         limit: int | None = None,
     ) -> Keys:
-        """A lazy iterator over the keys alone: values are never read. See OpenDB.iter."""
+        """A lazy iterator over the keys alone: values are never read. See OpenDB.iter_keys."""
 
     def keyspace(self, name: str) -> Snapshot:
         """The same moment of another keyspace. KeyspaceNotFoundError where there is none of this name."""
@@ -701,326 +982,6 @@ class ValueWriter:
     ) -> None:
         """Finishes, or gives up on an exception. What the block has finished itself stays as it is, and so does in the child
         of a fork what the parent has begun.
-        """
-
-@final
-class Stats:
-    """What a database holds and has done, at one moment. Two are equal where all of their attributes are."""
-
-    def __hash__(self) -> int: ...
-
-    def __eq__(self, other: object, /) -> bool: ...
-
-    def __ne__(self, other: object, /) -> bool: ...
-
-    @property
-    def keys(self) -> int:
-        """Keys in all keyspaces."""
-
-    @property
-    def keyspaces(self) -> int:
-        """Keyspaces, "default" among them."""
-
-    @property
-    def segments(self) -> int:
-        """Segments on disk."""
-
-    @property
-    def log_bytes(self) -> int:
-        """Bytes of the log in use."""
-
-    @property
-    def live_bytes(self) -> int:
-        """Bytes of the log that hold what can still be read."""
-
-    @property
-    def dead_bytes(self) -> int:
-        """Bytes of the log that hold what was overwritten or deleted."""
-
-    @property
-    def allocated_bytes(self) -> int:
-        """Bytes that the files take on the device."""
-
-    @property
-    def bytes_appended(self) -> int:
-        """Bytes of commits appended to the log since the database was opened."""
-
-    @property
-    def bytes_copied(self) -> int:
-        """Bytes of records that compaction has written anew since the database was opened."""
-
-    @property
-    def bytes_checkpointed(self) -> int:
-        """Bytes of checkpoints, and of lists of moves between them, written since the database was opened."""
-
-    @property
-    def bytes_hinted(self) -> int:
-        """Bytes of hints written since the database was opened."""
-
-    @property
-    def bytes_ordered(self) -> int:
-        """Bytes of key runs written since the database was opened."""
-
-    @property
-    def compactions(self) -> int:
-        """Compactions since the database was opened, each of some segments."""
-
-    @property
-    def checkpoints(self) -> int:
-        """Checkpoints since the database was opened."""
-
-    @property
-    def large_bytes(self) -> int:
-        """Bytes in segments of large values."""
-
-    @property
-    def large_live_bytes(self) -> int:
-        """Bytes in segments of large values that hold what can still be read."""
-
-    @property
-    def last_sequence(self) -> int:
-        """Sequence of the newest commit."""
-
-    @property
-    def durable_sequence(self) -> int:
-        """Sequence of the newest commit that is known to be on the device."""
-
-    @property
-    def syncs(self) -> int:
-        """Syncs of the log since the database was opened."""
-
-    @property
-    def snapshots(self) -> int:
-        """Snapshots alive, those of transactions and iterators among them."""
-
-    @property
-    def oldest_snapshot_seconds(self) -> int:
-        """Age of the oldest live snapshot, in seconds; 0 where there is none."""
-
-    @property
-    def pinned_bytes(self) -> int:
-        """Bytes of segments that are kept only for snapshots and readers."""
-
-    @property
-    def versions(self) -> int:
-        """Old versions kept for snapshots."""
-
-    @property
-    def versions_bytes(self) -> int:
-        """Bytes of memory of the table of old versions, about."""
-
-    @property
-    def index_bytes(self) -> int:
-        """Bytes of memory of the index."""
-
-    @property
-    def order_bytes(self) -> int:
-        """Bytes of memory of the key order."""
-
-    @property
-    def order_runs(self) -> int:
-        """Key runs on the device."""
-
-    @property
-    def order_file_bytes(self) -> int:
-        """Bytes of key runs on the device."""
-
-    @property
-    def cache_bytes(self) -> int:
-        """Bytes of memory of the cache."""
-
-    @property
-    def cache_hits(self) -> int:
-        """Reads that the cache answered."""
-
-    @property
-    def cache_misses(self) -> int:
-        """Reads that the cache did not answer."""
-
-    @property
-    def cache_admissions(self) -> int:
-        """Values that the cache took in."""
-
-    @property
-    def append(self) -> Literal["mapped", "write"]:
-        """How the log is appended to: "mapped" or "write"."""
-
-    @property
-    def poisoned(self) -> bool:
-        """Whether an earlier write or sync failed, so that writes are refused until the database is opened again."""
-
-    @property
-    def recovery(self) -> Recovery:
-        """What opening the database found."""
-
-    @property
-    def write_amplification(self) -> float:
-        """Bytes written to files for each byte of commits since the database was opened; 0.0 before the first commit."""
-
-    @property
-    def space_amplification(self) -> float:
-        """Bytes of segment and run files for each byte that can still be read; 0.0 for an empty database."""
-
-@final
-class Recovery:
-    """What opening a database found, in an attribute of Stats."""
-
-    def __hash__(self) -> int: ...
-
-    def __eq__(self, other: object, /) -> bool: ...
-
-    def __ne__(self, other: object, /) -> bool: ...
-
-    @property
-    def clean(self) -> bool:
-        """Whether the database had been closed cleanly."""
-
-    @property
-    def frames(self) -> int:
-        """Frames that were replayed."""
-
-    @property
-    def frames_rewritten(self) -> int:
-        """Frames written anew, because they were not known to be on the device."""
-
-    @property
-    def bytes_dropped(self) -> int:
-        """Bytes of a torn tail that were dropped."""
-
-    @property
-    def torn_segment(self) -> int:
-        """Serial of the segment with the torn tail."""
-
-    @property
-    def torn_offset(self) -> int:
-        """Byte offset of the torn tail in that segment."""
-
-    @property
-    def damaged(self) -> list[str]:
-        """What is damaged and missing, in words. Empty unless the database was opened with read_damaged."""
-
-@final
-class Compaction:
-    """What OpenDB.compact has done. Two are equal where all of their attributes are."""
-
-    def __hash__(self) -> int: ...
-
-    def __eq__(self, other: object, /) -> bool: ...
-
-    def __ne__(self, other: object, /) -> bool: ...
-
-    @property
-    def segments_removed(self) -> int:
-        """Segment files that were given up."""
-
-    @property
-    def bytes_copied(self) -> int:
-        """Bytes of records that were written anew."""
-
-    @property
-    def bytes_freed(self) -> int:
-        """Bytes of the segments that were given up, less those that took their place."""
-
-@final
-class Verification:
-    """What OpenDB.verify has found. Two are equal where all of their attributes are."""
-
-    def __hash__(self) -> int: ...
-
-    def __eq__(self, other: object, /) -> bool: ...
-
-    def __ne__(self, other: object, /) -> bool: ...
-
-    @property
-    def segments(self) -> int:
-        """Segments whose records were all read and checked."""
-
-    @property
-    def records(self) -> int:
-        """Records that were read and checked, whether they can still be read by their keys or not."""
-
-    @property
-    def keys(self) -> int:
-        """Keys that were found in the index, in the order and in the log."""
-
-    @property
-    def counts_compared(self) -> bool:
-        """Whether counts were compared as well, for which nobody may write meanwhile."""
-
-    @property
-    def violations(self) -> list[Violation]:
-        """Everything that is not as it must be, at most 10,000 of it. Empty where all is well."""
-
-@final
-class Violation:
-    """Something that is not as it must be, with its place, in an attribute of Verification."""
-
-    def __hash__(self) -> int: ...
-
-    def __eq__(self, other: object, /) -> bool: ...
-
-    def __ne__(self, other: object, /) -> bool: ...
-
-    @property
-    def segment(self) -> int:
-        """Serial of the segment; 0 where it is of none."""
-
-    @property
-    def offset(self) -> int:
-        """Byte offset in that segment; 0 where it is of no place."""
-
-    @property
-    def reason(self) -> str:
-        """What is wrong."""
-
-@final
-class Backup:
-    """What OpenDB.backup has done. Two are equal where all of their attributes are."""
-
-    def __hash__(self) -> int: ...
-
-    def __eq__(self, other: object, /) -> bool: ...
-
-    def __ne__(self, other: object, /) -> bool: ...
-
-    @property
-    def sequence(self) -> int:
-        """Sequence of the last commit that is in the backup."""
-
-    @property
-    def segments_linked(self) -> int:
-        """Segments whose files the backup shares with the database."""
-
-    @property
-    def segments_copied(self) -> int:
-        """Segments that were copied."""
-
-    @property
-    def bytes_copied(self) -> int:
-        """Bytes that were copied."""
-
-@final
-class Salvage:
-    """What OpenDB.salvage has brought over. Two are equal where all of their attributes are."""
-
-    def __hash__(self) -> int: ...
-
-    def __eq__(self, other: object, /) -> bool: ...
-
-    def __ne__(self, other: object, /) -> bool: ...
-
-    @property
-    def keys(self) -> int:
-        """Keys that are in the new database."""
-
-    @property
-    def keyspaces(self) -> int:
-        """Keyspaces of the new database, "default" among them."""
-
-    @property
-    def lost(self) -> list[str]:
-        """What could not be read, one sentence for each place: at most 10,000 of them, and then one that tells how many more
-        there are. Empty where nothing was lost.
         """
 
 def _kinds() -> list[tuple[int, str, bool]]:

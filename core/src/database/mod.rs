@@ -16,6 +16,7 @@ mod stats;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod update;
 mod value;
 mod value_reader;
 mod value_writer;

@@ -11,12 +11,10 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::keyspace::DEFAULT_KEYSPACE;
-use crate::options::{Durability, KeyspaceOptions, Options, check_keyspace_name};
+use crate::options::{Durability, KeyspaceOptions, Options, TransactOptions, check_keyspace_name};
 use crate::scan::Scan;
 use crate::store::{Backup, Compaction, CompactionProgress, Operations, Verification};
 
-/// How often `transact` runs its closure before it gives up.
-const TRANSACT_ATTEMPTS_MAX: u32 = 100;
 /// Longest rest between two attempts.
 const TRANSACT_REST_MAX: Duration = Duration::from_millis(8);
 
@@ -200,6 +198,97 @@ impl OpenDB {
         self.default.delete_with(key, durability)
     }
 
+    /// Stores `new` under a key if its value is `expected`, and tells whether it was; `None` stands for a key that is not there, so
+    /// that a key can be created only where it is missing, and deleted only while it has this value. Otherwise nothing is
+    /// written. Nobody else changes the key between the comparison and the write.
+    ///
+    /// ```
+    /// # fn main() -> opendb::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let db = opendb::OpenDB::open(directory.path())?;
+    /// assert!(db.compare_and_swap(b"lock", None, Some(b"mine"))?);
+    /// assert!(!db.compare_and_swap(b"lock", None, Some(b"yours"))?);
+    /// assert!(db.compare_and_swap(b"lock", Some(b"mine"), None)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`OpenDB::put`] and [`OpenDB::get`].
+    pub fn compare_and_swap(&self, key: &[u8], expected: Option<&[u8]>, new: Option<&[u8]>) -> Result<bool> {
+        self.default.compare_and_swap(key, expected, new)
+    }
+
+    /// [`OpenDB::compare_and_swap`], waiting for what this commit is to wait for.
+    ///
+    /// # Errors
+    /// As [`OpenDB::compare_and_swap`].
+    pub fn compare_and_swap_with(
+        &self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+        durability: Durability,
+    ) -> Result<bool> {
+        self.default.compare_and_swap_with(key, expected, new, durability)
+    }
+
+    /// Adds to the number under a key, and gives the sum; 0 where the key is not there. Numbers are 8 bytes, little endian, signed (two's
+    /// complement): an unsigned one below 2^63 is the same bytes. Nobody else changes the key between the read and the write.
+    ///
+    /// ```
+    /// # fn main() -> opendb::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let db = opendb::OpenDB::open(directory.path())?;
+    /// assert_eq!(db.increment(b"visits", 1)?, 1);
+    /// assert_eq!(db.increment(b"visits", 41)?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`], with nothing written, where the value does not have 8 bytes or the sum is beyond what they
+    /// hold; otherwise as [`OpenDB::put`] and [`OpenDB::get`].
+    pub fn increment(&self, key: &[u8], by: i64) -> Result<i64> {
+        self.default.increment(key, by)
+    }
+
+    /// [`OpenDB::increment`], waiting for what this commit is to wait for.
+    ///
+    /// # Errors
+    /// As [`OpenDB::increment`].
+    pub fn increment_with(&self, key: &[u8], by: i64, durability: Durability) -> Result<i64> {
+        self.default.increment_with(key, by, durability)
+    }
+
+    /// Removes a key, and gives the value that it had; `None`, and nothing is written, where it is not there. Of those who take the
+    /// same key at once one gets the value.
+    ///
+    /// ```
+    /// # fn main() -> opendb::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let db = opendb::OpenDB::open(directory.path())?;
+    /// db.put(b"job:1", b"mow the lawn")?;
+    /// assert_eq!(db.take(b"job:1")?, Some(b"mow the lawn".to_vec()));
+    /// assert_eq!(db.take(b"job:1")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`OpenDB::put`] and [`OpenDB::get`].
+    pub fn take(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.default.take(key)
+    }
+
+    /// [`OpenDB::take`], waiting for what this commit is to wait for.
+    ///
+    /// # Errors
+    /// As [`OpenDB::take`].
+    pub fn take_with(&self, key: &[u8], durability: Durability) -> Result<Option<Vec<u8>>> {
+        self.default.take_with(key, durability)
+    }
+
     /// Whether a key is there. Cheaper than [`OpenDB::get`]: the value is not read.
     ///
     /// # Errors
@@ -290,12 +379,26 @@ impl OpenDB {
     ///
     /// # Errors
     /// [`Error::Transaction`] when it has conflicted every time; otherwise the error of `work` or of the commit.
-    pub fn transact<T>(&self, mut work: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+    pub fn transact<T>(&self, work: impl FnMut(&mut Transaction) -> Result<T>) -> Result<T> {
+        self.transact_with(TransactOptions::new(), work)
+    }
+
+    /// [`OpenDB::transact`] with other options than the defaults.
+    ///
+    /// # Errors
+    /// As [`OpenDB::transact`].
+    pub fn transact_with<T>(
+        &self,
+        options: TransactOptions,
+        mut work: impl FnMut(&mut Transaction) -> Result<T>,
+    ) -> Result<T> {
+        let durability = options.durability.unwrap_or(self.handle.durability());
         for attempt in 1.. {
             let mut transaction = self.begin_transaction()?;
-            let outcome = work(&mut transaction).and_then(|value| transaction.commit().map(|()| value));
+            let outcome =
+                work(&mut transaction).and_then(|value| transaction.commit_with(durability).map(|()| value));
             match outcome {
-                Err(Error::Transaction(_)) if attempt < TRANSACT_ATTEMPTS_MAX => rest_after(attempt),
+                Err(Error::Transaction(_)) if attempt <= options.retries => rest_after(attempt),
                 outcome => return outcome,
             }
         }
@@ -513,7 +616,7 @@ impl fmt::Debug for OpenDB {
 }
 
 /// Rests before the next attempt, longer each time, and not for the same time as whoever it conflicts with.
-fn rest_after(attempt: u32) {
+pub(super) fn rest_after(attempt: u32) {
     if attempt < 4 {
         std::thread::yield_now();
         return;

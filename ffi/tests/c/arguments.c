@@ -228,6 +228,7 @@ static void null_inputs(void) {
     REFUSED("keyspace is NULL", opendb_transaction_iter(transaction, NULL, NULL, &made, &error));
     REFUSED("keyspace is NULL", opendb_transaction_scan_prefix(transaction, NULL, B("k"), &made, &error));
     REFUSED("work is NULL", opendb_transact(database, NULL, NULL, &error));
+    REFUSED("work is NULL", opendb_transact_with(database, 0, OPENDB_DURABILITY_SYNC, NULL, NULL, &error));
     REFUSED("stats is NULL", opendb_stats_read(database, NULL, &error));
 }
 

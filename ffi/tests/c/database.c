@@ -37,6 +37,45 @@ static void values(opendb_database *database) {
     CHECK(count == 0);
 }
 
+static void updates(opendb_database *database) {
+    opendb_keyspace *keyspace;
+    opendb_view old = {(const uint8_t *)"old", 3}, new = {(const uint8_t *)"new", 3};
+    int64_t sum;
+    OK(opendb_keyspace_open(database, "sessions", &keyspace, &error));
+    OK(opendb_compare_and_swap(database, B("swapped"), NULL, &old, &error));
+    ABSENT(opendb_compare_and_swap(database, B("swapped"), NULL, &new, &error));
+    OK(opendb_compare_and_swap_with(database, B("swapped"), &old, &new, OPENDB_DURABILITY_SYNC, &error));
+    OK(opendb_compare_and_swap(database, B("swapped"), &new, NULL, &error));
+    ABSENT(opendb_exists(database, B("swapped"), &error));
+    OK(opendb_keyspace_compare_and_swap(keyspace, B("swapped"), NULL, &old, &error));
+    ABSENT(opendb_keyspace_compare_and_swap_with(keyspace, B("swapped"), &new, NULL, 0, &error));
+    opendb_bytes taken;
+    OK(opendb_put(database, B("job"), B("mow"), &error));
+    OK(opendb_take(database, B("job"), &taken, &error));
+    CHECK(SAME(taken, "mow"));
+    opendb_bytes_free(&taken);
+    ABSENT(opendb_take_with(database, B("job"), OPENDB_DURABILITY_SYNC, &taken, &error));
+    CHECK(taken.data == NULL && taken.length == 0);
+    OK(opendb_keyspace_put(keyspace, B("job"), B(""), &error));
+    OK(opendb_keyspace_take_with(keyspace, B("job"), OPENDB_DURABILITY_BUFFERED, &taken, &error));
+    ABSENT(opendb_keyspace_take(keyspace, B("job"), &taken, &error));
+    OK(opendb_increment(database, B("count"), -2, &sum, &error));
+    CHECK(sum == -2);
+    OK(opendb_increment_with(database, B("count"), 44, OPENDB_DURABILITY_SYNC, &sum, &error));
+    CHECK(sum == 42);
+    REFUSED("beyond", opendb_increment(database, B("count"), INT64_MAX, &sum, &error));
+    OK(opendb_keyspace_increment(keyspace, B("count"), 1, &sum, &error));
+    OK(opendb_keyspace_increment_with(keyspace, B("count"), 1, 0, &sum, &error));
+    CHECK(sum == 2);
+    REFUSED("has 3 bytes", opendb_keyspace_increment(keyspace, B("swapped"), 1, &sum, &error));
+    CHECK(sum == 0);
+    REFUSED("sum_out is NULL", opendb_increment(database, B("count"), 1, NULL, &error));
+    OK(opendb_delete(database, B("count"), &error));
+    OK(opendb_keyspace_delete(keyspace, B("count"), &error));
+    OK(opendb_keyspace_delete(keyspace, B("swapped"), &error));
+    opendb_keyspace_free(keyspace);
+}
+
 static void many(opendb_database *database) {
     opendb_values *values;
     opendb_view view;
@@ -330,6 +369,7 @@ int main(int count, char **arguments) {
     database = open_below(arguments[1], "database");
     values(database);
     many(database);
+    updates(database);
     any_bytes(database);
     limits(database);
     keyspaces(database);

@@ -105,6 +105,13 @@ static void keyspaces_and_snapshots(const Database &database) {
     sessions.erase("l");
     database.put("user:1", "changed");
     CHECK(sessions.get("k") == "new" && same_moment.get("k") == "old");
+    CHECK(sessions.compare_and_swap("lock", std::nullopt, "mine") && !sessions.compare_and_swap("lock", std::nullopt, ""));
+    CHECK(sessions.compare_and_swap_with("lock", "mine", std::nullopt, Durability::Sync) && !sessions.exists("lock"));
+    sessions.put("job", "mow");
+    CHECK(sessions.take("job") == "mow" && !sessions.take_with("job", Durability::Sync));
+    CHECK(sessions.increment("count") == 1 && sessions.increment_with("count", -3, Durability::Buffered) == -2);
+    CHECK(throws(ErrorKind::InvalidArgument, [&] { sessions.increment("k"); }));
+    sessions.erase("count");
     CHECK(same_moment.exists("l") && !sessions.exists("l"));
     CHECK(same_moment.get_bytes("k")->view() == "old" && same_moment.get_pinned("k")->view() == "old");
     CHECK(keys(same_moment.scan_prefix("")).size() == 2 && keys(sessions.iter()).size() == 1);

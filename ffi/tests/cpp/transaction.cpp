@@ -70,6 +70,18 @@ static void conflict(const Database &database) {
 }
 
 static void transact(const Database &database) {
+    int runs = 0;
+    CHECK(throws(ErrorKind::Transaction, [&] {
+        database.transact_with(2, opendb::Durability::Sync, [&](Transaction &transaction) {
+            runs++;
+            transaction.get("default", "contested");
+            database.put("contested", std::to_string(runs));
+            transaction.put("default", "contested", "never");
+        });
+    }));
+    CHECK(runs == 3 && database.get("contested") == "3");
+    CHECK(database.transact_with(0, opendb::Durability::Buffered, [](Transaction &) { return 7; }) == 7);
+    database.erase("contested");
     std::string returned = database.transact([](Transaction &transaction) {
         transaction.put("default", "by transact", "x");
         return transaction.get("default", "by transact").value();

@@ -154,5 +154,6 @@ static opendb_verification *verification_out;
 static opendb_bytes bytes_out;
 static opendb_view view_out, view_out_2;
 static uint64_t count_out;
+static int64_t sum_out;
 
 #endif
