@@ -88,12 +88,25 @@ pub(crate) fn conformance(project: &Project, log: &Log) -> Result<()> {
     log.run(&mut command)
 }
 
+/// The package's own tests, and the suites that other packages publish for what plugs into them.
+pub(crate) fn python_tests(project: &Project, log: &Log) -> Result<()> {
+    // Plugins of pytest that come with those packages are for their suites alone.
+    let pytest = || {
+        let mut command = project.program(project.venv_python(), "bindings-python");
+        command.args(["-m", "pytest", "-q"]).env("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1");
+        command
+    };
+    log.run(&mut pytest())?;
+    log.run(pytest().args(["-p", "pytest_asyncio.plugin", "-c", "tests_ext/pytest.ini", "tests_ext"]))
+}
+
 /// The stubs against the module, and the programs against the stubs.
 pub(crate) fn python_types(project: &Project, log: &Log) -> Result<()> {
     let python = || project.program(project.venv_python(), "bindings-python");
     log.run(python().args(["-m", "mypy.stubtest", "opendb"]))?;
     log.run(python().args(["-m", "mypy", "--strict", "-p", "opendb"]))?;
     log.run(python().args(["-m", "mypy", "--strict", "examples", "tests"]))?;
+    log.run(python().args(["-m", "mypy", "--strict", "tests_ext"]))?;
     log.run(python().args(["-m", "mypy", "--strict", "benches"]))
 }
 

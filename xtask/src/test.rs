@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use anyhow::{Result, ensure};
 
 use crate::doors::Doors;
-use crate::languages::{build_c, build_node, build_python, conformance, python_types};
+use crate::languages::{build_c, build_node, build_python, conformance, python_tests, python_types};
 use crate::log::Log;
 use crate::project::{Project, remove_directory};
 use crate::steps::{self, Step};
@@ -164,12 +164,10 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "python",
-        what: "tests of the Python package",
+        what: "tests of the Python package, and the suites of what it plugs into",
         tools: &[],
         needs: &["build-python"],
-        run: |project, log| {
-            log.run(project.program(project.venv_python(), "bindings-python").args(["-m", "pytest", "-q"]))
-        },
+        run: python_tests,
     },
     Step {
         name: "python-types",
