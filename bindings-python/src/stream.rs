@@ -85,8 +85,8 @@ impl ValueReader {
         let view = PyMemoryView::from(buffer)?.call_method1("cast", ("B",))?;
         let piece = self.read(py, i64::try_from(view.len()?.min(PIECE_BYTES_MAX)).ok())?;
         let count = piece.as_bytes().len();
-        let end = isize::try_from(count).unwrap_or(isize::MAX);
-        view.set_item(PySlice::new(py, 0, end, 1), piece)?;
+        // Not PySlice::new, which keeps a reference to each of its numbers for ever (PyO3 0.30).
+        view.set_item(py.get_type::<PySlice>().call1((count,))?, piece)?;
         Ok(count)
     }
 

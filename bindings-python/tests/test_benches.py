@@ -1,4 +1,5 @@
-"""The runner of `cargo xtask bench --python`, at a size at which nothing that is measured means anything."""
+"""The runner of `cargo xtask bench --python` and the search for leaks, at a size at which little of what is measured means
+anything."""
 
 import json
 import subprocess
@@ -61,3 +62,10 @@ def test_a_wrong_answer_is_found(tmp_path: Path, spoil: str, row: str) -> None:
     lines = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()
     outcomes = dict(line.split(" ", 1) for line in lines)
     assert "gave something else than what was put" in outcomes[row]
+
+
+def test_nothing_leaks() -> None:
+    # What is left once for each call is seen after some hundred calls, whatever it is but memory of the core.
+    ended = subprocess.run([sys.executable, BENCHES / "leaks.py", "--calls", "1000"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.endswith("nothing leaks\n")

@@ -19,8 +19,7 @@ import opendb
 import pytest
 from opendb import _opendb
 
-PACKAGE = Path(__file__).parent.parent
-STUBS = PACKAGE / "python" / "opendb" / "_opendb.pyi"
+STUBS = Path(opendb.__file__).parent / "_opendb.pyi"
 
 
 def test_names() -> None:
@@ -93,19 +92,6 @@ def test_open_has_the_signature_of_the_class() -> None:
     assert [(each.name, each.kind, each.default) for each in one.parameters.values()] == [
         (each.name, each.kind, each.default) for each in other.parameters.values()
     ]
-
-
-def test_the_quickstart_runs_as_printed(tmp_path: Path) -> None:
-    quickstart = [sys.executable, str(PACKAGE / "examples" / "quickstart.py")]
-    for command in (quickstart, [*quickstart, str(tmp_path / "db")]):
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert done.stdout.splitlines() == [
-            "user:1 is b'Alice'",
-            "b'user:1' = b'Alice'",
-            "b'user:2' = b'Bob'",
-            "visits: 1",
-        ]
-        assert done.stderr == ""
 
 
 def everything(db: opendb.OpenDB) -> list[object]:

@@ -222,6 +222,7 @@ def test_the_interpreter_is_given_up(tmp_path: Path, name: str) -> None:
     blocking.close()
 
 
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no lock to keep")
 def test_the_interpreter_is_kept_for_short_calls(db: opendb.OpenDB) -> None:
     db.put(b"k", b"v")
     keyspace, snapshot, transaction = db.keyspace("other"), db.snapshot(), db.begin_transaction()

@@ -9,8 +9,12 @@ use crate::project::Project;
 use crate::{difference, header, languages, snippets};
 
 /// The Markdown files that print programs of the checkout.
-const WITH_PROGRAMS: [&str; 4] =
-    ["README.md", "bindings-python/README.md", "bindings-node/README.md", "ffi/README.md"];
+const WITH_PROGRAMS: [&str; 5] =
+    ["README.md", "bindings-python/README.md", "bindings-node/README.md", "ffi/README.md", "docs/python.md"];
+
+/// Files that are published with each package, which has nothing from above its own directory.
+const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
+const PACKAGES: [&str; 2] = ["bindings-python", "bindings-node"];
 
 /// What building the Node package generates.
 const NODE_FILES: [&str; 2] = ["native.cjs", "native.d.ts"];
@@ -44,6 +48,10 @@ fn generate(project: &Project) -> Result<Vec<(String, String)>> {
         let built = languages::node_output(project).join(name);
         let text = fs::read_to_string(&built).with_context(|| format!("reading {}", built.display()))?;
         files.push((format!("bindings-node/{name}"), text));
+    }
+    for name in LICENCES {
+        let text = fs::read_to_string(project.path(name)).with_context(|| format!("reading {name}"))?;
+        files.extend(PACKAGES.map(|package| (format!("{package}/{name}"), text.clone())));
     }
     for path in WITH_PROGRAMS.into_iter().filter(|path| project.path(path).exists()) {
         let text = fs::read_to_string(project.path(path)).with_context(|| format!("reading {path}"))?;

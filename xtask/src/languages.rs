@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -11,13 +12,16 @@ use crate::log::Log;
 use crate::project::Project;
 use crate::tools::Tool;
 
+/// What builds and tests the Python package, and in which versions.
+pub(crate) const REQUIREMENTS: &str = "bindings-python/requirements-dev.txt";
+
 /// Makes the virtual environment, installs what `requirements-dev.txt` names, and builds the package into it.
 pub(crate) fn build_python(project: &Project, log: &Log) -> Result<()> {
     let python = project.venv_python();
     if !python.exists() {
         log.run(project.program(Tool::Python.program(), "bindings-python").args(["-m", "venv", ".venv"]))?;
     }
-    let requirements = project.path("bindings-python/requirements-dev.txt");
+    let requirements = project.path(REQUIREMENTS);
     let stamp = project.path("bindings-python/.venv/requirements-installed.txt");
     unless_stamped(&requirements, &stamp, || {
         let mut pip = project.program(&python, "bindings-python");
@@ -102,12 +106,17 @@ pub(crate) fn python_tests(project: &Project, log: &Log) -> Result<()> {
 
 /// The stubs against the module, and the programs against the stubs.
 pub(crate) fn python_types(project: &Project, log: &Log) -> Result<()> {
-    let python = || project.program(project.venv_python(), "bindings-python");
+    types_of(log, &project.venv_python(), || project.program(project.venv_python(), "bindings-python"))
+}
+
+/// The same with any interpreter, started where the programs are.
+pub(crate) fn types_of(log: &Log, interpreter: &Path, python: impl Fn() -> Command) -> Result<()> {
     log.run(python().args(["-m", "mypy.stubtest", "opendb"]))?;
     log.run(python().args(["-m", "mypy", "--strict", "-p", "opendb"]))?;
     log.run(python().args(["-m", "mypy", "--strict", "examples", "tests"]))?;
     log.run(python().args(["-m", "mypy", "--strict", "tests_ext"]))?;
-    log.run(python().args(["-m", "mypy", "--strict", "benches"]))
+    log.run(python().args(["-m", "mypy", "--strict", "benches"]))?;
+    log.run(python().args(["-m", "pyright", "examples", "--pythonpath"]).arg(interpreter))
 }
 
 /// Where the driver for C is compiled to.

@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen`, `bench`, `scale` and `torture`.
+//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen`, `python`, `bench`, `scale` and `torture`.
 //!
 //! # Layout
 //! - [`project`], [`tools`], [`log`]: where things are, what has to be on the machine, how programs are run
@@ -7,7 +7,7 @@
 //! - [`snippets`], [`difference`], [`links`], [`header`]: what the other modules check and generate
 //! - [`languages`], [`quickstarts`]: what is built and tested in each language
 //! - [`runners`]: the benchmark with the packages of other languages
-//! - [`codegen`], [`mod@test`], [`demo`], [`mod@bench`], [`scale`], [`torture`]: the six tasks
+//! - [`codegen`], [`mod@test`], [`demo`], [`python`], [`mod@bench`], [`scale`], [`torture`]: the seven tasks
 
 mod bench;
 mod codegen;
@@ -19,6 +19,7 @@ mod languages;
 mod links;
 mod log;
 mod project;
+mod python;
 mod quickstarts;
 mod runners;
 mod scale;
@@ -51,6 +52,8 @@ enum Task {
     Demo,
     /// Writes anew what is generated: the C header, the Node declarations, the programs in the README
     Codegen(codegen::Arguments),
+    /// Builds the Python package as it is published, installs it into clean environments and tries everything there
+    Python(python::Arguments),
     /// Measures OpenDB beside other stores, from Rust, Python or Node
     Bench(bench::Arguments),
     /// Measures OpenDB at scale: memory, opening, scans, space and latency, each with its target
@@ -77,6 +80,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Test(arguments) => test::run(&project, arguments),
         Task::Demo => demo::run(&project),
         Task::Codegen(arguments) => codegen::run(&project, arguments, &log::Log::Out),
+        Task::Python(arguments) => python::run(&project, arguments),
         Task::Bench(arguments) => bench::run(&project, arguments),
         Task::Scale(arguments) => scale::run(&project, arguments),
         Task::Torture(arguments) => torture::run(&project, arguments),

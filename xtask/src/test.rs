@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::project::{Project, remove_directory};
 use crate::steps::{self, Step};
 use crate::tools::Tool;
-use crate::{codegen, links, quickstarts, torture};
+use crate::{codegen, links, python, quickstarts, torture};
 
 /// What `test` takes.
 #[derive(clap::Args)]
@@ -175,6 +175,13 @@ const STEPS: &[Step] = &[
         tools: &[],
         needs: &["build-python"],
         run: python_types,
+    },
+    Step {
+        name: "wheel",
+        what: "the Python package as it is published, in a clean environment; `cargo xtask python` does more there",
+        tools: &[],
+        needs: &["build-python"],
+        run: python::quick,
     },
     Step {
         name: "node",
