@@ -4,11 +4,13 @@
 //! where only keys are asked for), the key, the value. The entry that makes a page reach its size is still in it, so a
 //! page holds at least one entry.
 
-use napi::bindgen_prelude::{BufferSlice, Either, Env, External, Result, Uint8Array};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice, Either, Env, External, Result, Uint8Array};
 use napi_derive::napi;
 use opendb::{Error, Iter, Keys, Scan};
 
-use crate::{Content, Slot};
+use crate::{Background, Content, Slot};
 
 /// What a scan covers; all that is given must hold of an entry.
 #[napi(object, object_to_js = false)]
@@ -49,8 +51,12 @@ impl From<ScanSettings> for Scan {
     }
 }
 
-/// A scan on its way.
-pub(crate) struct Cursor {
+/// A scan on its way, which a thread of the pool may be reading a page of while the handle gives it up.
+#[derive(Clone)]
+pub(crate) struct Cursor(Arc<Mutex<Progress>>);
+
+/// How far a scan is.
+struct Progress {
     source: Source,
     /// What ended the last page early; thrown by the next call, after the entries before it were given.
     failure: Option<Error>,
@@ -62,7 +68,7 @@ enum Source {
 }
 
 /// Entries of a scan.
-struct Page {
+pub(crate) struct Page {
     packed: Vec<u8>,
     /// Whether there is nothing behind them.
     is_last: bool,
@@ -80,15 +86,26 @@ impl Content for Cursor {
 impl Cursor {
     /// A scan of keys and values.
     pub(crate) fn entries(iter: Iter) -> Cursor {
-        Cursor { source: Source::Entries(iter), failure: None }
+        Cursor::of(Source::Entries(iter))
     }
 
     /// A scan of keys only.
     pub(crate) fn keys(keys: Keys) -> Cursor {
-        Cursor { source: Source::Keys(keys), failure: None }
+        Cursor::of(Source::Keys(keys))
+    }
+
+    fn of(source: Source) -> Cursor {
+        Cursor(Arc::new(Mutex::new(Progress { source, failure: None })))
     }
 
     /// The next page, of `page_bytes` or one entry more; empty at the end.
+    fn page(&self, page_bytes: usize) -> opendb::Result<Page> {
+        // A panic was in the core, which has said what it does to its iterator.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).page(page_bytes)
+    }
+}
+
+impl Progress {
     fn page(&mut self, page_bytes: usize) -> opendb::Result<Page> {
         let mut packed = Vec::with_capacity(page_bytes);
         while packed.len() < page_bytes {
@@ -109,16 +126,16 @@ impl Cursor {
     fn append(&mut self, page: &mut Vec<u8>) -> opendb::Result<bool> {
         match &mut self.source {
             Source::Entries(entries) => {
-                let Some((key, value)) = entries.next().transpose()? else { return Ok(false) };
-                page.extend_from_slice(&length(&key)?);
-                page.extend_from_slice(&length(&value)?);
-                page.extend_from_slice(&key);
-                page.extend_from_slice(&value);
+                let Some((key, value)) = entries.next_ref().transpose()? else { return Ok(false) };
+                page.extend_from_slice(&length(key)?);
+                page.extend_from_slice(&length(value)?);
+                page.extend_from_slice(key);
+                page.extend_from_slice(value);
             }
             Source::Keys(keys) => {
-                let Some(key) = keys.next().transpose()? else { return Ok(false) };
-                page.extend_from_slice(&length(&key)?);
-                page.extend_from_slice(&key);
+                let Some(key) = keys.next_ref().transpose()? else { return Ok(false) };
+                page.extend_from_slice(&length(key)?);
+                page.extend_from_slice(key);
             }
         }
         Ok(true)
@@ -171,6 +188,17 @@ pub(crate) fn cursor_page_room<'env>(
         }
         _ => page_buffer(env, page).map(|page| Some(Either::B(page))),
     }
+}
+
+/// As `cursorPage`, on the thread pool; empty at the end of the scan.
+#[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
+pub(crate) fn cursor_page_async(
+    env: &Env,
+    cursor: &CursorHandle,
+    page_bytes: u32,
+) -> Result<AsyncTask<Background<Page, Buffer>>> {
+    let cursor = cursor.copy(env)?;
+    Ok(Background::run(move || cursor.page(page_bytes as usize), |_, page| Ok(Buffer::from(page.packed))))
 }
 
 /// A page as a copy, which the collector sees and frees; memory of ours would wait for the event loop to give it back.

@@ -46,91 +46,97 @@ pub(crate) fn list_of<'py, 'v>(
     PyList::new(py, objects)
 }
 
-/// An item of a scan: a key with its value, or a key alone.
-pub(crate) trait Item: Send + 'static {
-    /// The item as Python sees it.
-    type Python<'py>: IntoPyObject<'py>;
+/// A scan of the core: of entries, or of keys alone.
+pub(crate) trait Scan: Send + 'static {
+    /// What it gives, as Python sees it.
+    type Item<'py>: IntoPyObject<'py>;
 
-    /// Its key, and its value or nothing.
-    fn parts(&self) -> (&[u8], &[u8]);
-    /// The same as Python sees them. It makes `bytes` and nothing that Python's collector looks after, so that no Python code
+    /// The next key and its value or nothing, where they stand.
+    fn next_ref(&mut self) -> Option<Result<(&[u8], &[u8])>>;
+    /// What it gave last, in memory of its own.
+    fn take_last(&mut self) -> Option<(Vec<u8>, Vec<u8>)>;
+    /// The same as Python sees it. It makes `bytes` and nothing that Python's collector looks after, so that no Python code
     /// runs meanwhile.
-    fn to_python<'py>(py: Python<'py>, key: &[u8], value: &[u8]) -> PyResult<Self::Python<'py>>;
+    fn to_python<'py>(py: Python<'py>, key: &[u8], value: &[u8]) -> PyResult<Self::Item<'py>>;
 }
 
-impl Item for (Vec<u8>, Vec<u8>) {
-    type Python<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+impl Scan for opendb::Iter {
+    type Item<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
-    fn parts(&self) -> (&[u8], &[u8]) {
-        (&self.0, &self.1)
+    fn next_ref(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.next_ref()
     }
 
-    fn to_python<'py>(py: Python<'py>, key: &[u8], value: &[u8]) -> PyResult<Self::Python<'py>> {
+    fn take_last(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        self.take_last()
+    }
+
+    fn to_python<'py>(py: Python<'py>, key: &[u8], value: &[u8]) -> PyResult<Self::Item<'py>> {
         Ok((to_bytes(py, key)?, to_bytes(py, value)?))
     }
 }
 
-impl Item for Vec<u8> {
-    type Python<'py> = Bound<'py, PyBytes>;
+impl Scan for opendb::Keys {
+    type Item<'py> = Bound<'py, PyBytes>;
 
-    fn parts(&self) -> (&[u8], &[u8]) {
-        (self, &[])
+    fn next_ref(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.next_ref().map(|key| Ok((key?, &[][..])))
     }
 
-    fn to_python<'py>(py: Python<'py>, key: &[u8], _value: &[u8]) -> PyResult<Self::Python<'py>> {
+    fn take_last(&mut self) -> Option<(Vec<u8>, Vec<u8>)> {
+        self.take_last().map(|key| (key, Vec::new()))
+    }
+
+    fn to_python<'py>(py: Python<'py>, key: &[u8], _value: &[u8]) -> PyResult<Self::Item<'py>> {
         to_bytes(py, key)
     }
 }
 
 /// What was fetched and not yet handed out.
-enum Ready<T> {
+enum Ready {
     /// A small item: where its key begins, where its value does, and where that ends.
     Packed(usize, usize, usize),
-    Large(T),
+    Large(Vec<u8>, Vec<u8>),
     Failed(Error),
 }
 
 /// What a scan hands out: a small item as Python sees it, or one that takes long enough to copy for that to be done
 /// outside the lock.
-enum Next<'py, T: Item> {
-    Small(T::Python<'py>),
-    Large(T),
+enum Next<'py, S: Scan> {
+    Small(S::Item<'py>),
+    Large(Vec<u8>, Vec<u8>),
 }
 
-impl<'py, T: Item> Next<'py, T> {
-    fn into_python(self, py: Python<'py>) -> PyResult<T::Python<'py>> {
+impl<'py, S: Scan> Next<'py, S> {
+    fn into_python(self, py: Python<'py>) -> PyResult<S::Item<'py>> {
         match self {
             Next::Small(item) => Ok(item),
-            Next::Large(item) => {
-                let (key, value) = item.parts();
-                T::to_python(py, key, value)
-            }
+            Next::Large(key, value) => S::to_python(py, &key, &value),
         }
     }
 }
 
 /// A scan of the core, and what was fetched from it and not yet handed out.
-struct Source<T, S> {
+struct Source<S> {
     /// `None` once there is nothing more to fetch: the scan's snapshot is released then.
     scan: Option<S>,
     /// At most one error, and then at the end.
-    ready: VecDeque<Ready<T>>,
-    /// The bytes of the small items. They are copied here one by one, so that the core uses the memory of one for the next,
-    /// which is several times cheaper than new memory for many at once.
+    ready: VecDeque<Ready>,
+    /// The bytes of the small items.
     packed: Vec<u8>,
     batch_entries: usize,
     /// Whether the database was closed before the last item was handed out.
     cut_off: bool,
 }
 
-impl<T: Item, S: Iterator<Item = Result<T>> + Send> Source<T, S> {
-    fn new(scan: S) -> Source<T, S> {
+impl<S: Scan> Source<S> {
+    fn new(scan: S) -> Source<S> {
         let (ready, packed, batch_entries) = (VecDeque::new(), Vec::new(), FIRST_BATCH_ENTRIES);
         Source { scan: Some(scan), ready, packed, batch_entries, cut_off: false }
     }
 
     /// The next item that was fetched; where there is none and `fetch` says so, the first of a new batch.
-    fn next<'py>(&mut self, py: Python<'py>, fetch: bool) -> Taken<'py, T> {
+    fn next<'py>(&mut self, py: Python<'py>, fetch: bool) -> Taken<'py, S> {
         if self.ready.is_empty() && fetch {
             self.refill(py).map_err(Failure::Core)?;
         }
@@ -138,10 +144,10 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Source<T, S> {
         match ready {
             Ready::Packed(key, value, end) => {
                 let part = |begin: usize, end: usize| self.packed.get(begin..end).unwrap_or_default();
-                let item = T::to_python(py, part(key, value), part(value, end)).map_err(Failure::Python)?;
+                let item = S::to_python(py, part(key, value), part(value, end)).map_err(Failure::Python)?;
                 Ok(Some(Next::Small(item)))
             }
-            Ready::Large(item) => Ok(Some(Next::Large(item))),
+            Ready::Large(key, value) => Ok(Some(Next::Large(key, value))),
             Ready::Failed(error) => Err(Failure::Core(error)),
         }
     }
@@ -160,38 +166,38 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Source<T, S> {
     }
 
     fn fetch(&mut self) {
-        let mut bytes = 0;
         self.packed.clear();
-        while self.ready.len() < self.batch_entries && bytes < BATCH_BYTES_MAX {
-            match self.scan.as_mut().and_then(Iterator::next) {
-                Some(Ok(item)) => bytes += self.push(item),
+        let Some(scan) = &mut self.scan else { return };
+        let (mut bytes, mut ended) = (0, false);
+        while self.ready.len() < self.batch_entries && bytes < BATCH_BYTES_MAX && !ended {
+            let large = match scan.next_ref() {
+                Some(Ok((key, value))) if key.len() + value.len() <= PACKED_BYTES_MAX => {
+                    bytes += key.len() + value.len();
+                    let begin = self.packed.len();
+                    self.packed.extend_from_slice(key);
+                    let middle = self.packed.len();
+                    self.packed.extend_from_slice(value);
+                    self.ready.push_back(Ready::Packed(begin, middle, self.packed.len()));
+                    continue;
+                }
+                Some(Ok((key, value))) => {
+                    bytes += key.len() + value.len();
+                    true
+                }
                 Some(Err(error)) => {
                     self.ready.push_back(Ready::Failed(error));
                     break;
                 }
-                None => {
-                    self.scan = None;
-                    break;
-                }
-            }
+                None => false,
+            };
+            let item = if large { scan.take_last() } else { None };
+            ended = item.is_none();
+            self.ready.extend(item.map(|(key, value)| Ready::Large(key, value)));
+        }
+        if ended {
+            self.scan = None;
         }
         self.batch_entries = (self.batch_entries * 2).min(BATCH_ENTRIES_MAX);
-    }
-
-    /// Adds an item and gives its bytes.
-    fn push(&mut self, item: T) -> usize {
-        let (key, value) = item.parts();
-        let bytes = key.len() + value.len();
-        if bytes > PACKED_BYTES_MAX {
-            self.ready.push_back(Ready::Large(item));
-            return bytes;
-        }
-        let begin = self.packed.len();
-        self.packed.extend_from_slice(key);
-        let middle = self.packed.len();
-        self.packed.extend_from_slice(value);
-        self.ready.push_back(Ready::Packed(begin, middle, self.packed.len()));
-        bytes
     }
 
     /// Drops what is not handed out yet.
@@ -217,7 +223,7 @@ enum Failure {
     Python(PyErr),
 }
 
-type Taken<'py, T> = std::result::Result<Option<Next<'py, T>>, Failure>;
+type Taken<'py, S> = std::result::Result<Option<Next<'py, S>>, Failure>;
 
 /// Raises the failure. An exception is made by Python code, so not under a lock.
 fn raised<T>(py: Python<'_>, taken: std::result::Result<T, Failure>) -> PyResult<T> {
@@ -227,7 +233,7 @@ fn raised<T>(py: Python<'_>, taken: std::result::Result<T, Failure>) -> PyResult
     })
 }
 
-impl<T: Item, S: Iterator<Item = Result<T>> + Send> Release for Mutex<Source<T, S>> {
+impl<S: Scan> Release for Mutex<Source<S>> {
     fn release(&self) {
         let mut source = self.lock().unwrap_or_else(PoisonError::into_inner);
         // What it returns is for the next call of the iterator, which asks again.
@@ -236,18 +242,18 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send> Release for Mutex<Source<T, 
 }
 
 /// What is behind the two iterator classes.
-struct Cursor<T, S> {
+struct Cursor<S> {
     // Before the handle, so that the scan lets go of the database first.
-    source: Arc<Mutex<Source<T, S>>>,
+    source: Arc<Mutex<Source<S>>>,
     handle: Arc<Handle>,
 }
 
-impl<T: Item, S: Iterator<Item = Result<T>> + Send + 'static> Cursor<T, S> {
-    fn new(handle: Arc<Handle>, scan: S) -> Cursor<T, S> {
+impl<S: Scan> Cursor<S> {
+    fn new(handle: Arc<Handle>, scan: S) -> Cursor<S> {
         Cursor { source: hold(&handle, Source::new(scan)), handle }
     }
 
-    fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<T::Python<'py>>> {
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<S::Item<'py>>> {
         if let Some(item) = self.take(py, false)? {
             return item.into_python(py).map(Some);
         }
@@ -257,7 +263,7 @@ impl<T: Item, S: Iterator<Item = Result<T>> + Send + 'static> Cursor<T, S> {
     }
 
     /// [`Source::next`] under the lock, unless the database was closed or is the parent's.
-    fn take<'py>(&self, py: Python<'py>, fetch: bool) -> PyResult<Option<Next<'py, T>>> {
+    fn take<'py>(&self, py: Python<'py>, fetch: bool) -> PyResult<Option<Next<'py, S>>> {
         let checked = self.handle.check();
         if let Err(Error::Forked) = checked {
             return raised(py, Err(Failure::Core(Error::Forked)));
@@ -298,7 +304,7 @@ pub(crate) fn collect<'py>(py: Python<'py>, scan: opendb::Iter) -> PyResult<Boun
 /// It reads the moment at which it was made, whatever is written meanwhile. The snapshot behind it is released when it
 /// comes to its end, is closed, or is dropped.
 #[pyclass(frozen, module = "opendb")]
-pub(crate) struct Iter(Cursor<(Vec<u8>, Vec<u8>), opendb::Iter>);
+pub(crate) struct Iter(Cursor<opendb::Iter>);
 
 impl Iter {
     pub(crate) fn new(handle: Arc<Handle>, scan: opendb::Iter) -> Iter {
@@ -328,7 +334,7 @@ impl Iter {
 /// It reads the moment at which it was made, whatever is written meanwhile. The snapshot behind it is released when it
 /// comes to its end, is closed, or is dropped.
 #[pyclass(frozen, module = "opendb")]
-pub(crate) struct Keys(Cursor<Vec<u8>, opendb::Keys>);
+pub(crate) struct Keys(Cursor<opendb::Keys>);
 
 impl Keys {
     pub(crate) fn new(handle: Arc<Handle>, scan: opendb::Keys) -> Keys {

@@ -15,13 +15,22 @@ use crate::keys::{ordered_key, split_ordered_key};
 use crate::sabotage::{Sabotage, is_planted};
 use crate::store::{KeyRange, Store};
 
+/// With so many ranges of scans that have ended, those that reach each other are merged for the first time.
+const RANGES_KEPT: usize = 64;
+
 /// The read set.
 #[derive(Debug, Default)]
 pub(crate) struct ReadSet {
     /// Keys that were read by name, as the order has them, and whether they were there.
     points: HashMap<Vec<u8>, bool>,
-    /// Ranges that were scanned, by number.
-    ranges: Vec<Option<KeyRange>>,
+    /// Ranges whose scans go on, by the numbers of the scans.
+    scanning: HashMap<u64, KeyRange>,
+    /// What scans saw that have ended.
+    scanned: Vec<KeyRange>,
+    /// How many of those there may be before they are merged again. It is at least twice what the last merging has left, so
+    /// that a transaction that scans the same again and again stays small, and merging costs little a scan.
+    scanned_max: usize,
+    scans: u64,
 }
 
 impl ReadSet {
@@ -32,16 +41,20 @@ impl ReadSet {
         self.points.insert(ordered, was_there);
     }
 
-    /// A range is being scanned. Returns its number.
-    pub(crate) fn add_range(&mut self, range: KeyRange) -> usize {
-        self.ranges.push(Some(range));
-        self.ranges.len() - 1
+    /// A scan begins, of which it is not known yet how far it will come. Returns its number.
+    pub(crate) fn begin_scan(&mut self, range: KeyRange) -> u64 {
+        self.scans += 1;
+        self.scanning.insert(self.scans, range);
+        self.scans
     }
 
-    /// A scan ended early: only this much of its range was seen.
-    pub(crate) fn narrow_range(&mut self, number: usize, range: Option<KeyRange>) {
-        if let Some(slot) = self.ranges.get_mut(number) {
-            *slot = range;
+    /// A scan has ended, and has seen this much.
+    pub(crate) fn end_scan(&mut self, number: u64, seen: Option<KeyRange>) {
+        self.scanning.remove(&number);
+        self.scanned.extend(seen);
+        if self.scanned.len() >= self.scanned_max.max(RANGES_KEPT) {
+            self.scanned = merged(std::mem::take(&mut self.scanned));
+            self.scanned_max = self.scanned.len() * 2;
         }
     }
 
@@ -62,7 +75,7 @@ impl ReadSet {
                 return Err(conflict("a key that it read"));
             }
         }
-        let ranges = merged(self.ranges.iter().flatten().cloned().collect());
+        let ranges = merged(self.scanned.iter().chain(self.scanning.values()).cloned().collect());
         let checked = Checked { points: &self.points, ranges, until };
         if !checked.ranges.is_empty() {
             checked.check_ranges(store, sequence)?;
@@ -177,6 +190,26 @@ mod tests {
             }
         }
         all
+    }
+
+    #[test]
+    fn scans_of_the_same_are_kept_once_and_others_all() {
+        let range =
+            |key: u8| KeyRange { lower: Bound::Included(vec![key]), upper: Bound::Included(vec![key]) };
+        let mut reads = ReadSet::default();
+        for number in 0..10_000_u32 {
+            // 100 ranges apart from each other, again and again; two scans go on at any time.
+            let first = reads.begin_scan(range((number % 100) as u8 * 2));
+            let second = reads.begin_scan(KeyRange { lower: Bound::Unbounded, upper: Bound::Unbounded });
+            reads.end_scan(first, Some(range((number % 100) as u8 * 2)));
+            reads.end_scan(second, None);
+            assert!(reads.scanned.len() <= 256 && reads.scanning.is_empty());
+        }
+        let points = HashMap::new();
+        let checked = Checked { points: &points, ranges: merged(reads.scanned), until: 0 };
+        for key in 0..=255_u8 {
+            assert_eq!(checked.has_in_range(&[key]), key < 200 && key % 2 == 0);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::keys::{ordered_key, split_ordered_key};
 use crate::options::Durability;
 use crate::record::{Kind, NewRecord};
-use crate::scan::{Entry, OwnWrites, Scan, Walk};
+use crate::scan::{Entry, EntryRef, OwnWrites, Scan, Walk};
 use crate::store::{Commit, CommitBytes, KeyRange, Operations, Pin, Store};
 
 /// A transaction under way. Dropping it rolls it back.
@@ -127,7 +127,7 @@ impl Work {
         )?;
         let track = scan.key_range(keyspace).map(|range| Track {
             reads: Arc::clone(&self.reads),
-            number: self.reads.lock().add_range(range.clone()),
+            number: self.reads.lock().begin_scan(range.clone()),
             range,
             reverse: scan.is_reverse(),
             keyspace,
@@ -202,7 +202,7 @@ pub(crate) struct TrackedWalk {
 
 struct Track {
     reads: Arc<Mutex<ReadSet>>,
-    number: usize,
+    number: u64,
     range: KeyRange,
     reverse: bool,
     keyspace: u16,
@@ -221,22 +221,39 @@ impl TrackedWalk {
         self.walk.pin()
     }
 
-    /// The next entry, if it was read before.
+    /// Goes to the next entry, if it was read before.
+    #[inline]
+    pub(crate) fn advance_read(&mut self) -> bool {
+        let is_there = self.walk.advance_read();
+        self.note(is_there);
+        is_there
+    }
+
+    /// Goes to the next entry. False at the end.
+    pub(crate) fn advance(&mut self, store: &Store) -> Result<bool> {
+        let is_there = self.walk.advance(store)?;
+        self.note(is_there);
+        Ok(is_there)
+    }
+
+    /// The entry that it was gone to last, where it stands.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<EntryRef<'_>> {
+        self.walk.current()
+    }
+
+    /// The same in memory of its own. A long value is moved there, and is empty where it was.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Entry> {
-        let entry = self.walk.take()?;
-        self.note(&entry);
-        Some(entry)
+        self.walk.take()
     }
 
-    pub(crate) fn step(&mut self, store: &Store) -> Result<Option<Entry>> {
-        let entry = self.walk.step(store)?;
-        entry.iter().for_each(|entry| self.note(entry));
-        Ok(entry)
-    }
-
-    /// Remembers that an entry was given.
-    fn note(&mut self, (key, _): &Entry) {
-        if let Some(track) = &mut self.track {
+    /// Remembers which entry was given.
+    #[inline]
+    fn note(&mut self, is_there: bool) {
+        if let Some(track) = self.track.as_mut().filter(|_| is_there)
+            && let Some((key, _)) = self.walk.current()
+        {
             ordered_key(track.last.get_or_insert_default(), track.keyspace, key);
         }
     }
@@ -245,13 +262,14 @@ impl TrackedWalk {
 impl Drop for TrackedWalk {
     /// A scan that was left early has observed only what lies before the last key it gave.
     fn drop(&mut self) {
-        let is_early = !self.walk.is_exhausted() && !self.walk.is_of_the_parent();
-        let Some(track) = self.track.take().filter(|_| is_early) else { return };
+        let Some(track) = self.track.take().filter(|_| !self.walk.is_of_the_parent()) else { return };
         let KeyRange { lower, upper } = track.range;
-        let seen = track.last.map(|last| match track.reverse {
-            false => KeyRange { lower, upper: Bound::Included(last) },
-            true => KeyRange { lower: Bound::Included(last), upper },
-        });
-        track.reads.lock().narrow_range(track.number, seen);
+        let seen = match (self.walk.is_exhausted(), track.last) {
+            (true, _) => Some(KeyRange { lower, upper }),
+            (false, None) => None,
+            (false, Some(last)) if track.reverse => Some(KeyRange { lower: Bound::Included(last), upper }),
+            (false, Some(last)) => Some(KeyRange { lower, upper: Bound::Included(last) }),
+        };
+        track.reads.lock().end_scan(track.number, seen);
     }
 }

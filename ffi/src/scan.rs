@@ -137,13 +137,8 @@ unsafe fn copied(scan: *const ScanOptions) -> Result<ScanOptions> {
 
 /// Walks over the entries of a scan as they were when it was made. Free it with `opendb_iterator_free`.
 pub struct Iterator {
-    state: Mutex<State>,
-}
-
-struct State {
-    source: Source,
-    /// The entry that the caller's views lead to.
-    entry: (Vec<u8>, Vec<u8>),
+    /// The caller's views lead to the entry that it gave last.
+    source: Mutex<Source>,
 }
 
 enum Source {
@@ -177,26 +172,24 @@ impl Iterator {
     }
 
     fn new(source: Source) -> Iterator {
-        Iterator { state: Mutex::new(State { source, entry: (Vec::new(), Vec::new()) }) }
+        Iterator { source: Mutex::new(source) }
     }
 
-    /// The next entry, as views of what the iterator keeps.
+    /// The next entry, as views of what the iterator keeps until it is asked again.
     fn step(&self) -> Result<Option<(View, View)>> {
-        let mut state = self.state.lock();
-        let next = match &mut state.source {
-            Source::Entries(entries) => entries.next().transpose(),
-            Source::Keys(keys) => keys.next().map(|key| Ok((key?, Vec::new()))).transpose(),
+        let mut source = self.source.lock();
+        let views = |(key, value): (&[u8], &[u8])| (View::of(key), View::of(value));
+        let next = match &mut *source {
+            Source::Entries(entries) => entries.next_ref().map(|entry| entry.map(views)).transpose(),
+            Source::Keys(keys) => keys.next_ref().map(|key| key.map(|key| views((key, &[])))).transpose(),
             Source::Ended => Ok(None),
             Source::Closed => Err(Error::Closed),
         };
-        if let Ok(Some(entry)) = next {
-            state.entry = entry;
-            return Ok(Some((View::of(&state.entry.0), View::of(&state.entry.1))));
+        if !matches!(next, Ok(Some(_))) {
+            // What the walk and the last entry hold is let go of here, not only when the caller frees the handle.
+            *source = if matches!(next, Err(Error::Closed)) { Source::Closed } else { Source::Ended };
         }
-        // What the walk and the last entry hold is let go of here, not only when the caller frees the handle.
-        let source = if matches!(next, Err(Error::Closed)) { Source::Closed } else { Source::Ended };
-        *state = State { source, entry: (Vec::new(), Vec::new()) };
-        next.map(|_| None)
+        next
     }
 }
 

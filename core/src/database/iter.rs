@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::KeyValue;
 use super::engine::Handle;
 use crate::error::Result;
-use crate::scan::Entry;
+use crate::scan::{Entry, EntryRef};
 use crate::transaction::TrackedWalk;
 
 /// What both iterators do: the handle is asked, then the walk goes one step on. After an error there is nothing more.
@@ -16,24 +16,44 @@ struct Steps {
 }
 
 impl Steps {
-    fn step(&mut self) -> Option<Result<Entry>> {
+    /// Goes to the next entry.
+    #[inline]
+    fn advance(&mut self) -> Option<Result<()>> {
         let walk = self.walk.as_mut()?;
-        let stepped = step(&self.handle, walk);
-        if !matches!(stepped, Ok(Some(_))) {
-            self.walk = None;
+        match advance(&self.handle, walk) {
+            Ok(true) => Some(Ok(())),
+            ended => {
+                self.walk = None;
+                ended.err().map(Err)
+            }
         }
-        stepped.transpose()
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Result<Entry>> {
+        match self.advance()? {
+            Ok(()) => self.walk.as_mut()?.take().map(Ok),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    #[inline]
+    fn next_ref(&mut self) -> Option<Result<EntryRef<'_>>> {
+        match self.advance()? {
+            Ok(()) => self.walk.as_ref()?.current().map(Ok),
+            Err(error) => Some(Err(error)),
+        }
     }
 }
 
-fn step(handle: &Handle, walk: &mut TrackedWalk) -> Result<Option<Entry>> {
+fn advance(handle: &Handle, walk: &mut TrackedWalk) -> Result<bool> {
     handle.check_open()?;
-    if let Some(entry) = walk.take() {
-        return Ok(Some(entry));
+    if walk.advance_read() {
+        return Ok(true);
     }
     let guard = handle.pin()?;
     let store = handle.store_of(walk.pin(), &guard)?;
-    walk.step(&store)
+    walk.advance(&store)
 }
 
 /// Entries in key order, as of the moment the iterator was made. Reads as it goes, so a scan of a large database holds
@@ -47,11 +67,56 @@ impl Iter {
     pub(super) fn new(handle: Arc<Handle>, walk: TrackedWalk) -> Iter {
         Iter(Steps { handle, walk: Some(walk) })
     }
+
+    /// The next entry where it stands, without memory of its own: for who looks at entries and does not keep them, or copies them to
+    /// a place that he has. What it gives is there until the iterator is asked for the next one.
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let db = opendb::OpenDB::open(directory.path())?;
+    /// # db.put(b"user:1", b"Ada")?;
+    /// let mut bytes = 0;
+    /// let mut users = db.iter(&opendb::Scan::prefix(b"user:"))?;
+    /// while let Some(entry) = users.next_ref() {
+    ///     let (key, value) = entry?;
+    ///     bytes += key.len() + value.len();
+    /// }
+    /// # assert_eq!(bytes, 9);
+    /// # Ok::<(), opendb::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Iterator::next`] of this iterator: [`Error::Corruption`](crate::Error::Corruption), [`Error::Io`](crate::Error::Io), and
+    /// [`Error::Closed`](crate::Error::Closed) after the handle was closed. Nothing comes after an error.
+    #[inline]
+    pub fn next_ref(&mut self) -> Option<Result<(&[u8], &[u8])>> {
+        self.0.next_ref()
+    }
+
+    /// The entry that [`Iter::next_ref`] gave last, in memory of its own, into which a long value is moved and not copied. To be asked for
+    /// once.
+    pub fn take_last(&mut self) -> Option<KeyValue> {
+        self.0.walk.as_mut()?.take()
+    }
 }
 
 impl Keys {
     pub(super) fn new(handle: Arc<Handle>, walk: TrackedWalk) -> Keys {
         Keys(Steps { handle, walk: Some(walk) })
+    }
+
+    /// The next key where it stands: see [`Iter::next_ref`].
+    ///
+    /// # Errors
+    /// As [`Iter::next_ref`].
+    #[inline]
+    pub fn next_ref(&mut self) -> Option<Result<&[u8]>> {
+        self.0.next_ref().map(|entry| entry.map(|(key, _)| key))
+    }
+
+    /// The key that [`Keys::next_ref`] gave last, in memory of its own.
+    pub fn take_last(&mut self) -> Option<Vec<u8>> {
+        self.0.walk.as_mut()?.take().map(|(key, _)| key)
     }
 }
 
@@ -59,7 +124,7 @@ impl Iterator for Iter {
     type Item = Result<KeyValue>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.step()
+        self.0.next()
     }
 }
 
@@ -67,7 +132,7 @@ impl Iterator for Keys {
     type Item = Result<Vec<u8>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.0.step()?.map(|(key, _)| key))
+        Some(self.0.next()?.map(|(key, _)| key))
     }
 }
 

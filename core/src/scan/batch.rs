@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::follow::Course;
-use super::walk::Entry;
+use super::walk::{Entry, EntryRef};
 use crate::epoch::Guard;
 use crate::error::{Error, Result};
 use crate::keys::split_ordered_key;
@@ -203,11 +203,30 @@ impl Batch {
         }
     }
 
-    /// The next entry, if it was read already.
+    /// Goes to the next entry, if it was read already.
+    #[inline]
+    pub(super) fn advance(&mut self) -> bool {
+        let is_there = self.taken < self.buffers.ready.len();
+        self.taken += usize::from(is_there);
+        is_there
+    }
+
+    /// The entry that it was gone to last, where it stands.
+    #[inline]
+    pub(super) fn current(&self) -> Option<EntryRef<'_>> {
+        let ready = self.buffers.ready.get(self.taken.checked_sub(1)?)?;
+        let (_, key) = split_ordered_key(self.buffers.arena.get(ready.key.clone())?)?;
+        let value = match &ready.value {
+            Value::Small(place) => self.buffers.values.get(place.clone())?,
+            Value::Owned(value) => value,
+        };
+        Some((key, value))
+    }
+
+    /// The same in memory of its own. A long value is moved there, and is empty where it was.
     #[inline]
     pub(super) fn take(&mut self) -> Option<Entry> {
-        let ready = self.buffers.ready.get_mut(self.taken)?;
-        self.taken += 1;
+        let ready = self.buffers.ready.get_mut(self.taken.checked_sub(1)?)?;
         let (_, key) = split_ordered_key(self.buffers.arena.get(ready.key.clone())?)?;
         let value = match &mut ready.value {
             Value::Small(place) => self.buffers.values.get(place.clone())?.to_vec(),

@@ -12,7 +12,7 @@ use crate::store::KeyRange;
 
 #[cfg(test)]
 pub(crate) use follow::FOLLOWED;
-pub(crate) use walk::{Entry, OwnWrites, Walk};
+pub(crate) use walk::{Entry, EntryRef, OwnWrites, Walk};
 
 /// Which entries of a keyspace are wanted, in which order.
 ///

@@ -15,6 +15,8 @@ use crate::store::{KeyRange, Pin, Store};
 
 /// An entry of a scan. The value is empty where only keys are wanted.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+/// The same, where it stands.
+pub(crate) type EntryRef<'a> = (&'a [u8], &'a [u8]);
 /// The writes of a transaction: by the key as the order has it, the value or its absence.
 pub(crate) type OwnWrites = BTreeMap<Vec<u8>, Option<Arc<[u8]>>>;
 
@@ -62,6 +64,8 @@ pub(crate) struct Walk {
     own: Option<OwnRange>,
     /// The next stored entry, when an own write has to come first.
     stored: Option<Entry>,
+    /// The entry that it was gone to last, where own writes are mixed in; otherwise that is the batch's.
+    mixed: Option<Entry>,
 }
 
 impl Walk {
@@ -89,35 +93,63 @@ impl Walk {
         });
         let left = scan.entries_max.unwrap_or(u64::MAX);
         let batch = Batch::new(Course::new(store, scan.reverse));
-        Ok(Walk { pin, keyspace, keys_only, reverse: scan.reverse, left, cursor, batch, own, stored: None })
+        Ok(Walk {
+            pin,
+            keyspace,
+            keys_only,
+            reverse: scan.reverse,
+            left,
+            cursor,
+            batch,
+            own,
+            stored: None,
+            mixed: None,
+        })
     }
 
-    /// The next entry, if it was read before and no own write can come first.
+    /// Goes to the next entry, if it was read before and no own write can come first.
+    #[inline]
+    pub(crate) fn advance_read(&mut self) -> bool {
+        if self.left == 0 || self.own.is_some() || self.stored.is_some() || !self.batch.advance() {
+            return false;
+        }
+        self.left -= 1;
+        self.mixed = None;
+        true
+    }
+
+    /// Goes to the next entry, in the store that the walk was begun in. False at the end.
+    pub(crate) fn advance(&mut self, store: &Store) -> Result<bool> {
+        self.mixed = None;
+        if self.left == 0 {
+            return Ok(false);
+        }
+        let is_there = if self.own.is_none() && self.stored.is_none() {
+            self.advance_stored(store)?
+        } else {
+            self.mixed = self.next_mixed(store)?;
+            self.mixed.is_some()
+        };
+        self.left = if is_there { self.left - 1 } else { 0 };
+        Ok(is_there)
+    }
+
+    /// The entry that it was gone to last, where it stands.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<EntryRef<'_>> {
+        match &self.mixed {
+            Some((key, value)) => Some((key, value)),
+            None => self.batch.current(),
+        }
+    }
+
+    /// The same in memory of its own. A long value is moved there, and is empty where it was.
     #[inline]
     pub(crate) fn take(&mut self) -> Option<Entry> {
-        if self.left == 0 || self.own.is_some() || self.stored.is_some() {
-            return None;
+        match self.mixed.take() {
+            None => self.batch.take(),
+            mixed => mixed,
         }
-        let entry = self.batch.take()?;
-        self.left -= 1;
-        Some(entry)
-    }
-
-    /// The next entry, in the store that the walk was begun in.
-    pub(crate) fn step(&mut self, store: &Store) -> Result<Option<Entry>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let next = if self.own.is_none() && self.stored.is_none() {
-            self.next_stored(store)?
-        } else {
-            self.next_mixed(store)?
-        };
-        match next {
-            Some(_) => self.left -= 1,
-            None => self.left = 0,
-        }
-        Ok(next)
     }
 
     /// Whether the walk came to the end of its range, so that it has seen that nothing more is there.
@@ -136,20 +168,21 @@ impl Walk {
         self.pin.is_of_the_parent()
     }
 
-    fn next_stored(&mut self, store: &Store) -> Result<Option<Entry>> {
-        if let Some(entry) = self.batch.take() {
-            return Ok(Some(entry));
+    /// Goes to the next stored entry.
+    fn advance_stored(&mut self, store: &Store) -> Result<bool> {
+        if self.batch.advance() {
+            return Ok(true);
         }
         let guard = store.log.pin();
         let wanted =
             Wanted { keyspace: self.keyspace, sequence: self.pin.sequence, keys_only: self.keys_only };
         loop {
             while self.batch.read(store, wanted, &guard)? {
-                if let Some(entry) = self.batch.take() {
-                    return Ok(Some(entry));
+                if self.batch.advance() {
+                    return Ok(true);
                 }
             }
-            let Some(cursor) = &self.cursor else { return Ok(None) };
+            let Some(cursor) = &self.cursor else { return Ok(false) };
             let (batch, left) = (&mut self.batch, self.left);
             if !cursor.with(|cursor| batch.fill(cursor, store, left, &guard))? {
                 self.cursor = None;
@@ -161,7 +194,7 @@ impl Walk {
     fn next_mixed(&mut self, store: &Store) -> Result<Option<Entry>> {
         loop {
             if self.stored.is_none() {
-                self.stored = self.next_stored(store)?;
+                self.stored = if self.advance_stored(store)? { self.batch.take() } else { None };
             }
             let next_own = self.own.as_ref().and_then(|own| own.peek(self.reverse));
             let Some((own, value)) = next_own else {

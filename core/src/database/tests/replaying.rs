@@ -56,7 +56,7 @@ impl Quiet {
         let pin = Arc::new(self.store.pin(false));
         let mut walk = Walk::new(&self.store, pin, 0, &Scan::all(), false, None)?;
         std::iter::from_fn(|| {
-            walk.take().map_or_else(|| walk.step(&self.store).transpose(), |one| Some(Ok(one)))
+            walk.advance(&self.store).map(|is_there| is_there.then(|| walk.take()).flatten()).transpose()
         })
         .collect()
     }

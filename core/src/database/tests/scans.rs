@@ -51,6 +51,56 @@ fn values_of_every_length_are_given_in_their_turn() {
     }
 }
 
+/// Entries as `next_ref` gives them, some of them taken from it.
+fn by_reference(mut scan: crate::Iter, take_each: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut entries = Vec::new();
+    while let Some(entry) = scan.next_ref() {
+        let (key, value) = entry.unwrap();
+        let copied = (key.to_vec(), value.to_vec());
+        if entries.len() % take_each == 0 {
+            assert!(scan.take_last().as_ref() == Some(&copied), "{:?}", copied.0);
+        }
+        entries.push(copied);
+    }
+    assert!(scan.next_ref().is_none() && scan.next().is_none() && scan.take_last().is_none());
+    entries
+}
+
+/// What is given where it stands is what is given in memory of its own: of every length, in both directions, with a limit, and mixed
+/// with a transaction's own writes.
+#[test]
+fn entries_where_they_stand_are_those_in_memory_of_their_own() {
+    let mut random = Random(2);
+    let lengths = [0, 1, 1024, 1025, 300, 70_000, 200, (1 << 20) + 1];
+    let mut any = |number: usize| random.compressible(lengths[number % 8]).to_vec();
+    let db = open(&SimulatedDisk::new(), &all_options(4 << 20)[0]).unwrap();
+    (0..90).for_each(|number| db.put(&key(number), &any(number as usize)).unwrap());
+    let mut transaction = db.begin_transaction().unwrap();
+    for number in (0..120).step_by(7) {
+        transaction.put("default", &key(number), &any(number as usize + 1)).unwrap();
+        transaction.delete("default", &key(number + 2)).unwrap();
+    }
+    for scan in [Scan::all(), Scan::range(key(10)..key(100)), Scan::prefix(b"key 0"), Scan::prefix(b"none")] {
+        for scan in [scan.clone(), scan.clone().reverse(), scan.clone().limit(17), scan.reverse().limit(1)] {
+            let wanted: Vec<_> = db.iter(&scan).unwrap().map(Result::unwrap).collect();
+            let mixed: Vec<_> = transaction.iter("default", &scan).unwrap().map(Result::unwrap).collect();
+            for take_each in [1, 3, usize::MAX] {
+                assert!(by_reference(db.iter(&scan).unwrap(), take_each) == wanted, "{scan:?}");
+                assert!(
+                    by_reference(transaction.iter("default", &scan).unwrap(), take_each) == mixed,
+                    "{scan:?}"
+                );
+            }
+            let mut keys = db.keys(&scan).unwrap();
+            for (key, _) in &wanted {
+                assert_eq!(keys.next_ref().unwrap().unwrap(), key);
+                assert_eq!(keys.take_last().as_ref(), Some(key));
+            }
+            assert!(keys.next_ref().is_none());
+        }
+    }
+}
+
 /// What was read before a damaged value is given before the damage is told, and then there is nothing more.
 #[test]
 fn damage_is_told_when_its_turn_comes() {

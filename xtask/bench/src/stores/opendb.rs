@@ -4,7 +4,7 @@ use anyhow::Result;
 use opendb::{Durability, OpenDB, Options, Scan};
 use opendb_measure::workload::{Key, Seen};
 
-use super::{Change, Entry, Guarantee, Lookup, Setup, Store, Visit, Work, show};
+use super::{Change, Entry, Guarantee, Lookup, Setup, Store, Visit, Work, show_collected};
 
 const KEYSPACE: &str = "default";
 
@@ -54,8 +54,15 @@ impl Store for OpenDB {
     }
 
     fn scan(&self, start: &[u8], limit: usize, collected: bool, visit: Visit<'_>) -> Result<()> {
-        let entries = self.iter(&Scan::all().from(start).limit(limit as u64))?;
-        show(entries.map(|entry| Ok(entry?)), collected, visit)
+        let mut entries = self.iter(&Scan::all().from(start).limit(limit as u64))?;
+        if collected {
+            return show_collected(entries.map(|entry| Ok(entry?)), visit);
+        }
+        while let Some(entry) = entries.next_ref() {
+            let (key, value) = entry?;
+            visit(key, value);
+        }
+        Ok(())
     }
 
     fn update(&self, key: &[u8], change: Change<'_>) -> Result<u64> {
