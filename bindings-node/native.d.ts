@@ -82,6 +82,15 @@ export interface CompactionObject {
   bytesFreed: number
 }
 
+/** The bytes that are done, and all of them. */
+export declare function compactionProgress(watch: WatchHandle): Array<number>
+
+/** Ends the compaction early. */
+export declare function compactionStop(watch: WatchHandle): void
+
+/** A watch for one compaction. */
+export declare function compactionWatch(): WatchHandle
+
 /** How the values of a keyspace are stored. */
 export type CompressionName = 'none' | 'lz4'
 
@@ -94,6 +103,9 @@ export declare function cursorNew(): CursorHandle
 /** The next page of a scan, `null` at its end. */
 export declare function cursorPage(cursor: CursorHandle, pageBytes: number): Buffer | null
 
+/** As `cursorPage`, on the thread pool; empty at the end of the scan. */
+export declare function cursorPageAsync(cursor: CursorHandle, pageBytes: number): Promise<Buffer>
+
 /**
  * As `cursorPage`, copied into `room` where it fits: then its bytes, less than zero where it is the last page. The scan is
  * given up with that.
@@ -103,14 +115,23 @@ export declare function cursorPageRoom(cursor: CursorHandle, pageBytes: number, 
 /** Makes a database of its own in another directory. */
 export declare function databaseBackup(database: DatabaseHandle, path: string): BackupObject
 
+/** As `databaseBackup`, on the thread pool. */
+export declare function databaseBackupAsync(database: DatabaseHandle, path: string): Promise<BackupObject>
+
 /** Closes the database and gives it up; closing again does nothing. */
 export declare function databaseClose(database: DatabaseHandle): void
+
+/** As `databaseClose`, on the thread pool. The handle is given up at once. */
+export declare function databaseCloseAsync(database: DatabaseHandle): Promise<void>
 
 /**
  * Gives back the room of what was overwritten or deleted. `progress` gets the bytes that are done and all of them, and
  * ends it early where it returns false; it throws nothing.
  */
 export declare function databaseCompact(database: DatabaseHandle, progress?: ((arg0: number, arg1: number) => boolean) | undefined | null): CompactionObject
+
+/** As `databaseCompact`, on the thread pool. */
+export declare function databaseCompactAsync(database: DatabaseHandle, watch: WatchHandle): Promise<CompactionObject>
 
 /** Waits until everything written so far is on the device. */
 export declare function databaseFlush(database: DatabaseHandle): void
@@ -145,6 +166,9 @@ export declare function databaseRefreshAsync(database: DatabaseHandle): Promise<
 /** Makes a new database of what can be read of a damaged one. */
 export declare function databaseSalvage(damaged: string, into: string): SalvageObject
 
+/** As `databaseSalvage`, on the thread pool. */
+export declare function databaseSalvageAsync(damaged: string, into: string): Promise<SalvageObject>
+
 /** A view of the keyspace `"default"` as it is now. */
 export declare function databaseSnapshot(database: DatabaseHandle, snapshot: SnapshotHandle): void
 
@@ -153,6 +177,9 @@ export declare function databaseStats(database: DatabaseHandle): StatsObject
 
 /** Looks at everything. */
 export declare function databaseVerify(database: DatabaseHandle): VerificationObject
+
+/** As `databaseVerify`, on the thread pool. */
+export declare function databaseVerifyAsync(database: DatabaseHandle): Promise<VerificationObject>
 
 /** What a commit waits for. */
 export type DurabilityName = 'buffered' | 'sync'
@@ -475,7 +502,7 @@ export declare function transactionRollback(transaction: TransactionHandle): voi
 
 /**
  * Runs `work` in the core's own `transact`, which knows when to try again and for how long. While `work` runs, `lent`
- * holds the transaction; `work` says how it went.
+ * holds the transaction; `work` says how it went. Where it goes on, this throws, and `lent` goes on holding the transaction.
  */
 export declare function transactionRun(database: DatabaseHandle, lent: TransactionHandle, work: () => number, settings: TransactSettings): void
 

@@ -15,13 +15,17 @@ const {
   toPath,
   toProgress,
   toScanSettings,
+  toTarget,
   toTransactSettings,
   toWork,
 } = require('./options.cjs')
-const { intoRoom, room, toBuffer, toText } = require('./room.cjs')
-const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal } = require('./scan.cjs')
+const { copyInto, intoRoom, room, toBuffer, toText } = require('./room.cjs')
+const { ASYNC_DISPOSE, DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal } = require('./scan.cjs')
 const { beginWriter, openReader } = require('./stream.cjs')
-const { Batch, begin, runOnce, runUntilCommitted } = require('./transaction.cjs')
+const { Batch, begin, fillBatch, runOnce, runUntilCommitted } = require('./transaction.cjs')
+
+/** How often a compaction in the thread pool tells how far it has come. */
+const PROGRESS_MILLISECONDS = 50
 
 /** The key-value calls, which a database has for the keyspace "default" and a keyspace for itself. */
 class Store {
@@ -53,6 +57,11 @@ class Store {
     const bytes = intoRoom(key, 0)
     if (bytes >= 0) return native.keyspaceGetRoom(this.#keyspace, bytes)
     return native.keyspaceGet(this.#keyspace, toBytes(key, 'key'), room)
+  }
+
+  getInto(key, target) {
+    toTarget(target)
+    return copyInto(this.#find(key), target)
   }
 
   put(key, value, options) {
@@ -114,6 +123,10 @@ class Store {
     return [...this.iter({ prefix: toBytes(prefix, 'prefix') })]
   }
 
+  range(options) {
+    return [...this.iter(options)]
+  }
+
   iter(options) {
     const settings = toScanSettings(options)
     return iterEntries((cursor) => native.keyspaceIter(this.#keyspace, settings, cursor), this.#database)
@@ -163,6 +176,10 @@ class OpenDB extends Store {
     return native.databaseSalvage(toPath(damaged), toPath(into))
   }
 
+  static async salvageAsync(damaged, into) {
+    return native.databaseSalvageAsync(toPath(damaged), toPath(into))
+  }
+
   get path() {
     return this.#path
   }
@@ -180,6 +197,25 @@ class OpenDB extends Store {
   batch() {
     const handle = batches.fill((batch) => native.batchBegin(this.#database.handle, batch))
     return new Batch(INTERNAL, handle, this.#database)
+  }
+
+  writeBatch(operations, options) {
+    this.#batchOf(operations).commit(options)
+  }
+
+  async writeBatchAsync(operations, options) {
+    await this.#batchOf(operations).commitAsync(options)
+  }
+
+  #batchOf(operations) {
+    const batch = this.batch()
+    try {
+      fillBatch(batch, operations)
+    } catch (error) {
+      batch[DISPOSE]()
+      throw error
+    }
+    return batch
   }
 
   beginTransaction() {
@@ -243,24 +279,71 @@ class OpenDB extends Store {
     return compaction
   }
 
+  async compactAsync(progress) {
+    toProgress(progress)
+    const watch = native.compactionWatch()
+    const compacting = native.databaseCompactAsync(this.#database.handle, watch)
+    if (progress === undefined) return compacting
+    let stopped
+    const report = () => {
+      if (stopped !== undefined) return
+      try {
+        if (progress(...native.compactionProgress(watch)) === false) stopped = {}
+      } catch (error) {
+        stopped = { error }
+      }
+      if (stopped !== undefined) native.compactionStop(watch)
+    }
+    const timer = setInterval(report, PROGRESS_MILLISECONDS)
+    try {
+      const compaction = await compacting
+      report()
+      if (stopped !== undefined && 'error' in stopped) throw stopped.error
+      return compaction
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
   verify() {
     return native.databaseVerify(this.#database.handle)
+  }
+
+  async verifyAsync() {
+    return native.databaseVerifyAsync(this.#database.handle)
   }
 
   backup(directory) {
     return native.databaseBackup(this.#database.handle, toPath(directory))
   }
 
+  async backupAsync(directory) {
+    return native.databaseBackupAsync(this.#database.handle, toPath(directory))
+  }
+
   close() {
-    const { handle, keyspaces } = this.#database
+    this.#closeKeyspaces()
+    native.databaseClose(this.#database.handle)
+  }
+
+  async closeAsync() {
+    this.#closeKeyspaces()
+    await native.databaseCloseAsync(this.#database.handle)
+  }
+
+  #closeKeyspaces() {
+    const { keyspaces } = this.#database
     this.#database.closed = true
     for (const keyspace of keyspaces.values()) native.keyspaceClose(keyspace)
     keyspaces.clear()
-    native.databaseClose(handle)
   }
 
   [DISPOSE]() {
     this.close()
+  }
+
+  [ASYNC_DISPOSE]() {
+    return this.closeAsync()
   }
 }
 
@@ -310,6 +393,11 @@ class Snapshot {
     return toText(native.snapshotGet(this.#handle, toBytes(key, 'key'), room))
   }
 
+  getInto(key, target) {
+    toTarget(target)
+    return copyInto(native.snapshotGet(this.#handle, toBytes(key, 'key'), room), target)
+  }
+
   getMany(keys) {
     return takeValues(native.snapshotGetMany(this.#handle, packKeys(keys)), keys.length)
   }
@@ -325,6 +413,10 @@ class Snapshot {
 
   scanPrefix(prefix) {
     return [...this.iter({ prefix: toBytes(prefix, 'prefix') })]
+  }
+
+  range(options) {
+    return [...this.iter(options)]
   }
 
   iter(options) {

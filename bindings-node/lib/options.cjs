@@ -101,8 +101,20 @@ function refusePromise(value) {
   // The work goes on and may fail; its failure belongs to the error thrown here.
   Promise.resolve(value).catch(() => {})
   throw invalidArgument(
-    'the work of a transaction must not be asynchronous: use beginTransaction and commitAsync for that',
+    'the work of transaction must not be asynchronous: use transact, which waits for it',
   )
+}
+
+/** Memory of the caller's that is written to. */
+function toTarget(value) {
+  if (types.isUint8Array(value)) return value
+  throw invalidArgument(`target must be a Buffer or a Uint8Array, not ${describe(value)}`)
+}
+
+/** The writes of a batch: their kind, their keyspace, and what they write. */
+function toOperations(value) {
+  if (Array.isArray(value)) return value
+  throw invalidArgument(`operations must be an array, not ${describe(value)}`)
 }
 
 function toCount(value, name) {
@@ -172,10 +184,12 @@ module.exports = {
   toKeyspaceSettings,
   toName,
   toOpenSettings,
+  toOperations,
   toOptionalBytes,
   toPath,
   toProgress,
   toScanSettings,
+  toTarget,
   toTransactSettings,
   toWork,
 }

@@ -55,4 +55,12 @@ function toText(found) {
   return typeof found === 'number' ? room.toString('utf8', 0, found) : found?.toString('utf8')
 }
 
-module.exports = { intoRoom, lengthAt, room, toBuffer, toText }
+/** Copies it into the memory of the caller, if it fits, and gives its length. */
+function copyInto(found, target) {
+  if (found === null || found === undefined) return undefined
+  const [value, bytes] = typeof found === 'number' ? [room, found] : [found, found.length]
+  if (bytes <= Reflect.apply(byteLength, target, [])) value.copy(target, 0, 0, bytes)
+  return bytes
+}
+
+module.exports = { copyInto, intoRoom, lengthAt, room, toBuffer, toText }

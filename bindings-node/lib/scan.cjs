@@ -10,6 +10,9 @@ const INTERNAL = Symbol('internal')
 /** The method that `using` calls; on a runtime without `Symbol.dispose` the symbol that Node.js keeps for it. */
 const DISPOSE = Symbol.dispose ?? Symbol.for('nodejs.dispose')
 
+/** The method that `await using` calls. */
+const ASYNC_DISPOSE = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')
+
 /** Refuses `new` from outside the package. */
 function requireInternal(token, instead) {
   if (token !== INTERNAL) throw invalidArgument(`this class is not made with new: ${instead}`)
@@ -60,6 +63,20 @@ class ScanIterator {
     return this
   }
 
+  /** For `for await`: the thread pool reads the pages, so that nothing else waits for a long scan. */
+  async *[Symbol.asyncIterator]() {
+    try {
+      for (;;) {
+        if (this.#offset === this.#page.length) await this.#turnPageElsewhere()
+        if (this.#done) return
+        if (this.#database.closed) this.#refuse()
+        yield this.#withValues ? this.#takeEntry() : this.#takeKey()
+      }
+    } finally {
+      this.#finish()
+    }
+  }
+
   [DISPOSE]() {
     this.#finish()
   }
@@ -71,8 +88,18 @@ class ScanIterator {
   }
 
   #turnPage() {
-    if (this.#done) return
-    const page = this.#last ? null : this.#readPage()
+    if (!this.#done) this.#turnTo(this.#last ? null : this.#readPage())
+  }
+
+  async #turnPageElsewhere() {
+    if (this.#done || this.#last) return this.#turnPage()
+    const page = await native.cursorPageAsync(this.#cursor, this.#pageBytes)
+    this.#pageBytes = Math.min(Math.max(this.#pageBytes * PAGE_GROWTH, PAGE_BYTES_SECOND), PAGE_BYTES_MAX)
+    // Somebody else may have ended the scan meanwhile, and then what was read is not given out any more.
+    if (!this.#done) this.#turnTo(page.length === 0 ? null : page)
+  }
+
+  #turnTo(page) {
     if (page === null) return this.#finish()
     this.#page = page
     this.#memory = page.buffer
@@ -145,4 +172,4 @@ Object.setPrototypeOf(ScanIterator.prototype, IteratorPrototype)
 const iterEntries = (begin, database) => new ScanIterator(INTERNAL, cursors.fill(begin), database, true)
 const iterKeys = (begin, database) => new ScanIterator(INTERNAL, cursors.fill(begin), database, false)
 
-module.exports = { DISPOSE, INTERNAL, ScanIterator, iterEntries, iterKeys, requireInternal }
+module.exports = { ASYNC_DISPOSE, DISPOSE, INTERNAL, ScanIterator, iterEntries, iterKeys, requireInternal }

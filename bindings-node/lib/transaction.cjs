@@ -3,7 +3,7 @@
 const { OpenDBError, invalidArgument, native } = require('./error.cjs')
 const { batches, transactions } = require('./handles.cjs')
 const { packKeys, takeValues } = require('./many.cjs')
-const { refusePromise, toBytes, toDurability, toName, toScanSettings } = require('./options.cjs')
+const { refusePromise, toBytes, toDurability, toName, toOperations, toScanSettings } = require('./options.cjs')
 const { room, toBuffer, toText } = require('./room.cjs')
 const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal } = require('./scan.cjs')
 
@@ -11,14 +11,33 @@ const { DISPOSE, INTERNAL, iterEntries, iterKeys, requireInternal } = require('.
 const OUTCOME_COMMIT = 0
 const OUTCOME_CONFLICT = 1
 const OUTCOME_ROLLBACK = 2
+const OUTCOME_GOES_ON = 3
+
+/** How often work that is asynchronous is run again unless it is told otherwise: as the core does with other work. */
+const RETRIES = 99
+/** So many times it is run again without a rest, and then it rests for some milliseconds. */
+const RETRIES_AT_ONCE = 3
+const REST_MILLISECONDS_MAX = 8
 
 /** Ends a transaction that was lent by `transactionRun`, which keeps the handle for another run of the work. */
 let endLent
+/** What the work itself may not do with a transaction that was lent to it. */
+let commitLent
+let rollBackLent
 
 /** Reads one snapshot and its own writes; commits all of them or none. */
 class Transaction {
   static {
     endLent = (transaction) => (transaction.#handle = transactions.ended)
+    commitLent = async (transaction, durability) => {
+      const committed = native.transactionCommitAsync(transaction.#handle, durability)
+      transaction.#end()
+      await committed
+    }
+    rollBackLent = (transaction) => {
+      native.transactionRelease(transaction.#handle)
+      transaction.#end()
+    }
   }
 
   #handle
@@ -62,6 +81,10 @@ class Transaction {
 
   scanPrefix(keyspace, prefix) {
     return [...this.iter(keyspace, { prefix: toBytes(prefix, 'prefix') })]
+  }
+
+  range(keyspace, options) {
+    return [...this.iter(keyspace, options)]
   }
 
   iter(keyspace, options) {
@@ -172,10 +195,22 @@ class Batch {
   }
 }
 
-function begin(database) {
-  const handle = transactions.fill((transaction) => native.transactionBegin(database.handle, transaction))
-  return new Transaction(INTERNAL, handle, database, false)
+/** Adds writes that are plain objects. */
+function fillBatch(batch, operations) {
+  toOperations(operations).forEach((operation, at) => {
+    const { type, keyspace = 'default', key, value } = operation ?? {}
+    if (type === 'put') batch.put(keyspace, key, value)
+    else if (type === 'delete') batch.delete(keyspace, key)
+    else throw invalidArgument(`the type of operation ${at} must be 'put' or 'delete'`)
+  })
 }
+
+function begin(database, lent = false) {
+  const handle = transactions.fill((transaction) => native.transactionBegin(database.handle, transaction))
+  return new Transaction(INTERNAL, handle, database, lent)
+}
+
+const isConflict = (error) => error instanceof OpenDBError && error.code === 'OPENDB_TRANSACTION'
 
 /** Runs work in one transaction: commits when it returns, unless it has ended it, and rolls back when it throws. */
 function runOnce(database, work, options) {
@@ -191,32 +226,65 @@ function runOnce(database, work, options) {
   }
 }
 
-/** Runs work in transactions until one commits; the core knows when to try again and for how long. */
+/**
+ * Runs work in transactions until one commits; the core knows when to try again and for how long. Where the work gives a promise, so
+ * does this, and goes on in `runAsync`.
+ */
 function runUntilCommitted(database, work, settings) {
   let result
   let failure
+  let going
   const attempt = (handle) => {
     failure = undefined
     const transaction = new Transaction(INTERNAL, handle, database, true)
+    let outcome = OUTCOME_COMMIT
     try {
-      result = refusePromise(work(transaction))
-      return OUTCOME_COMMIT
+      result = work(transaction)
+      if (typeof result?.then === 'function') {
+        going = transaction
+        outcome = OUTCOME_GOES_ON
+      }
     } catch (error) {
       failure = { error }
-      const conflict = error instanceof OpenDBError && error.code === 'OPENDB_TRANSACTION'
-      return conflict ? OUTCOME_CONFLICT : OUTCOME_ROLLBACK
-    } finally {
-      endLent(transaction)
+      outcome = isConflict(error) ? OUTCOME_CONFLICT : OUTCOME_ROLLBACK
     }
+    if (outcome !== OUTCOME_GOES_ON) endLent(transaction)
+    return outcome
   }
-  try {
-    transactions.release(
-      transactions.fill((handle) => native.transactionRun(database.handle, handle, () => attempt(handle), settings)),
-    )
-  } catch (error) {
-    throw failure === undefined ? error : failure.error
-  }
+  const run = transactions.fill((handle) => {
+    try {
+      native.transactionRun(database.handle, handle, () => attempt(handle), settings)
+    } catch (error) {
+      if (going === undefined) throw failure === undefined ? error : failure.error
+    }
+  })
+  if (going !== undefined) return runAsync(database, work, settings, going, result)
+  transactions.release(run)
   return result
 }
 
-module.exports = { Batch, Transaction, begin, runOnce, runUntilCommitted }
+/** The same for work that gives promises, of which the first is there. */
+async function runAsync(database, work, { durability, retries = RETRIES }, transaction, running) {
+  for (let retry = 0; ; retry += 1) {
+    try {
+      const result = await (running ?? work(transaction))
+      await commitLent(transaction, durability)
+      return result
+    } catch (error) {
+      rollBackLent(transaction)
+      if (!isConflict(error) || retry >= retries) throw error
+    }
+    await rest(retry)
+    running = undefined
+    transaction = begin(database, true)
+  }
+}
+
+/** Lets others go on before the next attempt: longer each time, and not for as long as whoever it conflicts with. */
+function rest(retry) {
+  if (retry < RETRIES_AT_ONCE) return new Promise(setImmediate)
+  const longest = Math.min(2 ** (retry - RETRIES_AT_ONCE), REST_MILLISECONDS_MAX)
+  return new Promise((resolve) => setTimeout(resolve, longest * (0.5 + Math.random() / 2)))
+}
+
+module.exports = { Batch, Transaction, begin, fillBatch, runOnce, runUntilCommitted }

@@ -78,6 +78,13 @@ pub(crate) fn database_close(env: &Env, database: &DatabaseHandle) -> Result<()>
     closed.map_err(|error| thrown(env, &error))
 }
 
+/// As `databaseClose`, on the thread pool. The handle is given up at once.
+#[napi(catch_unwind, ts_return_type = "Promise<void>")]
+pub(crate) fn database_close_async(database: &DatabaseHandle) -> AsyncTask<Background<(), ()>> {
+    let database = database.take();
+    Background::run(move || database.map_or(Ok(()), |database| database.close()), done)
+}
+
 /// The directory of the database.
 #[napi(catch_unwind)]
 pub(crate) fn database_path(env: &Env, database: &DatabaseHandle) -> Result<String> {

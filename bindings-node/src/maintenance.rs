@@ -1,9 +1,13 @@
 //! Compaction, verification, backups and salvage, and the plain objects that they give.
 
-use napi::bindgen_prelude::{Env, FnArgs, Function, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use napi::bindgen_prelude::{AsyncTask, Env, External, FnArgs, Function, Result};
 use napi_derive::napi;
 use opendb::OpenDB;
 
+use crate::Background;
 use crate::database::DatabaseHandle;
 use crate::error::{number, thrown};
 
@@ -144,10 +148,68 @@ pub(crate) fn database_compact(
     }
 }
 
+/// What a compaction on the thread pool tells while it goes on, and is told.
+#[derive(Default)]
+pub(crate) struct Watch {
+    bytes_done: AtomicU64,
+    bytes_total: AtomicU64,
+    stopped: AtomicBool,
+}
+
+/// A watch as JavaScript holds it.
+pub(crate) type WatchHandle = External<Arc<Watch>>;
+
+/// A watch for one compaction.
+#[napi(catch_unwind)]
+pub(crate) fn compaction_watch() -> WatchHandle {
+    External::new(Arc::default())
+}
+
+/// The bytes that are done, and all of them.
+#[napi(catch_unwind)]
+pub(crate) fn compaction_progress(watch: &WatchHandle) -> Vec<i64> {
+    let counts = [&watch.bytes_done, &watch.bytes_total];
+    counts.map(|count| number(count.load(Ordering::Relaxed))).to_vec()
+}
+
+/// Ends the compaction early.
+#[napi(catch_unwind)]
+pub(crate) fn compaction_stop(watch: &WatchHandle) {
+    watch.stopped.store(true, Ordering::Relaxed);
+}
+
+/// As `databaseCompact`, on the thread pool.
+#[napi(catch_unwind, ts_return_type = "Promise<CompactionObject>")]
+pub(crate) fn database_compact_async(
+    env: &Env,
+    database: &DatabaseHandle,
+    watch: &WatchHandle,
+) -> Result<AsyncTask<Background<opendb::Compaction, CompactionObject>>> {
+    let (database, watch) = (database.copy(env)?, Arc::clone(watch));
+    let compact = move || {
+        database.compact_with(|so_far| {
+            watch.bytes_done.store(so_far.bytes_done, Ordering::Relaxed);
+            watch.bytes_total.store(so_far.bytes_total, Ordering::Relaxed);
+            !watch.stopped.load(Ordering::Relaxed)
+        })
+    };
+    Ok(Background::run(compact, |_, done| Ok(CompactionObject::from(done))))
+}
+
 /// Looks at everything.
 #[napi(catch_unwind)]
 pub(crate) fn database_verify(env: &Env, database: &DatabaseHandle) -> Result<VerificationObject> {
     database.call(env, |database| database.verify()).map(VerificationObject::from)
+}
+
+/// As `databaseVerify`, on the thread pool.
+#[napi(catch_unwind, ts_return_type = "Promise<VerificationObject>")]
+pub(crate) fn database_verify_async(
+    env: &Env,
+    database: &DatabaseHandle,
+) -> Result<AsyncTask<Background<opendb::Verification, VerificationObject>>> {
+    let database = database.copy(env)?;
+    Ok(Background::run(move || database.verify(), |_, found| Ok(VerificationObject::from(found))))
 }
 
 /// Makes a database of its own in another directory.
@@ -156,8 +218,28 @@ pub(crate) fn database_backup(env: &Env, database: &DatabaseHandle, path: String
     database.call(env, |database| database.backup(path)).map(BackupObject::from)
 }
 
+/// As `databaseBackup`, on the thread pool.
+#[napi(catch_unwind, ts_return_type = "Promise<BackupObject>")]
+pub(crate) fn database_backup_async(
+    env: &Env,
+    database: &DatabaseHandle,
+    path: String,
+) -> Result<AsyncTask<Background<opendb::Backup, BackupObject>>> {
+    let database = database.copy(env)?;
+    Ok(Background::run(move || database.backup(path), |_, done| Ok(BackupObject::from(done))))
+}
+
 /// Makes a new database of what can be read of a damaged one.
 #[napi(catch_unwind)]
 pub(crate) fn database_salvage(env: &Env, damaged: String, into: String) -> Result<SalvageObject> {
     OpenDB::salvage(damaged, into).map(SalvageObject::from).map_err(|error| thrown(env, &error))
+}
+
+/// As `databaseSalvage`, on the thread pool.
+#[napi(catch_unwind, ts_return_type = "Promise<SalvageObject>")]
+pub(crate) fn database_salvage_async(
+    damaged: String,
+    into: String,
+) -> AsyncTask<Background<opendb::Salvage, SalvageObject>> {
+    Background::run(move || OpenDB::salvage(damaged, into), |_, done| Ok(SalvageObject::from(done)))
 }

@@ -19,6 +19,8 @@ type BatchHandle = External<Slot<Batch>>;
 const OUTCOME_COMMIT: u32 = 0;
 /// The same: it met a conflict, so the core may run it again. Any other number: roll back.
 const OUTCOME_CONFLICT: u32 = 1;
+/// The same: it has given a promise, and keeps the transaction.
+const OUTCOME_GOES_ON: u32 = 3;
 
 impl Content for Transaction {
     fn ended() -> Error {
@@ -71,7 +73,7 @@ pub(crate) fn transaction_begin(
 }
 
 /// Runs `work` in the core's own `transact`, which knows when to try again and for how long. While `work` runs, `lent`
-/// holds the transaction; `work` says how it went.
+/// holds the transaction; `work` says how it went. Where it goes on, this throws, and `lent` goes on holding the transaction.
 #[napi(
     catch_unwind,
     ts_args_type = "database: DatabaseHandle, lent: TransactionHandle, work: () => number, settings: TransactSettings"
@@ -102,6 +104,9 @@ fn attempt(
 ) -> opendb::Result<()> {
     lent.fill(mem::replace(transaction, spare));
     let outcome = work.call(());
+    if let Ok(OUTCOME_GOES_ON) = outcome {
+        return Err(Error::InvalidArgument("the work goes on".to_owned()));
+    }
     *transaction = lent.take().ok_or_else(Transaction::ended)?;
     match outcome {
         Ok(OUTCOME_COMMIT) => Ok(()),

@@ -102,3 +102,89 @@ test('the thread that asked goes on meanwhile', async (context) => {
   await flushed
   assert.deepEqual(order, ['went on', 'flushed'])
 })
+
+test('a scan on the thread pool gives what the other one gives', async (context) => {
+  const db = database(context)
+  const numbers = Array.from({ length: 5000 }, (_, number) => String(number).padStart(5, '0'))
+  db.writeBatch(numbers.map((key) => ({ type: 'put', key, value: `value of ${key}` })))
+  for (const options of [{}, { reverse: true }, { start: '01000', limit: 2500 }, { prefix: 'absent' }]) {
+    const found = []
+    for await (const [key, value] of db.iter(options)) found.push([String(key), String(value)])
+    assert.deepEqual(found, texts(db.iter(options)))
+    const keys = []
+    for await (const key of db.keys(options)) keys.push(String(key))
+    assert.deepEqual(keys, found.map(([key]) => key))
+  }
+})
+
+test('a scan on the thread pool begins where another one was left, and ends when it is left', async (context) => {
+  const db = database(context)
+  for (const key of ['a', 'b', 'c']) db.put(key, key)
+  const iterator = db.iter()
+  assert.equal(String(iterator.next().value[0]), 'a')
+  for await (const [key] of iterator) {
+    assert.equal(String(key), 'b')
+    break
+  }
+  assert.deepEqual(iterator.next(), { done: true, value: undefined })
+})
+
+test('a scan on the thread pool ends with the database', async (context) => {
+  const db = database(context)
+  db.writeBatch(Array.from({ length: 5000 }, (_, key) => ({ type: 'put', key: String(key), value: 'value' })))
+  const scan = async () => {
+    let entries = 0
+    for await (const _ of db.iter()) if ((entries += 1) === 3000) db.close()
+  }
+  await rejected('OPENDB_CLOSED', scan())
+})
+
+test('compaction, verification, backup and salvage on the thread pool', async (context) => {
+  const db = database(context, { segmentBytes: 64 << 10 })
+  for (let round = 0; round < 5; round += 1) {
+    db.writeBatch(Array.from({ length: 1000 }, (_, key) => ({ type: 'put', key: String(key), value: Buffer.alloc(200, round) })))
+  }
+  const told = []
+  const compaction = await db.compactAsync((done, total) => told.push([done, total]))
+  assert.ok(compaction.segmentsRemoved > 0)
+  assert.ok(told.length > 0 && told.every(([done, total]) => done <= total))
+  assert.deepEqual(await db.compactAsync(), { segmentsRemoved: 0, bytesCopied: 0, bytesFreed: 0 })
+  assert.deepEqual((await db.verifyAsync()).violations, [])
+  const copy = directory(context)
+  assert.equal((await db.backupAsync(copy)).sequence, db.stats().lastSequence)
+  await rejected('OPENDB_INVALID_ARGUMENT', db.backupAsync(copy))
+  const salvaged = directory(context)
+  assert.deepEqual(await OpenDB.salvageAsync(copy, salvaged), { keys: 1000, keyspaces: 1, lost: [] })
+  await rejected('OPENDB_INVALID_ARGUMENT', db.compactAsync(5))
+})
+
+test('what progress throws comes out of the compaction', async (context) => {
+  const db = database(context)
+  await assert.rejects(
+    db.compactAsync(() => {
+      throw new RangeError('enough')
+    }),
+    RangeError,
+  )
+  await db.compactAsync(() => false)
+})
+
+test('a database closes on the thread pool, and everything of it is closed at once', async (context) => {
+  const path = directory(context)
+  const db = open(path)
+  db.put('key', 'value')
+  const writing = db.putAsync('late', 'value', { durability: 'sync' })
+  const closing = db.closeAsync()
+  thrown('OPENDB_CLOSED', () => db.get('key'))
+  await closing
+  await writing.then(
+    () => undefined,
+    (error) => assert.equal(error.code, 'OPENDB_CLOSED'),
+  )
+  await db.closeAsync()
+  db.close()
+  const again = open(path)
+  assert.equal(again.getString('key'), 'value')
+  await again[Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]()
+  thrown('OPENDB_CLOSED', () => again.get('key'))
+})

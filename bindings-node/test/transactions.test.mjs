@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { OpenDBError } from 'opendb'
 import { database, rejected, texts, thrown } from './helper.mjs'
+
+const { native } = createRequire(import.meta.url)('../lib/error.cjs')
+const { liveObjects } = native
 
 const CONFLICT = 'OPENDB_TRANSACTION'
 const INVALID = 'OPENDB_INVALID_ARGUMENT'
@@ -261,7 +265,7 @@ test('transact() within transact()', (context) => {
   assert.deepEqual(texts(db.iter()), [['inner', '2'], ['outer', '1']])
 })
 
-test('asynchronous work is refused and rolled back', async (context) => {
+test('transaction refuses asynchronous work and rolls it back', async (context) => {
   const db = database(context)
   const work = async (transaction) => {
     transaction.put('default', 'key', 'value')
@@ -269,10 +273,112 @@ test('asynchronous work is refused and rolled back', async (context) => {
     transaction.put('default', 'late', 'value')
   }
   assert.match(thrown(INVALID, () => db.transaction(work)).message, /must not be asynchronous/)
-  assert.match(thrown(INVALID, () => db.transact(work)).message, /must not be asynchronous/)
   // The rest of the work runs now and fails on the transaction that has ended; nobody is told a second time.
   await new Promise(setImmediate)
   assert.equal(db.size, 0)
+})
+
+test('transact waits for asynchronous work, and for its commit', async (context) => {
+  const db = database(context)
+  const running = db.transact(async (transaction) => {
+    transaction.put('default', 'key', 'value')
+    await new Promise(setImmediate)
+    assert.equal(db.exists('key'), false)
+    assert.match(thrown(INVALID, () => transaction.commit()).message, /transact commits the transaction itself/)
+    assert.match((await rejected(INVALID, transaction.commitAsync())).message, /transact commits/)
+    return transaction.getString('default', 'key')
+  }, { durability: 'sync' })
+  assert.ok(running instanceof Promise)
+  assert.equal(await running, 'value')
+  assert.equal(db.getString('key'), 'value')
+})
+
+test('asynchronous work is run again on a conflict, and counts exactly', async (context) => {
+  const db = database(context)
+  let runs = 0
+  const count = async (transaction) => {
+    runs += 1
+    const seen = Number(transaction.getString('default', 'count') ?? 0)
+    await new Promise(setImmediate)
+    transaction.put('default', 'count', String(seen + 1))
+    return seen + 1
+  }
+  const counts = await Promise.all(Array.from({ length: 12 }, () => db.transact(count, { retries: 1000 })))
+  assert.deepEqual(counts.sort((one, other) => one - other), Array.from({ length: 12 }, (_, at) => at + 1))
+  assert.equal(db.getString('count'), '12')
+  assert.ok(runs > 12)
+})
+
+test('asynchronous work that fails, or never stops conflicting, leaves nothing behind', async (context) => {
+  const db = database(context)
+  const before = liveObjects()
+  await assert.rejects(
+    db.transact(async (transaction) => {
+      transaction.put('default', 'key', 'value')
+      await null
+      throw new RangeError('of the work')
+    }),
+    RangeError,
+  )
+  let runs = 0
+  const conflicting = async (transaction) => {
+    runs += 1
+    transaction.get('default', 'hot')
+    db.put('hot', String(runs))
+    await null
+    transaction.put('default', 'key', 'value')
+  }
+  await rejected('OPENDB_TRANSACTION', db.transact(conflicting, { retries: 5 }))
+  assert.equal(runs, 6)
+  runs = 0
+  await rejected('OPENDB_TRANSACTION', db.transact(conflicting, { retries: 0 }))
+  assert.equal(runs, 1)
+  assert.equal(db.exists('key'), false)
+  assert.equal(liveObjects().held, before.held, 'a transaction is still there')
+})
+
+test('a database that is closed beside asynchronous work', async (context) => {
+  const db = database(context)
+  let late
+  const running = db.transact(async (transaction) => {
+    transaction.put('default', 'key', 'value')
+    late = transaction
+    await null
+    db.close()
+  })
+  await rejected('OPENDB_CLOSED', running)
+  thrown(INVALID, () => late.get('default', 'key'))
+})
+
+test('a batch of plain objects', async (context) => {
+  const db = database(context)
+  db.keyspace('other')
+  db.put('gone', '1')
+  db.writeBatch([
+    { type: 'put', key: 'a', value: '1' },
+    { type: 'put', key: Buffer.from('a'), value: Buffer.from('2') },
+    { type: 'put', keyspace: 'other', key: 'b', value: '3' },
+    { type: 'delete', key: 'gone' },
+  ])
+  assert.deepEqual(texts(db.iter()), [['a', '2']])
+  assert.equal(db.keyspace('other').getString('b'), '3')
+  await db.writeBatchAsync([{ type: 'delete', key: 'a' }], { durability: 'sync' })
+  assert.equal(db.size, 0)
+  db.writeBatch([])
+})
+
+test('a wrong operation is told with its place, and nothing is written', async (context) => {
+  const db = database(context)
+  const before = liveObjects()
+  const put = { type: 'put', key: 'a', value: '1' }
+  assert.match(thrown(INVALID, () => db.writeBatch([put, { type: 'del', key: 'a' }])).message, /operation 1 must be/)
+  assert.match(thrown(INVALID, () => db.writeBatch([put, null])).message, /operation 1 must be/)
+  assert.match(thrown(INVALID, () => db.writeBatch([put, { type: 'put', key: 'b' }])).message, /value must be/)
+  assert.match(thrown(INVALID, () => db.writeBatch({})).message, /operations must be an array/)
+  thrown('OPENDB_KEYSPACE_NOT_FOUND', () => db.writeBatch([put, { ...put, keyspace: 'absent' }]))
+  assert.match((await rejected(INVALID, db.writeBatchAsync(5))).message, /operations must be an array/)
+  assert.equal(db.size, 0)
+  assert.equal(liveObjects().held, before.held, 'a batch is still there')
 })
 
 test('the counter of the documentation', (context) => {

@@ -313,3 +313,26 @@ test('numbers are added to', (context) => {
   thrown('OPENDB_INVALID_ARGUMENT', () => db.increment('text'))
   assert.equal(db.getString('text'), 'words')
 })
+
+test('a value in memory of the caller', (context) => {
+  const db = database(context)
+  db.put('short', 'value')
+  db.put('long', Buffer.alloc(10_000, 7))
+  db.put('empty', '')
+  const snapshot = db.snapshot()
+  for (const store of [db, snapshot]) {
+    const target = Buffer.alloc(8, 1)
+    assert.equal(store.getInto('short', target), 5)
+    assert.equal(target.toString('latin1'), 'value\x01\x01\x01')
+    assert.equal(store.getInto('long', target), 10_000)
+    assert.equal(store.getInto('short', target.subarray(0, 4)), 5)
+    assert.equal(target.toString('latin1'), 'value\x01\x01\x01', 'what does not fit is not copied')
+    assert.equal(store.getInto('empty', target), 0)
+    assert.equal(store.getInto('absent', target), undefined)
+    const large = new Uint8Array(10_000)
+    assert.equal(store.getInto('long', large), 10_000)
+    assert.ok(large.every((byte) => byte === 7))
+    assert.match(thrown('OPENDB_INVALID_ARGUMENT', () => store.getInto('short', 'text')).message, /target must be/)
+  }
+  snapshot.close()
+})

@@ -1,0 +1,2 @@
+export { KeyvOpenDB as default } from './keyv.cjs'
+export * from './keyv.cjs'

@@ -1,0 +1,2 @@
+export { openDBDriver as default } from './unstorage.cjs'
+export * from './unstorage.cjs'

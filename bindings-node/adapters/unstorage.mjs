@@ -1,0 +1,4 @@
+import unstorage from './unstorage.cjs'
+
+export const { openDBDriver } = unstorage
+export default openDBDriver
