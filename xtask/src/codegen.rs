@@ -9,8 +9,14 @@ use crate::project::Project;
 use crate::{difference, header, languages, snippets};
 
 /// The Markdown files that print programs of the checkout.
-const WITH_PROGRAMS: [&str; 5] =
-    ["README.md", "bindings-python/README.md", "bindings-node/README.md", "ffi/README.md", "docs/python.md"];
+const WITH_PROGRAMS: [&str; 6] = [
+    "README.md",
+    "bindings-python/README.md",
+    "bindings-node/README.md",
+    "ffi/README.md",
+    "docs/python.md",
+    "docs/node.md",
+];
 
 /// Files that are published with each package, which has nothing from above its own directory.
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];

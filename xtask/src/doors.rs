@@ -157,7 +157,7 @@ pub(crate) fn compile_c(
 }
 
 /// The name under which the package of this platform looks for its native module.
-fn node_module(project: &Project, log: &Log) -> Result<String> {
+pub(crate) fn node_module(project: &Project, log: &Log) -> Result<String> {
     let report = "process.platform + '-' + process.arch + (process.platform === 'linux' ? \
                   (process.report.getReport().header.glibcVersionRuntime ? '-gnu' : '-musl') : \
                   process.platform === 'win32' ? '-msvc' : '')";

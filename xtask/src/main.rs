@@ -1,4 +1,4 @@
-//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen`, `python`, `bench`, `scale` and `torture`.
+//! The tasks of this repository: `cargo xtask test`, `demo`, `codegen`, `python`, `node`, `bench`, `scale` and `torture`.
 //!
 //! # Layout
 //! - [`project`], [`tools`], [`log`]: where things are, what has to be on the machine, how programs are run
@@ -7,7 +7,7 @@
 //! - [`snippets`], [`difference`], [`links`], [`header`]: what the other modules check and generate
 //! - [`languages`], [`quickstarts`]: what is built and tested in each language
 //! - [`runners`]: the benchmark with the packages of other languages
-//! - [`codegen`], [`mod@test`], [`demo`], [`python`], [`mod@bench`], [`scale`], [`torture`]: the seven tasks
+//! - [`codegen`], [`mod@test`], [`demo`], [`python`], [`node`], [`mod@bench`], [`scale`], [`torture`]: the eight tasks
 
 mod bench;
 mod codegen;
@@ -18,6 +18,7 @@ mod header;
 mod languages;
 mod links;
 mod log;
+mod node;
 mod project;
 mod python;
 mod quickstarts;
@@ -54,6 +55,8 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Builds the Python package as it is published, installs it into clean environments and tries everything there
     Python(python::Arguments),
+    /// Packs the Node package as it is published, installs it into an empty project and tries everything there
+    Node(node::Arguments),
     /// Measures OpenDB beside other stores, from Rust, Python or Node
     Bench(bench::Arguments),
     /// Measures OpenDB at scale: memory, opening, scans, space and latency, each with its target
@@ -81,6 +84,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Task::Demo => demo::run(&project),
         Task::Codegen(arguments) => codegen::run(&project, arguments, &log::Log::Out),
         Task::Python(arguments) => python::run(&project, arguments),
+        Task::Node(arguments) => node::run(&project, arguments),
         Task::Bench(arguments) => bench::run(&project, arguments),
         Task::Scale(arguments) => scale::run(&project, arguments),
         Task::Torture(arguments) => torture::run(&project, arguments),

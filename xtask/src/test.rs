@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::project::{Project, remove_directory};
 use crate::steps::{self, Step};
 use crate::tools::Tool;
-use crate::{codegen, links, python, quickstarts, torture};
+use crate::{codegen, links, node, python, quickstarts, torture};
 
 /// What `test` takes.
 #[derive(clap::Args)]
@@ -185,13 +185,21 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "node",
-        what: "tests of the Node package",
+        what: "tests of the Node package, and the suites of what it plugs into",
         tools: &[],
         needs: &["build-node"],
         run: |project, log| {
             log.run(&mut project.cargo("test --package opendb-node --locked"))?;
-            log.run(project.program(Tool::Npm.program(), "bindings-node").arg("test"))
+            log.run(project.program(Tool::Npm.program(), "bindings-node").arg("test"))?;
+            log.run(project.program(Tool::Npm.program(), "bindings-node").args(["run", "test:suites"]))
         },
+    },
+    Step {
+        name: "packed",
+        what: "the Node package as it is published, in an empty project; `cargo xtask node` does more there",
+        tools: &[],
+        needs: &["build-node"],
+        run: node::quick,
     },
     Step {
         name: "node-types",
