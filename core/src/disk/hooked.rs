@@ -81,6 +81,10 @@ impl<D: Disk> Disk for Hooked<D> {
         self.inner.storage_waits()
     }
 
+    fn storage_waits_here(&self) -> Option<u64> {
+        self.inner.storage_waits_here()
+    }
+
     fn lock(&self, path: &Path) -> io::Result<LockAttempt> {
         self.tell(Call::Lock)?;
         self.inner.lock(path)

@@ -80,6 +80,11 @@ pub(crate) trait Disk: Send + Sync + fmt::Debug {
         0
     }
 
+    /// The same of the calling thread; `None` where that is not known.
+    fn storage_waits_here(&self) -> Option<u64> {
+        None
+    }
+
     /// Tries to take the lock that the file at `path` stands for, and never waits. The file is created if it is
     /// missing and is never removed. The holder's process id stands in it as decimal text.
     fn lock(&self, path: &Path) -> io::Result<LockAttempt>;

@@ -68,6 +68,10 @@ impl Disk for ReadOnlyDisk {
         self.disk.storage_waits()
     }
 
+    fn storage_waits_here(&self) -> Option<u64> {
+        self.disk.storage_waits_here()
+    }
+
     fn lock(&self, _path: &Path) -> io::Result<LockAttempt> {
         refused()
     }

@@ -79,6 +79,18 @@ impl UnixDisk {
     }
 }
 
+/// Pages that had to be brought from storage, of the process or of the thread.
+fn major_faults(of: libc::c_int) -> Option<u64> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to a whole `rusage`, which the call fills and does not keep.
+    if unsafe { libc::getrusage(of, usage.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: it was zeroed, which is a valid `rusage`, and then filled.
+    let usage = unsafe { usage.assume_init() };
+    u64::try_from(usage.ru_majflt).ok()
+}
+
 impl Disk for UnixDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)
@@ -144,14 +156,12 @@ impl Disk for UnixDisk {
     }
 
     fn storage_waits(&self) -> u64 {
-        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: the pointer is to a whole `rusage`, which the call fills and does not keep.
-        if unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0 {
-            return 0;
-        }
-        // SAFETY: it was zeroed, which is a valid `rusage`, and then filled.
-        let usage = unsafe { usage.assume_init() };
-        u64::try_from(usage.ru_majflt).unwrap_or(0)
+        major_faults(libc::RUSAGE_SELF).unwrap_or(0)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn storage_waits_here(&self) -> Option<u64> {
+        major_faults(libc::RUSAGE_THREAD)
     }
 
     fn lock(&self, path: &Path) -> io::Result<LockAttempt> {

@@ -230,6 +230,11 @@ impl Log {
         self.config.disk.storage_waits()
     }
 
+    /// The same of the calling thread; `None` where that is not known.
+    pub(crate) fn storage_waits_here(&self) -> Option<u64> {
+        self.config.disk.storage_waits_here()
+    }
+
     pub(crate) fn stats(&self) -> LogStats {
         let mut stats = {
             let state = self.state();

@@ -4,6 +4,7 @@
 //! back by two words at once, before it has come there, which the processor waits for; it was a third of a get of a hot key. So
 //! these are always part of who calls them.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,8 +16,13 @@ use crate::error::Result;
 use crate::location::Location;
 use crate::log::{LargeRead, RecordAt, Value};
 
-/// A read that took this long has waited for storage; one from memory takes a tenth of it.
+/// A read that took this long may have waited for storage; one from memory takes a tenth of it, unless its thread was interrupted.
 const SLOW_READ: Duration = Duration::from_micros(4);
+
+thread_local! {
+    /// How often this thread had waited for storage when it was asked last, for whatever store.
+    static WAITS: Cell<Option<u64>> = const { Cell::new(None) };
+}
 
 /// A key's record, where it was found.
 #[derive(Debug)]
@@ -336,7 +342,15 @@ impl Store {
 
     #[inline]
     fn was_slow(&self, started: Option<Instant>, is_mapped: bool) -> bool {
-        !is_mapped || started.is_some_and(|started| started.elapsed() >= SLOW_READ)
+        !is_mapped || started.is_some_and(|started| started.elapsed() >= SLOW_READ) && self.has_waited()
+    }
+
+    /// Whether this thread has waited for storage since it was asked last, as far as the system tells. A thread that was never asked has
+    /// not.
+    #[cold]
+    fn has_waited(&self) -> bool {
+        let Some(waits) = self.log.storage_waits_here() else { return true };
+        WAITS.with(|before| before.replace(Some(waits))).is_some_and(|before| before != waits)
     }
 
     /// Keeps a value that had to be waited for or unpacked.

@@ -11,7 +11,7 @@ use crate::database::OpenDB;
 use crate::disk::{Disk, DiskFile, OpenMode, SimulatedDisk};
 use crate::log::segment_name;
 use crate::manifest::SEGMENT_HEADER_BYTES;
-use crate::options::{Compression, Durability, KeyspaceOptions, Options, VALUE_BYTES_MAX};
+use crate::options::{AppendMode, Compression, Durability, KeyspaceOptions, Options, VALUE_BYTES_MAX};
 use crate::record::{
     INLINE_VALUE_BYTES_MAX, Kind, NewRecord, StandaloneHeader, claim, content_crc, large_owner,
 };
@@ -419,6 +419,24 @@ fn settings_of_a_keyspace_stay_and_what_changes_holds_for_later_writes() {
             assert_eq!(all, [20_000; 3]);
         }
     }
+}
+
+/// To copy a long value takes as long as to wait for a page of it. Only who has waited fills the cache, which each get then asks.
+#[test]
+fn what_is_in_memory_is_not_kept_by_the_cache_however_long_it_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = OpenDB::open_with_options(directory.path(), Options::new().cache_bytes(256 << 20)).unwrap();
+    if db.stats().unwrap().append != AppendMode::Mapped {
+        // What is read by calls always waits.
+        return;
+    }
+    let value = Random(8).bytes(900_000);
+    for number in 0..20_u64 {
+        db.put(&number.to_le_bytes(), &value).unwrap();
+        assert!(db.get(&number.to_le_bytes()).unwrap().as_deref() == Some(&value[..]));
+        assert!(db.get_ref(&number.to_le_bytes()).unwrap().as_deref() == Some(&value[..]));
+    }
+    assert_eq!(db.stats().unwrap().cache_admissions, 0);
 }
 
 #[test]
