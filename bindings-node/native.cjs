@@ -844,6 +844,7 @@ module.exports.batchNew = nativeBinding.batchNew
 module.exports.batchPut = nativeBinding.batchPut
 module.exports.batchRelease = nativeBinding.batchRelease
 module.exports.batchSize = nativeBinding.batchSize
+module.exports.commandLine = nativeBinding.commandLine
 module.exports.compactionProgress = nativeBinding.compactionProgress
 module.exports.compactionStop = nativeBinding.compactionStop
 module.exports.compactionWatch = nativeBinding.compactionWatch

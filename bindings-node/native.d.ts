@@ -74,6 +74,9 @@ export declare function batchRelease(batch: BatchHandle): void
 /** How many writes the batch holds. */
 export declare function batchSize(batch: BatchHandle): number
 
+/** Does what the words of a command line say, with standard input and output of the process, and gives the exit code. */
+export declare function commandLine(words: Array<string>): number
+
 /** What a compaction has done. */
 export interface CompactionObject {
   /** Segment files that were given up. */

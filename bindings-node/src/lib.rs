@@ -16,6 +16,7 @@
 //! - `stream`: values that are read and written piece by piece.
 //! - `maintenance`: compaction, verification and backups.
 //! - `options`: plain objects that cross the border: settings on the way in, statistics on the way out.
+//! - `command`: the command line.
 //! - `error`: how errors and panics of the core become JavaScript errors.
 //!
 //! # Memory
@@ -28,6 +29,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "strings from JavaScript arrive owned")]
 #![cfg_attr(test, allow(dead_code, unused_imports, reason = "under test nothing is registered with Node.js"))]
 
+mod command;
 mod database;
 mod error;
 pub mod maintenance;

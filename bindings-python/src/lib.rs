@@ -16,6 +16,7 @@
 //! - [`stats`]: `Stats` and `Recovery`, and how the core's records become dataclasses
 //! - [`maintenance`]: compaction, verification, backups and salvage, and what they return
 //! - [`options`]: what Python hands in (bytes, durability, the bounds of a scan) as the core's own types
+//! - [`command`]: the command line
 //! - [`error`]: every error kind as its exception class, and panics as one of them
 //!
 //! # The interpreter and other threads
@@ -25,6 +26,7 @@
 //! this crate that is held while the interpreter is taken back is only ever waited for without the interpreter
 //! (`lock_py_attached`), so the two cannot wait for each other. No Python code runs while such a lock is held.
 
+mod command;
 mod database;
 mod error;
 mod held;
@@ -42,6 +44,8 @@ mod view;
 /// The extension module. Its documentation for readers is in the package's `_opendb.pyi`.
 #[pyo3::pymodule]
 mod _opendb {
+    #[pymodule_export]
+    use crate::command::_command;
     #[pymodule_export]
     use crate::database::{Keyspace, OpenDB};
     #[pymodule_export]

@@ -99,10 +99,10 @@ def test_a_damaged_database(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         ([], 2, "COMMAND"),
-        (["fly"], 2, "invalid choice"),
+        (["fly"], 2, "unrecognized subcommand"),
         (["get"], 2, "required"),
         (["get", "missing", "k"], 3, "missing"),
-        (["stat", ""], 3, "empty"),
+        (["stat", ""], 2, "a value is required"),
         (["put", "db", "--hex", "0", "0"], 3, "not hexadecimal"),
         (["scan", "missing", "--limit", "x"], 2, "limit"),
     ],

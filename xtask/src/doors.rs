@@ -63,7 +63,10 @@ impl Doors {
         copy(&doors.libraries.join(shared_library("_opendb")), &package.join(module))?;
         let package = directory.join("node").join(NODE_PACKAGE);
         copy_files(&project.path("bindings-node"), &package, &["cjs", "mjs", "ts", "json"])?;
-        copy_files(&project.path("bindings-node/lib"), &package.join("lib"), &["cjs"])?;
+        for directory in ["lib", "bin"] {
+            let from = project.path("bindings-node").join(directory);
+            copy_files(&from, &package.join(directory), &["cjs"])?;
+        }
         copy(
             &doors.libraries.join(shared_library("opendb_node")),
             &package.join(node_module(project, log)?),

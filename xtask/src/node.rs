@@ -113,7 +113,7 @@ fn packages(project: &Project, log: &Log, script: &str) -> Result<()> {
     let package = workspace.join("package");
     let from = project.path("bindings-node");
     copy_files(&from, &package, &PUBLISHED)?;
-    for directory in ["lib", "adapters"] {
+    for directory in ["lib", "adapters", "bin"] {
         copy_files(&from.join(directory), &package.join(directory), &PUBLISHED)?;
     }
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {

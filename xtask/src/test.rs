@@ -77,6 +77,13 @@ const STEPS: &[Step] = &[
         run: |project, log| log.run(&mut project.cargo("test --package opendb --locked --no-fail-fast")),
     },
     Step {
+        name: "cli",
+        what: "the program `opendb`, run as one runs it",
+        tools: &[],
+        needs: &[],
+        run: |project, log| log.run(&mut project.cargo("test --package opendb-cli --locked --no-fail-fast")),
+    },
+    Step {
         name: "loom",
         what: "every interleaving of the index's readers and writers",
         tools: &[],

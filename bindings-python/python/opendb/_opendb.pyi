@@ -15,6 +15,7 @@ from opendb._views import ItemsView, KeysView, ValuesView
 __all__ = [
     "Keyspace",
     "OpenDB",
+    "_command",
     "_kinds",
     "_panic",
     "_raise_kind",
@@ -983,6 +984,9 @@ class ValueWriter:
         """Finishes, or gives up on an exception. What the block has finished itself stays as it is, and so does in the child
         of a fork what the parent has begun.
         """
+
+def _command(words: list[str]) -> int:
+    """Does what the words of a command line say, with standard input and output of the process, and returns the exit code."""
 
 def _kinds() -> list[tuple[int, str, bool]]:
     """Every error kind of the core as (code, name, retryable), for the package's tests."""

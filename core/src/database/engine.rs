@@ -501,7 +501,8 @@ fn prepare_directory(disk: &dyn Disk, path: &Path, options: &Options) -> Result<
         // A damaged directory may have lost it; what is there will tell.
         Err(_) if options.read_damaged && path.is_dir() => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let hint = "; allow it to be created, or check the path";
+            let never = options.read_only || options.read_damaged;
+            let hint = if never { "; check the path" } else { "; allow it to be created, or check the path" };
             Err(Error::io(context("finding a database in") + hint, error))
         }
         Err(error) => Err(Error::io(context("finding a database in"), error)),

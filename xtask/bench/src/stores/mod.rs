@@ -157,6 +157,7 @@ fn show_each<K: AsRef<[u8]>, V: AsRef<[u8]>>(
 }
 
 /// Shows entries that are the caller's own anyway, in the way asked for.
+#[cfg(any(feature = "emdb", feature = "fjall", feature = "sled"))]
 fn show<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     entries: impl Iterator<Item = Result<(K, V)>>,
     collected: bool,
