@@ -29,6 +29,7 @@ if (!Object.hasOwn(KINDS, kind ?? '') || to === undefined) {
   process.exit(2)
 }
 const db = open(to)
+/** @type {import('opendb').Operation[]} */
 let operations = []
 let copied = 0
 for await (const [key, value] of KINDS[kind](from)) {
