@@ -15,6 +15,10 @@ const BYTES_PER_CHARACTER_MAX = 3
 const VIEW_BYTES_MAX = 1024
 const views = []
 
+/** Up to this length a string is looked at character by character, which is sooner done than a call that writes it. */
+const SHORT_CHARACTERS_MAX = 64
+const ASCII_MAX = 0x7f
+
 /** The length of a byte array as it is, also where a class of the user has another idea of it. */
 const byteLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'byteLength').get
 
@@ -24,6 +28,9 @@ const byteLength = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Ar
  */
 function intoRoom(value, start) {
   if (typeof value === 'string') {
+    if (value.length <= SHORT_CHARACTERS_MAX && value.length <= ROOM_BYTES - start && putAscii(value, start)) {
+      return value.length
+    }
     if (value.length * BYTES_PER_CHARACTER_MAX > ROOM_BYTES - start || !value.isWellFormed()) return -1
     return room.utf8Write(value, start)
   }
@@ -32,6 +39,16 @@ function intoRoom(value, start) {
   if (bytes > ROOM_BYTES - start) return -1
   room.set(value, start)
   return bytes
+}
+
+/** Puts a string into the room; false, with some of it there, where it has more than ASCII. */
+function putAscii(value, start) {
+  for (let at = 0; at < value.length; at += 1) {
+    const code = value.charCodeAt(at)
+    if (code > ASCII_MAX) return false
+    room[start + at] = code
+  }
+  return true
 }
 
 /** The length that stands at a place of what the native layer gave: four bytes, little endian. */
