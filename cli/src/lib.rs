@@ -1,10 +1,10 @@
 //! OpenDB in the terminal: the program `opendb`, and what `python -m opendb` and `npx opendb` run.
 //!
 //! # Layout
-//! - [`arguments`]: what can be asked for
-//! - [`commands`]: doing it
-//! - [`text`]: keys and values as they are typed and shown
-//! - [`report`]: what a call has told, as lines or as JSON
+//! - `arguments`: what can be asked for
+//! - `commands`: doing it
+//! - `text`: keys and values as they are typed and shown
+//! - `report`: what a call has told, as lines or as JSON
 //!
 //! # Exit codes
 //! 0 when done, 1 where the answer is no (a key that is absent, a database that is not whole), 2 for a wrong command line, 3 for an error.
